@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { idOf, isoTime, nanoUsdText } from './wire.js';
+import { workloadSchema } from './workload.js';
+
+export const jobStates = ['queued', 'placing', 'starting', 'running', 'recovering', 'succeeded', 'failed', 'cancelled'] as const;
+export type JobState = (typeof jobStates)[number];
+
+export const commandSpec = z.strictObject({
+  kind: z.literal('command'),
+  command: z.array(z.string().max(32_768)).min(1).max(256),
+  env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(32_768)).default({}),
+  /** Files placed in the working folder before the start. */
+  inputs: z.array(z.strictObject({ path: z.string().min(1).max(500), artifactId: idOf('artifact') })).max(100).default([]),
+  /** Paths relative to the working folder that are kept after the end. */
+  outputs: z.array(z.string().min(1).max(500)).max(100).default([]),
+});
+
+export const batchInferenceSpec = z.strictObject({
+  kind: z.literal('batch-inference'),
+  model: z.string().min(1).max(200),
+  /** JSONL of OpenAI batch lines, uploaded before. */
+  inputArtifactId: idOf('artifact'),
+  linesPerShard: z.int().min(1).max(10_000).optional(),
+});
+
+export const createJobSchema = z
+  .strictObject({
+    name: z.string().min(1).max(200).optional(),
+    projectId: idOf('project').optional(),
+    spec: z.discriminatedUnion('kind', [commandSpec, batchInferenceSpec]),
+    workload: workloadSchema.prefault({}),
+    /** The most this job may cost; it is held until the end. Absent = Berth's own estimate. */
+    maxCost: nanoUsdText.optional(),
+    /** Seconds from submit after which the job fails. */
+    timeoutS: z.int().min(1).max(2_592_000).default(86_400),
+    /** Tries per shard before it counts as failed. */
+    maxAttempts: z.int().min(1).max(20).default(3),
+    labels: z.record(z.string().max(60), z.string().max(200)).default({}),
+  })
+  .meta({ id: 'CreateJob' });
+export type CreateJob = z.infer<typeof createJobSchema>;
+export type CreateJobInput = z.input<typeof createJobSchema>;
+
+export const jobView = z
+  .object({
+    id: idOf('job'),
+    projectId: idOf('project'),
+    name: z.string(),
+    kind: z.enum(['command', 'batch-inference']),
+    state: z.enum(jobStates),
+    /** Why it waits or how it ended, for a person. */
+    reason: z.string().nullable(),
+    createdAt: isoTime,
+    startedAt: isoTime.nullable(),
+    endedAt: isoTime.nullable(),
+    progress: z.object({ shardsTotal: z.int(), shardsDone: z.int(), linesTotal: z.int(), linesOk: z.int(), linesFailed: z.int() }),
+    placementId: idOf('placement').nullable(),
+    leaseId: idOf('lease').nullable(),
+    cost: z.object({ held: nanoUsdText, charged: nanoUsdText, cap: nanoUsdText }),
+    labels: z.record(z.string(), z.string()),
+    workload: workloadSchema,
+    cancelRequested: z.boolean(),
+    timeoutAt: isoTime,
+  })
+  .meta({ id: 'Job' });
+export type JobView = z.infer<typeof jobView>;
+
+export const jobEventView = z
+  .object({ id: idOf('event'), at: isoTime, type: z.string(), from: z.string().nullable(), to: z.string().nullable(), message: z.string() })
+  .meta({ id: 'JobEvent' });
+export type JobEventView = z.infer<typeof jobEventView>;

@@ -1,0 +1,139 @@
+import { z } from 'zod';
+
+/** How GPUs of one machine talk to each other. `nvswitch` means every pair at full NVLink speed. */
+export const intraNodeLinks = ['none', 'pcie3', 'pcie4', 'pcie5', 'nvlink', 'nvswitch', 'xgmi', 'ici', 'neuronlink', 'roce-on-chip', 'unknown'] as const;
+export type IntraNodeLink = (typeof intraNodeLinks)[number];
+
+/** How machines talk to each other. */
+export const interNodeFabrics = ['unknown', 'ethernet', 'roce', 'infiniband', 'efa'] as const;
+
+export const interconnectSchema = z.object({
+  intraNode: z.enum(intraNodeLinks),
+  /** GB/s per GPU, both directions together; null = unknown or one GPU. */
+  intraNodeGBps: z.number().nonnegative().nullable(),
+  interNode: z.enum(interNodeFabrics),
+  /** Gbit/s per machine; null = unknown. */
+  interNodeGbps: z.number().nonnegative().nullable(),
+});
+export type Interconnect = z.infer<typeof interconnectSchema>;
+
+export const pricingModels = ['on-demand', 'spot', 'reserved-1y', 'reserved-3y'] as const;
+export type PricingModel = (typeof pricingModels)[number];
+
+export const providerKinds = ['hyperscaler', 'bare-metal', 'decentralized', 'serverless'] as const;
+export type ProviderKind = (typeof providerKinds)[number];
+
+export const acceleratorVendors = ['nvidia', 'amd', 'google', 'aws', 'intel', 'qualcomm', 'cpu'] as const;
+export type AcceleratorVendor = (typeof acceleratorVendors)[number];
+
+/**
+ * Something that can be rented now: one machine of one SKU at one place and price.
+ * `listed` offers are visible and comparable but have no adapter; only `rentable` ones are ever leased.
+ */
+export interface Offer {
+  /** Stable across observations of the same thing: `<source>:<provider>/<sku>/<region>/<pricing>`; for hosts and warm leases their own id. */
+  readonly id: string;
+  /** Connected provider (`prv_...`) for rentable offers, else the market name ("aws", "runpod"). */
+  readonly providerId: string;
+  readonly providerKind: ProviderKind;
+  readonly sku: string;
+  readonly region: string;
+  readonly zone: string | null;
+  readonly country: string | null;
+  /** Canonical accelerator name from `#hardware` ("H100-SXM", "A100-80GB-SXM", "T4", "TPU-v5e", "CPU"). */
+  readonly accelerator: string;
+  readonly acceleratorVendor: AcceleratorVendor;
+  /** Accelerators per machine; 0 for CPU machines; below 1 for a fraction. */
+  readonly count: number;
+  /** Per accelerator. */
+  readonly vramGiB: number;
+  readonly interconnect: Interconnect;
+  readonly vcpus: number | null;
+  readonly ramGiB: number | null;
+  readonly pricing: PricingModel;
+  /** Nano-dollars per hour for the whole machine. */
+  readonly pricePerHour: bigint;
+  /** Vendor's least billed time and step, seconds. */
+  readonly billing: { readonly minimumS: number; readonly incrementS: number };
+  /** Machines that can be had now; null = unknown. */
+  readonly stock: number | null;
+  readonly status: 'listed' | 'rentable';
+  readonly source: string;
+  readonly observedAtMs: number;
+  /** 0..1: how far the numbers can be believed (age, source kind, known contradictions). */
+  readonly confidence: number;
+  /** Reasons why this offer must not win although it is listed ("spot price below any plausible GPU price: region has no such GPU"). Empty = none. */
+  readonly doubts: readonly string[];
+  /** Certificates of the operator ("soc2", "hipaa", "iso27001"), lower case. */
+  readonly certifications: readonly string[];
+  /** A warm lease or a registered host publishes itself; placement never looks up. */
+  readonly via: { readonly kind: 'market' } | { readonly kind: 'host'; readonly hostId: string } | { readonly kind: 'warm-lease'; readonly leaseId: string; readonly projectId: string };
+}
+
+const price = z.string().meta({ description: 'Nano-dollars per hour, whole machine' });
+
+/** An offer as the API shows it. */
+export const offerView = z
+  .object({
+    id: z.string(),
+    providerId: z.string(),
+    providerKind: z.enum(providerKinds),
+    sku: z.string(),
+    region: z.string(),
+    zone: z.string().nullable(),
+    country: z.string().nullable(),
+    accelerator: z.string(),
+    acceleratorVendor: z.enum(acceleratorVendors),
+    count: z.number(),
+    vramGiB: z.number(),
+    interconnect: interconnectSchema,
+    vcpus: z.number().nullable(),
+    ramGiB: z.number().nullable(),
+    pricing: z.enum(pricingModels),
+    pricePerHour: price,
+    pricePerGpuHour: price.nullable(),
+    stock: z.number().nullable(),
+    status: z.enum(['listed', 'rentable']),
+    source: z.string(),
+    observedAt: z.iso.datetime(),
+    confidence: z.number(),
+    doubts: z.array(z.string()),
+    certifications: z.array(z.string()),
+  })
+  .meta({ id: 'Offer' });
+export type OfferView = z.infer<typeof offerView>;
+
+/** Price per accelerator-hour (per whole accelerator for fractions); null for CPU machines. */
+export function pricePerGpuHour(offer: Pick<Offer, 'pricePerHour' | 'count'>): bigint | null {
+  if (offer.count <= 0) return null;
+  return (offer.pricePerHour * 1_000n) / BigInt(Math.round(offer.count * 1_000));
+}
+
+export function toOfferView(o: Offer): OfferView {
+  return {
+    id: o.id,
+    providerId: o.providerId,
+    providerKind: o.providerKind,
+    sku: o.sku,
+    region: o.region,
+    zone: o.zone,
+    country: o.country,
+    accelerator: o.accelerator,
+    acceleratorVendor: o.acceleratorVendor,
+    count: o.count,
+    vramGiB: o.vramGiB,
+    interconnect: o.interconnect,
+    vcpus: o.vcpus,
+    ramGiB: o.ramGiB,
+    pricing: o.pricing,
+    pricePerHour: o.pricePerHour.toString(),
+    pricePerGpuHour: pricePerGpuHour(o)?.toString() ?? null,
+    stock: o.stock,
+    status: o.status,
+    source: o.source,
+    observedAt: new Date(o.observedAtMs).toISOString(),
+    confidence: o.confidence,
+    doubts: [...o.doubts],
+    certifications: [...o.certifications],
+  };
+}

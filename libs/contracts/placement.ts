@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import { idOf, isoTime, nanoUsdText } from './wire.js';
+import { offerView } from './offer.js';
+import { objectives, workloadSchema } from './workload.js';
+
+/** Why an offer cannot take the work; one offer counts under its first failing dimension in this order. */
+export const rejectionDimensions = [
+  'not-rentable',
+  'accelerator',
+  'count',
+  'vram',
+  'interconnect',
+  'cpu',
+  'memory',
+  'nodes',
+  'region',
+  'country',
+  'provider',
+  'provider-kind',
+  'pricing',
+  'certification',
+  'doubtful',
+  'stale',
+  'no-stock',
+  'cooling-down',
+  'price-cap',
+  'budget',
+  'deadline',
+] as const;
+export type RejectionDimension = (typeof rejectionDimensions)[number];
+
+/** Every term of the expected cost of the finished work, nano-dollars; they add up to `total`. */
+export const costTermsSchema = z.object({
+  compute: nanoUsdText,
+  restarts: nanoUsdText,
+  failedStarts: nanoUsdText,
+  coldStart: nanoUsdText,
+  billingWaste: nanoUsdText,
+  egress: nanoUsdText,
+  timeValue: nanoUsdText,
+  risk: nanoUsdText,
+  total: nanoUsdText,
+});
+export type CostTerms = z.infer<typeof costTermsSchema>;
+
+/** 0..100 each; views of the same terms, higher is better. */
+export const headlineScoresSchema = z.object({
+  gpuFit: z.number(),
+  interconnect: z.number(),
+  reliability: z.number(),
+  price: z.number(),
+});
+
+export const candidateSchema = z.object({
+  rank: z.int(),
+  offer: offerView,
+  expectedS: z.number().meta({ description: 'Expected seconds from start to finished work, restarts and boots included' }),
+  usefulS: z.number().meta({ description: 'Seconds of useful work on this offer' }),
+  cost: costTermsSchema,
+  scores: headlineScoresSchema,
+  reasons: z.array(z.string()).meta({ description: 'Sentences a person can read' }),
+});
+export type Candidate = z.infer<typeof candidateSchema>;
+
+export const placementView = z
+  .object({
+    id: idOf('placement'),
+    createdAt: isoTime,
+    workload: workloadSchema,
+    objective: z.enum(objectives),
+    scope: z.enum(['market', 'rentable']),
+    considered: z.int(),
+    fitting: z.int(),
+    candidates: z.array(candidateSchema),
+    rejections: z.partialRecord(z.enum(rejectionDimensions), z.int()),
+    /** What would have to change when nothing fits, nearest first. */
+    hints: z.array(z.string()),
+  })
+  .meta({ id: 'Placement' });
+export type PlacementView = z.infer<typeof placementView>;

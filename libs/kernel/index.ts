@@ -1,0 +1,6 @@
+export * from './money.js';
+export * from './ids.js';
+export * from './clock.js';
+export * from './errors.js';
+export * from './machine.js';
+export * from './random.js';
