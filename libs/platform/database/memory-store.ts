@@ -1,0 +1,242 @@
+import type { Clock } from '#kernel';
+import {
+  addition,
+  conditionOf,
+  UniqueViolation,
+  type Actor,
+  type FindOptions,
+  type Patch,
+  type Store,
+  type Table,
+  type Tx,
+  type Where,
+} from './table.js';
+
+type AnyRow = Record<string, unknown>;
+type Undo = () => void;
+
+const copy = <T>(value: T): T => structuredClone(value);
+
+/** JSON columns come back from PostgreSQL as plain JSON (bigint as text); the twin must not be kinder. */
+const jsonSafe = (value: unknown): unknown =>
+  value === null || value === undefined
+    ? null
+    : (JSON.parse(JSON.stringify(value, (_k, v: unknown) => (typeof v === 'bigint' ? v.toString() : v))) as unknown);
+
+function compare(a: unknown, b: unknown): number {
+  if (a === b) return 0;
+  // NULLs sort last ascending, as in PostgreSQL.
+  if (a === null) return 1;
+  if (b === null) return -1;
+  if (typeof a === 'string' && typeof b === 'string') return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  if ((typeof a === 'number' || typeof a === 'bigint') && (typeof b === 'number' || typeof b === 'bigint')) return a < b ? -1 : a > b ? 1 : 0;
+  if (typeof a === 'boolean' && typeof b === 'boolean') return Number(a) - Number(b);
+  throw new TypeError('these values have no order');
+}
+
+function holds(row: AnyRow, where: Record<string, unknown>): boolean {
+  for (const [column, condition] of Object.entries(where)) {
+    if (condition === undefined) continue;
+    const { op, value } = conditionOf(column, condition);
+    const actual = row[column] ?? null;
+    if (op === 'isNull') {
+      if ((actual === null) !== value) return false;
+      continue;
+    }
+    if (actual === null) return false;
+    if (op === 'in') {
+      if (!(value as unknown[]).includes(actual)) return false;
+      continue;
+    }
+    const order = compare(actual, value);
+    const ok =
+      op === 'eq' ? order === 0 : op === 'not' ? order !== 0 : op === 'lt' ? order < 0 : op === 'lte' ? order <= 0 : op === 'gt' ? order > 0 : order >= 0;
+    if (!ok) return false;
+  }
+  return true;
+}
+
+/**
+ * The in-memory twin of PostgreSQL for the simulator and for fast specs: same uniqueness, same conditional
+ * updates, rollback by an undo log. Transactions run one after another, so there is no interleaving inside one;
+ * that is tested on real PostgreSQL. It knows no row-level security: the actor is ignored.
+ */
+export class MemoryStore implements Store {
+  private readonly tables = new Map<string, Map<string, AnyRow>>();
+  private tail: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly clock: Clock) {}
+
+  transaction<T>(_actor: Actor, work: (tx: Tx) => Promise<T>): Promise<T> {
+    const run = async (): Promise<T> => {
+      const tx = new MemoryTx(this.tables, this.clock.now());
+      try {
+        const result = await work(tx);
+        tx.closed = true;
+        for (const action of tx.after) await action();
+        return result;
+      } catch (error) {
+        if (!tx.closed) tx.rollback();
+        tx.closed = true;
+        throw error;
+      }
+    };
+    const result = this.tail.then(run, run);
+    this.tail = result.catch(() => undefined);
+    return result;
+  }
+
+  /** All rows of a table, for checkers. */
+  rows<R extends object>(t: Table<R>): R[] {
+    return [...(this.tables.get(t.name)?.values() ?? [])].map((r) => copy(r)) as R[];
+  }
+}
+
+class MemoryTx implements Tx {
+  private readonly undo: Undo[] = [];
+  readonly after: (() => void | Promise<void>)[] = [];
+  closed = false;
+
+  constructor(
+    private readonly tables: Map<string, Map<string, AnyRow>>,
+    private readonly startedAtMs: number,
+  ) {}
+
+  now(): Promise<number> {
+    return Promise.resolve(this.startedAtMs);
+  }
+
+  private rowsOf(name: string): Map<string, AnyRow> {
+    if (this.closed) throw new Error('the transaction has ended');
+    let rows = this.tables.get(name);
+    if (!rows) this.tables.set(name, (rows = new Map()));
+    return rows;
+  }
+
+  private keyOf<R extends object>(t: Table<R>, row: AnyRow): string {
+    return t.key.map((k) => String(row[k])).join('\u0000');
+  }
+
+  private collision<R extends object>(t: Table<R>, row: AnyRow, ownKey: string | null): string | null {
+    const rows = this.rowsOf(t.name);
+    const key = this.keyOf(t, row);
+    if (key !== ownKey && rows.has(key)) return t.key.join(', ');
+    for (const set of t.unique) {
+      if (set.some((c) => (row[c] ?? null) === null)) continue;
+      for (const [otherKey, other] of rows) {
+        if (otherKey !== ownKey && set.every((c) => compare(other[c] ?? null, row[c] ?? null) === 0)) return set.join(', ');
+      }
+    }
+    return null;
+  }
+
+  private put(name: string, key: string, row: AnyRow): void {
+    const rows = this.rowsOf(name);
+    const before = rows.get(key);
+    rows.set(key, row);
+    this.undo.push(() => (before ? rows.set(key, before) : rows.delete(key)));
+  }
+
+  private normal<R extends object>(t: Table<R>, row: R): AnyRow {
+    const given = row as AnyRow;
+    const out: AnyRow = {};
+    for (const [column, kind] of Object.entries(t.columns)) {
+      out[column] = kind === 'json' ? jsonSafe(given[column]) : copy(given[column] ?? null);
+    }
+    return out;
+  }
+
+  async insert<R extends object>(t: Table<R>, rows: R | readonly R[]): Promise<void> {
+    for (const row of Array.isArray(rows) ? (rows as readonly R[]) : [rows as R]) {
+      const next = this.normal(t, row);
+      const clash = this.collision(t, next, null);
+      if (clash !== null) throw new UniqueViolation(t.name, clash);
+      this.put(t.name, this.keyOf(t, next), next);
+    }
+  }
+
+  async insertNew<R extends object>(t: Table<R>, rows: readonly R[]): Promise<R[]> {
+    const added: R[] = [];
+    for (const row of rows) {
+      const next = this.normal(t, row);
+      if (this.collision(t, next, null) !== null) continue;
+      this.put(t.name, this.keyOf(t, next), next);
+      added.push(copy(next) as R);
+    }
+    return added;
+  }
+
+  async upsert<R extends object>(t: Table<R>, rows: readonly R[]): Promise<void> {
+    for (const row of rows) {
+      const next = this.normal(t, row);
+      const key = this.keyOf(t, next);
+      const clash = this.collision(t, next, key);
+      if (clash !== null) throw new UniqueViolation(t.name, clash);
+      this.put(t.name, key, next);
+    }
+  }
+
+  async find<R extends object>(t: Table<R>, where: Where<R>, options: FindOptions<R> = {}): Promise<R[]> {
+    let found = [...this.rowsOf(t.name).values()].filter((row) => holds(row, where));
+    const order = options.orderBy ?? [];
+    const byOrder = (a: AnyRow, b: AnyRow): number => {
+      for (const [column, direction] of order) {
+        const c = compare(a[column] ?? null, b[column] ?? null);
+        if (c !== 0) return direction === 'asc' ? c : -c;
+      }
+      return 0;
+    };
+    found.sort(byOrder);
+    if (options.after) {
+      const mark: AnyRow = {};
+      order.forEach(([column], i) => (mark[column] = options.after?.[i]));
+      found = found.filter((row) => byOrder(row, mark) > 0);
+    }
+    return found.slice(0, options.limit ?? found.length).map((r) => copy(r)) as R[];
+  }
+
+  async first<R extends object>(t: Table<R>, where: Where<R>, options: FindOptions<R> = {}): Promise<R | null> {
+    return (await this.find(t, where, { ...options, limit: 1 }))[0] ?? null;
+  }
+
+  async update<R extends object>(t: Table<R>, where: Where<R>, patch: Patch<R>): Promise<R[]> {
+    const changed: R[] = [];
+    for (const [key, row] of [...this.rowsOf(t.name)]) {
+      if (!holds(row, where)) continue;
+      const next: AnyRow = { ...row };
+      for (const [column, value] of Object.entries(patch as AnyRow)) {
+        if (value === undefined) continue;
+        const added = addition(value);
+        const kind = (t.columns as Record<string, string>)[column];
+        if (kind === undefined) throw new TypeError(`${t.name} has no column ${column}`);
+        if (added === null) next[column] = kind === 'json' ? jsonSafe(value) : copy(value);
+        else next[column] = typeof added === 'bigint' ? (row[column] as bigint) + added : (row[column] as number) + added;
+      }
+      const clash = this.collision(t, next, key);
+      if (clash !== null) throw new UniqueViolation(t.name, clash);
+      this.put(t.name, key, next);
+      changed.push(copy(next) as R);
+    }
+    return changed;
+  }
+
+  async remove<R extends object>(t: Table<R>, where: Where<R>): Promise<number> {
+    const rows = this.rowsOf(t.name);
+    let n = 0;
+    for (const [key, row] of [...rows]) {
+      if (!holds(row, where)) continue;
+      rows.delete(key);
+      this.undo.push(() => rows.set(key, row));
+      n++;
+    }
+    return n;
+  }
+
+  afterCommit(action: () => void | Promise<void>): void {
+    this.after.push(action);
+  }
+
+  rollback(): void {
+    for (const step of this.undo.reverse()) step();
+  }
+}

@@ -1,0 +1,20 @@
+import { openDataSource, roleUrl } from './migrate.js';
+import { PgStore } from './pg-store.js';
+
+export interface OpenStore {
+  readonly store: PgStore;
+  close(): Promise<void>;
+}
+
+/** Opens the pools of one process: one per role, `poolSize` connections each. */
+export async function openStore(ownerUrl: string, secret: string, options: { poolSize: number; name: string }): Promise<OpenStore> {
+  const app = await openDataSource(roleUrl(ownerUrl, secret, 'berth_app'), options);
+  const worker = await openDataSource(roleUrl(ownerUrl, secret, 'berth_worker'), options);
+  return {
+    store: new PgStore({ app, worker }),
+    close: async () => {
+      await app.destroy();
+      await worker.destroy();
+    },
+  };
+}
