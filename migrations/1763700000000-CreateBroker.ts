@@ -28,7 +28,7 @@ export class CreateBroker1763700000000 implements MigrationInterface {
 const IDENTITY = `
 create table installs (
   id text primary key,
-  only boolean not null default true unique check (only),
+  singleton boolean not null default true unique check (singleton),
   created_at timestamptz not null
 );
 create table organizations (

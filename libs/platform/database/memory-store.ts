@@ -68,22 +68,27 @@ export class MemoryStore implements Store {
   constructor(private readonly clock: Clock) {}
 
   transaction<T>(_actor: Actor, work: (tx: Tx) => Promise<T>): Promise<T> {
+    let after: readonly (() => void | Promise<void>)[] = [];
     const run = async (): Promise<T> => {
       const tx = new MemoryTx(this.tables, this.clock.now());
       try {
         const result = await work(tx);
-        tx.closed = true;
-        for (const action of tx.after) await action();
+        after = tx.after;
         return result;
       } catch (error) {
-        if (!tx.closed) tx.rollback();
-        tx.closed = true;
+        tx.rollback();
         throw error;
+      } finally {
+        tx.closed = true;
       }
     };
-    const result = this.tail.then(run, run);
-    this.tail = result.catch(() => undefined);
-    return result;
+    const committed = this.tail.then(run, run);
+    this.tail = committed.catch(() => undefined);
+    // Outside the queue of transactions: what runs after a commit may open one of its own.
+    return committed.then(async (result) => {
+      for (const action of after) await action();
+      return result;
+    });
   }
 
   /** All rows of a table, for checkers. */

@@ -1,0 +1,173 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { table, UniqueViolation, WORKER, type Store } from './table.js';
+
+interface ThingRow {
+  id: string;
+  scope: string | null;
+  n: number;
+  money: bigint;
+  at: number | null;
+  body: unknown;
+  tags: string[];
+}
+
+/** The scratch table that both stores are held to; the PostgreSQL spec creates it. */
+export const things = table<ThingRow>(
+  'contract_things',
+  { id: 'text', scope: 'text', n: 'int', money: 'bigint', at: 'time', body: 'json', tags: 'texts' },
+  { key: ['id'], unique: [['scope', 'n']] },
+);
+
+export const THINGS_SQL = `create table contract_things (id text primary key, scope text, n bigint not null, money numeric(38,0) not null,
+  at timestamptz, body jsonb not null, tags text[] not null, unique (scope, n))`;
+
+const thing = (id: string, patch: Partial<ThingRow> = {}): ThingRow => ({
+  id,
+  scope: null,
+  n: 0,
+  money: 0n,
+  at: null,
+  body: {},
+  tags: [],
+  ...patch,
+});
+
+/** What every Store must do; the simulator's store and PostgreSQL both pass, so the twin cannot drift. */
+export function describeStoreContract(name: string, open: () => Promise<Store>): void {
+  describe(`store contract: ${name}`, () => {
+    let store: Store;
+    beforeAll(async () => {
+      store = await open();
+    });
+    const fresh = (() => {
+      let k = 0;
+      return () => `t${k++}-`;
+    })();
+
+    it('gives back every kind of column as it went in', async () => {
+      const id = fresh();
+      const row = thing(id, { n: 7, money: 98_765_432_109_876_543_210n, at: 1_763_700_000_123, body: { a: [1, 'x', null] }, tags: ['a', 'b,c'] });
+      await store.transaction(WORKER, (tx) => tx.insert(things, row));
+      expect(await store.transaction(WORKER, (tx) => tx.first(things, { id }))).toEqual(row);
+    });
+
+    it('stores bigint inside JSON as text', async () => {
+      const id = fresh();
+      await store.transaction(WORKER, (tx) => tx.insert(things, thing(id, { body: { price: 5n } })));
+      expect((await store.transaction(WORKER, (tx) => tx.first(things, { id })))?.body).toEqual({ price: '5' });
+      await store.transaction(WORKER, (tx) => tx.update(things, { id }, { body: { price: 6n } }));
+      expect((await store.transaction(WORKER, (tx) => tx.first(things, { id })))?.body).toEqual({ price: '6' });
+    });
+
+    it('rolls everything back when the work throws', async () => {
+      const id = fresh();
+      await store.transaction(WORKER, (tx) => tx.insert(things, thing(id, { n: 1 })));
+      const woken: string[] = [];
+      await expect(
+        store.transaction(WORKER, async (tx) => {
+          tx.afterCommit(() => void woken.push('never'));
+          await tx.update(things, { id }, { n: 2 });
+          await tx.insert(things, thing(`${id}b`));
+          await tx.remove(things, { id });
+          throw new Error('on purpose');
+        }),
+      ).rejects.toThrow('on purpose');
+      const rows = await store.transaction(WORKER, (tx) => tx.find(things, { id: { in: [id, `${id}b`] } }));
+      expect(rows.map((r) => [r.id, r.n])).toEqual([[id, 1]]);
+      expect(woken).toEqual([]);
+    });
+
+    it('runs afterCommit in order and only after the commit', async () => {
+      const id = fresh();
+      const seen: (string | null)[] = [];
+      await store.transaction(WORKER, async (tx) => {
+        tx.afterCommit(async () => void seen.push((await store.transaction(WORKER, (t) => t.first(things, { id })))?.id ?? null));
+        tx.afterCommit(() => void seen.push('second'));
+        await tx.insert(things, thing(id));
+      });
+      expect(seen).toEqual([id, 'second']);
+    });
+
+    it('refuses a second row with the same key or unique set, and lets nulls be', async () => {
+      const id = fresh();
+      await store.transaction(WORKER, (tx) => tx.insert(things, thing(id, { scope: id, n: 1 })));
+      await expect(store.transaction(WORKER, (tx) => tx.insert(things, thing(id)))).rejects.toBeInstanceOf(UniqueViolation);
+      await expect(store.transaction(WORKER, (tx) => tx.insert(things, thing(`${id}b`, { scope: id, n: 1 })))).rejects.toBeInstanceOf(UniqueViolation);
+      await store.transaction(WORKER, (tx) => tx.insert(things, [thing(`${id}c`, { n: 1 }), thing(`${id}d`, { n: 1 })]));
+      const added = await store.transaction(WORKER, (tx) => tx.insertNew(things, [thing(id), thing(`${id}e`), thing(`${id}f`, { scope: id, n: 1 })]));
+      expect(added.map((r) => r.id)).toEqual([`${id}e`]);
+    });
+
+    it('changes a row only while the condition holds, and says which rows changed', async () => {
+      const id = fresh();
+      await store.transaction(WORKER, (tx) => tx.insert(things, thing(id, { n: 3, money: 100n })));
+      const won = await store.transaction(WORKER, (tx) => tx.update(things, { id, n: 3 }, { n: 4, money: { add: -30n } }));
+      const lost = await store.transaction(WORKER, (tx) => tx.update(things, { id, n: 3 }, { n: 5 }));
+      const tooMuch = await store.transaction(WORKER, (tx) => tx.update(things, { id, money: { gte: 71n } }, { money: { add: -71n } }));
+      expect([won.map((r) => [r.n, r.money]), lost, tooMuch]).toEqual([[[4, 70n]], [], []]);
+    });
+
+    it('never oversells under concurrent conditional updates', async () => {
+      const id = fresh();
+      await store.transaction(WORKER, (tx) => tx.insert(things, thing(id, { money: 10n })));
+      const takes = await Promise.all(
+        Array.from({ length: 25 }, () => store.transaction(WORKER, (tx) => tx.update(things, { id, money: { gte: 1n } }, { money: { add: -1n }, n: { add: 1 } }))),
+      );
+      const row = await store.transaction(WORKER, (tx) => tx.first(things, { id }));
+      expect([takes.filter((t) => t.length === 1).length, row?.money, row?.n]).toEqual([10, 0n, 10]);
+    });
+
+    it('finds by every operator', async () => {
+      const p = fresh();
+      await store.transaction(WORKER, (tx) => tx.insert(things, [1, 2, 3, 4].map((n) => thing(`${p}${n}`, { scope: p, n, at: n === 4 ? null : n * 1_000 }))));
+      const ids = async (where: object): Promise<number[]> =>
+        (await store.transaction(WORKER, (tx) => tx.find(things, { scope: p, ...where }, { orderBy: [['n', 'asc']] }))).map((r) => r.n);
+      expect(await ids({ n: { lt: 3 } })).toEqual([1, 2]);
+      expect(await ids({ n: { lte: 3 } })).toEqual([1, 2, 3]);
+      expect(await ids({ n: { gt: 3 } })).toEqual([4]);
+      expect(await ids({ n: { gte: 3 } })).toEqual([3, 4]);
+      expect(await ids({ n: { not: 2 } })).toEqual([1, 3, 4]);
+      expect(await ids({ n: { in: [2, 4, 9] } })).toEqual([2, 4]);
+      expect(await ids({ at: { isNull: true } })).toEqual([4]);
+      expect(await ids({ at: { isNull: false } })).toEqual([1, 2, 3]);
+      expect(await ids({ at: { lte: 2_000 } })).toEqual([1, 2]);
+      await expect(ids({ n: null })).rejects.toBeInstanceOf(TypeError);
+    });
+
+    it('pages by keyset in both directions without gap or repeat', async () => {
+      const p = fresh();
+      await store.transaction(WORKER, (tx) => tx.insert(things, [1, 2, 3, 4, 5].map((n) => thing(`${p}${n}`, { scope: p, n, money: BigInt(n % 2) }))));
+      for (const direction of ['asc', 'desc'] as const) {
+        const got: string[] = [];
+        let after: readonly unknown[] | undefined;
+        for (;;) {
+          const page = await store.transaction(WORKER, (tx) =>
+            tx.find(things, { scope: p }, { orderBy: [['money', direction], ['id', direction]], limit: 2, ...(after ? { after } : {}) }),
+          );
+          const last = page.at(-1);
+          if (!last) break;
+          got.push(...page.map((r) => r.id));
+          after = [last.money, last.id];
+        }
+        const wanted = ['2', '4', '1', '3', '5'].map((n) => `${p}${n}`);
+        expect(got).toEqual(direction === 'asc' ? wanted : wanted.toReversed());
+      }
+    });
+
+    it('upserts whole rows and removes by condition', async () => {
+      const id = fresh();
+      await store.transaction(WORKER, (tx) => tx.upsert(things, [thing(id, { n: 1, tags: ['x'] })]));
+      await store.transaction(WORKER, (tx) => tx.upsert(things, [thing(id, { n: 2 })]));
+      const row = await store.transaction(WORKER, (tx) => tx.first(things, { id }));
+      expect([row?.n, row?.tags]).toEqual([2, []]);
+      expect(await store.transaction(WORKER, (tx) => tx.remove(things, { id, n: 1 }))).toBe(0);
+      expect(await store.transaction(WORKER, (tx) => tx.remove(things, { id }))).toBe(1);
+    });
+
+    it('has one time per transaction', async () => {
+      await store.transaction(WORKER, async (tx) => {
+        expect(await tx.now()).toBe(await tx.now());
+      });
+    });
+  });
+}
