@@ -1,0 +1,119 @@
+import type { Accelerator } from './accelerator.js';
+import { accelerator } from './accelerators.js';
+import { normalizeAccelerator } from './names.js';
+import { hasFastLink, vramBudget, weightsBytes } from './sizing.js';
+import { throughput, type ServedModel } from './throughput.js';
+
+/** How much there is to do; the shape of a workload's `work`. */
+export type Work =
+  | { readonly kind: 'gpu-hours'; readonly hours: number; readonly reference: string }
+  | { readonly kind: 'wall-hours'; readonly hours: number }
+  | {
+      readonly kind: 'tokens';
+      readonly inputTokens: number;
+      readonly outputTokens: number;
+      readonly parametersB: number;
+      readonly bytesPerParameter: number;
+    };
+
+/** Batch and sequence length that token work is assumed to run with: offline batches of usual requests. */
+const BATCH = 64;
+const SEQUENCE_TOKENS = 1_024;
+/** Share of speed kept with each doubling of the accelerators of one machine: a working assumption, not a measurement. */
+const KEPT_PER_DOUBLING = { fast: 0.97, slow: 0.9 };
+const DEFAULT_VCPUS = 1;
+
+/**
+ * Speed as one number: the geometric mean of dense FP16 TFLOPS and memory GB/s, since training and prefill follow the
+ * first and decoding the second. A stand-in until the work itself has been measured.
+ */
+function speed(a: Accelerator): number {
+  return Math.sqrt(a.fp16Tflops * a.memoryGBps);
+}
+
+function find(name: string): Accelerator | undefined {
+  return accelerator(name) ?? accelerator(normalizeAccelerator(name) ?? '');
+}
+
+/** How many times faster one `acceleratorName` is than one `referenceName`; null when either is unknown. */
+export function relativeSpeed(acceleratorName: string, referenceName: string): number | null {
+  const a = find(acceleratorName);
+  const reference = find(referenceName);
+  return a && reference ? speed(a) / speed(reference) : null;
+}
+
+/** Share of the summed speed that `count` accelerators of one machine keep. */
+export function scalingEfficiency(a: Pick<Accelerator, 'link'>, count: number): number {
+  if (count <= 1) return 1;
+  return (hasFastLink(a) ? KEPT_PER_DOUBLING.fast : KEPT_PER_DOUBLING.slow) ** Math.log2(count);
+}
+
+/**
+ * Seconds of useful work on one machine with `count` of that accelerator (below 1 = a fraction; 0 = a CPU machine with
+ * `vcpus`), without boots, restarts or waiting. Null when it cannot be done there or the accelerator is unknown.
+ */
+export function usefulSeconds(
+  work: Work,
+  acceleratorName: string,
+  count: number,
+  vcpus: number | null = null,
+): number | null {
+  if (work.kind === 'wall-hours') return work.hours * 3_600;
+  const a = find(acceleratorName);
+  if (!a) return null;
+  const onCpu = a.vendor === 'cpu';
+  const units = onCpu ? (vcpus ?? DEFAULT_VCPUS) : count;
+  if (units <= 0) return null;
+  if (work.kind === 'gpu-hours') {
+    const relative = relativeSpeed(a.name, work.reference);
+    if (relative === null) return null;
+    return (work.hours * 3_600) / (relative * units * (onCpu ? 1 : scalingEfficiency(a, units)));
+  }
+  const tokensPerS = machineTokensPerS(work, a, units);
+  const tokens = work.inputTokens + work.outputTokens;
+  if (tokens === 0) return 0;
+  return tokensPerS === null ? null : tokens / tokensPerS;
+}
+
+/** Tokens/s of as many replicas as the machine holds, each on the fewest GPUs that fit. */
+function machineTokensPerS(work: Extract<Work, { kind: 'tokens' }>, a: Accelerator, units: number): number | null {
+  const model: ServedModel = { parametersB: work.parametersB, bytesPerParameter: work.bytesPerParameter };
+  const total = work.inputTokens + work.outputTokens;
+  const inputTokens = total > 0 ? Math.round((SEQUENCE_TOKENS * work.inputTokens) / total) : SEQUENCE_TOKENS;
+  const query = { model, batch: BATCH, inputTokens, outputTokens: SEQUENCE_TOKENS - inputTokens };
+  if (a.vendor === 'cpu') return throughput({ ...query, accelerator: a, gpus: units })?.tokensPerS ?? null;
+  if (units < 1) {
+    // A slice has its share of everything, and no neighbour to lean on.
+    const slice = {
+      ...a,
+      name: '',
+      vramGiB: a.vramGiB * units,
+      memoryGBps: a.memoryGBps * units,
+      fp16Tflops: a.fp16Tflops * units,
+      fp8Tflops: a.fp8Tflops === null ? null : a.fp8Tflops * units,
+    };
+    return fits(work, slice, 1) ? (throughput({ ...query, accelerator: slice, gpus: 1 })?.tokensPerS ?? null) : null;
+  }
+  let smallest: number | null = null;
+  for (let gpus = 1; gpus <= units; gpus *= 2) {
+    const one = fits(work, a, gpus) ? throughput({ ...query, accelerator: a, gpus }) : null;
+    if (!one) continue;
+    const tokensPerS = one.tokensPerS * Math.floor(units / gpus);
+    // A measurement of some split of the machine goes before the formula for the smallest.
+    if (one.source === 'published') return tokensPerS;
+    smallest ??= tokensPerS;
+  }
+  return smallest;
+}
+
+function fits(work: Extract<Work, { kind: 'tokens' }>, a: Accelerator, gpus: number): boolean {
+  // A slice or an old 8 GB card runs small models with a lean runtime: overhead is at most an eighth of its memory.
+  const overheadGB = Math.min(3, a.vramGiB / 8);
+  return vramBudget(a.vramGiB, gpus, {
+    weightsBytes: weightsBytes(work.parametersB, work.bytesPerParameter),
+    kvBytesPerToken: 0,
+    tokensPerSequence: 1,
+    overheadGB,
+    activationsGB: overheadGB / 2,
+  }).fits;
+}
