@@ -1,0 +1,9 @@
+export {
+  removeEmbedded,
+  startEmbedded,
+  statusEmbedded,
+  stopEmbedded,
+  type EmbeddedStatus,
+  type RunningPostgres,
+  type StartOptions,
+} from './embedded.js';
