@@ -25,6 +25,8 @@ const base = {
 export default {
   ...base,
   testMatch: ['<rootDir>/{apps,libs,migrations,scripts}/**/*.spec.ts', '<rootDir>/test/e2e/**/*.spec.ts'],
+  globalSetup: '<rootDir>/test/setup/start.mjs',
+  globalTeardown: '<rootDir>/test/setup/stop.mjs',
   maxWorkers: 2,
   testTimeout: 60_000,
 };
