@@ -65,12 +65,16 @@ function nodeSize(o: Offering): number {
   return match === undefined ? 1 : Number(match);
 }
 
-/** Cheapest firm price of the same card at the same vendor, to hold spot prices against. */
+/** Same vendor, card and host shape: only then are two prices for the same thing. */
+const productOf = (o: Offering, canonical: string): string =>
+  [o.provider_id, canonical, o.vcpu ?? '-', o.ram_gb ?? '-'].join(' ');
+
+/** Cheapest firm price of each product, to hold spot prices against. */
 function firmPrices(offerings: readonly { o: Offering; canonical: string | null }[]): Map<string, number> {
   const least = new Map<string, number>();
   for (const { o, canonical } of offerings) {
     if (o.is_spot || canonical === null) continue;
-    const key = `${o.provider_id} ${canonical}`;
+    const key = productOf(o, canonical);
     least.set(key, Math.min(least.get(key) ?? Infinity, o.price_usd_hour));
   }
   return least;
@@ -108,7 +112,7 @@ export function importGpuPricing(offeringsJson: string, providersJson: string): 
     const count = nodeSize(o);
     const { confidence, doubts } = belief(o);
     const pricing: PricingModel = o.is_spot ? 'spot' : 'on-demand';
-    const firmPrice = firm.get(`${o.provider_id} ${canonical}`);
+    const firmPrice = firm.get(productOf(o, canonical));
     if (o.is_spot && firmPrice !== undefined && o.price_usd_hour > firmPrice) {
       doubts.push('spot costs more than on-demand of the same card at the same vendor');
     }
