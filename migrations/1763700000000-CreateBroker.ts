@@ -91,11 +91,13 @@ create table ledger_accounts (
   organization_id text,
   kind text not null,
   balance_nano numeric(38, 0) not null,
+  -- What may be held or spent, and what open holds have set aside; together the balance.
+  available_nano numeric(38, 0) not null,
   held_nano numeric(38, 0) not null check (held_nano >= 0),
-  -- Accounts that must never go below zero less what is held: tenant credit.
+  -- Tenant credit must never be oversold.
   bounded boolean not null,
-  check (not bounded or balance_nano >= 0),
-  check (not bounded or balance_nano >= held_nano)
+  check (balance_nano = available_nano + held_nano),
+  check (not bounded or available_nano >= 0)
 );
 create index on ledger_accounts (organization_id);
 create table ledger_transactions (

@@ -1,0 +1,154 @@
+import { DomainError, HOUR, MINUTE, newId, type Clock, type Random } from '#kernel';
+import type { HostFacts, LogLine, SyncRequest, SyncResponse, WorkItem, WorkReport } from '#contracts';
+import { WORKER, type Store, type Tx } from '#platform/database';
+import { agents, type AgentRow } from './agents.table.js';
+
+/** Makes and checks the secrets agents carry; `platform/secrets` behind a port, so that the simulator needs no cryptography. */
+export interface AgentSecrets {
+  /** A new secret for enrolment or for the credential. */
+  issue(kind: 'enrol' | 'host'): string;
+  hash(secret: string): string;
+}
+
+/** Where work comes from and results go; implemented a floor above and bound by the app. */
+export interface WorkSource {
+  /** Takes reports and logs in; answers which reports the agent may forget. */
+  report(tx: Tx, agent: AgentRow, reports: readonly WorkReport[], logs: readonly LogLine[]): Promise<{ workId: string; fence: number }[]>;
+  /** The whole desired work of the agent, with up to `capacity` items more than it holds. */
+  desired(tx: Tx, agent: AgentRow, capacity: number): Promise<WorkItem[]>;
+}
+
+/** Wakes waiting polls across processes; losing one costs a poll interval, never work. */
+export interface AgentBell {
+  wait(agentId: string, timeoutMs: number): Promise<void>;
+}
+
+/** Someone above wants to know that an agent enrolled (its lease or host is waiting for it). */
+export type OnEnrolled = (tx: Tx, agent: AgentRow) => Promise<void>;
+
+export const LEASE_TOKEN_TTL_MS = 15 * MINUTE;
+export const HOST_TOKEN_TTL_MS = 24 * HOUR;
+
+/** Telemetry and the time last seen are written at most this often, unless something else changes. */
+const SEEN_EVERY_MS = 5_000;
+
+export class Agents {
+  constructor(
+    private readonly store: Store,
+    private readonly secrets: AgentSecrets,
+    private readonly clock: Clock,
+    private readonly random: Random,
+  ) {}
+
+  /** A one-time invitation for one machine; the token is shown to nobody else and kept only as a hash. */
+  async invite(tx: Tx, of: { organizationId: string; hostId: string } | { organizationId: string; leaseId: string }): Promise<{ agent: AgentRow; token: string }> {
+    const token = this.secrets.issue('enrol');
+    const host = 'hostId' in of;
+    const now = this.clock.now();
+    const agent: AgentRow = {
+      id: newId('agent', now, this.random),
+      kind: host ? 'host' : 'lease',
+      organizationId: of.organizationId,
+      hostId: host ? of.hostId : null,
+      leaseId: host ? null : of.leaseId,
+      state: 'invited',
+      tokenHash: this.secrets.hash(token),
+      tokenExpiresAt: now + (host ? HOST_TOKEN_TTL_MS : LEASE_TOKEN_TTL_MS),
+      credentialHash: null,
+      lastSeq: -1,
+      lastSeenAt: null,
+      facts: null,
+      telemetry: null,
+      createdAt: now,
+    };
+    await tx.insert(agents, agent);
+    return { agent, token };
+  }
+
+  get(tx: Tx, id: string): Promise<AgentRow | null> {
+    return tx.first(agents, { id });
+  }
+
+  /** Trades a token for a credential. Of two enrolments with one token exactly one wins; the other is refused. */
+  async enrol(token: string, facts: HostFacts, onEnrolled: OnEnrolled): Promise<{ agentId: string; credential: string }> {
+    const refused = new DomainError('unauthenticated', 'enrolment-refused', 'This enrolment token is unknown, expired or was used before.', {
+      fix: 'Ask the broker for a new token (berth hosts add) and start the agent with it.',
+    });
+    const credential = this.secrets.issue('host');
+    return this.store.transaction(WORKER, async (tx) => {
+      const now = await tx.now();
+      const [agent] = await tx.update(
+        agents,
+        { tokenHash: this.secrets.hash(token), state: 'invited', tokenExpiresAt: { gt: now } },
+        { state: 'enrolled', tokenHash: null, credentialHash: this.secrets.hash(credential), facts, lastSeenAt: now },
+      );
+      if (!agent) throw refused;
+      await onEnrolled(tx, agent);
+      return { agentId: agent.id, credential };
+    });
+  }
+
+  /** The agent behind a credential, or null: dead credentials look like wrong ones. */
+  async authenticate(credential: string): Promise<AgentRow | null> {
+    const credentialHash = this.secrets.hash(credential);
+    return this.store.transaction(WORKER, (tx) => tx.first(agents, { credentialHash, state: 'enrolled' }));
+  }
+
+  /** Ends an agent's authority at once (its lease ended, its host was removed). */
+  async retire(tx: Tx, id: string): Promise<void> {
+    await tx.update(agents, { id, state: { not: 'gone' } }, { state: 'gone', credentialHash: null, tokenHash: null });
+  }
+
+  /**
+   * One long poll: takes the reports in, answers the whole desired work. Waits up to `waitMs` when nothing changed.
+   * A sequence at or below the last one seen is refused: two machines share one credential.
+   */
+  async sync(agent: AgentRow, request: SyncRequest, work: WorkSource, bell: AgentBell): Promise<SyncResponse> {
+    const until = this.clock.now() + request.waitMs;
+    let answer = await this.exchange(agent, request, work, true);
+    while (unchanged(answer, request)) {
+      const leftMs = until - this.clock.now();
+      if (leftMs <= 0) break;
+      await bell.wait(agent.id, leftMs);
+      answer = await this.exchange(agent, { ...request, reports: [], logs: [] }, work, false);
+    }
+    return answer;
+  }
+
+  private exchange(agent: AgentRow, request: SyncRequest, work: WorkSource, first: boolean): Promise<SyncResponse> {
+    return this.store.transaction(WORKER, async (tx) => {
+      let row: AgentRow | null;
+      if (first) {
+        const now = await tx.now();
+        const [moved] = await tx.update(
+          agents,
+          { id: agent.id, state: 'enrolled', lastSeq: { lt: request.seq } },
+          {
+            lastSeq: request.seq,
+            ...(agent.lastSeenAt === null || now - agent.lastSeenAt >= SEEN_EVERY_MS ? { lastSeenAt: now, ...(request.telemetry ? { telemetry: request.telemetry } : {}) } : {}),
+            ...(request.facts ? { facts: request.facts } : {}),
+          },
+        );
+        row = moved ?? (await tx.first(agents, { id: agent.id }));
+        if (row && !moved && row.state === 'enrolled') {
+          throw new DomainError('conflict', 'stale-sequence', `Sequence ${request.seq} was seen before (last ${row.lastSeq}): another agent uses this credential.`, {
+            fix: 'Stop one of the two agents; a copied disk image must enrol anew.',
+          });
+        }
+      } else {
+        row = await tx.first(agents, { id: agent.id });
+      }
+      if (!row || row.state !== 'enrolled') return { work: [], acknowledged: request.reports.map(({ workId, fence }) => ({ workId, fence })), goodbye: true };
+      const acknowledged = request.reports.length + request.logs.length > 0 ? await work.report(tx, row, request.reports, request.logs) : [];
+      const items = await work.desired(tx, row, request.draining ? 0 : request.capacity);
+      return { work: items, acknowledged, goodbye: false };
+    });
+  }
+}
+
+function unchanged(answer: SyncResponse, request: SyncRequest): boolean {
+  if (answer.goodbye || request.draining || answer.acknowledged.length > 0) return false;
+  if (answer.work.length !== request.knownWork.length) return false;
+  const known = new Set(request.knownWork.map((w) => `${w.workId}:${w.fence}`));
+  return answer.work.every((w) => known.has(`${w.workId}:${w.fence}`));
+}

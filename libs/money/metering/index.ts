@@ -1,0 +1,2 @@
+export { Metering, monthEnd, monthStart, type LeaseInterval, type MeteredAmounts } from './metering.service.js';
+export { meters, usageRecords, type Meter, type UsageRow } from './usage.table.js';

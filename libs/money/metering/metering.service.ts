@@ -1,0 +1,160 @@
+import { chargeBetween, newId, type Clock, type Random } from '#kernel';
+import type { Tx } from '#platform/database';
+import { account, Ledger } from '#money/ledger';
+import { Holds, holds } from '#money/quotas';
+import { usageRecords, type Meter, type UsageRow } from './usage.table.js';
+
+/** One interval of a lease to be metered; the caller moves the lease's `through` marks by compare-and-set in the same transaction. */
+export interface LeaseInterval {
+  readonly leaseId: string;
+  readonly organizationId: string;
+  readonly projectId: string;
+  readonly jobId: string | null;
+  readonly providerId: string;
+  readonly holdId: string | null;
+  readonly resource: string;
+  /** The tenant pays from the accepted probe on; null = not accepted yet. */
+  readonly charge: { readonly perHour: bigint; readonly startMs: number; readonly fromMs: number; readonly toMs: number } | null;
+  /** The vendor is owed from boot on. */
+  readonly cost: { readonly perHour: bigint; readonly startMs: number; readonly fromMs: number; readonly toMs: number } | null;
+}
+
+export interface MeteredAmounts {
+  readonly chargedNano: bigint;
+  readonly costNano: bigint;
+  /** Charge that the hold no longer covered: borne by the broker. */
+  readonly exposureNano: bigint;
+}
+
+const NOTHING: MeteredAmounts = { chargedNano: 0n, costNano: 0n, exposureNano: 0n };
+
+/** Quantities over intervals become immutable usage records and, in the same transaction, ledger entries. */
+export class Metering {
+  constructor(
+    private readonly ledger: Ledger,
+    private readonly holdsOf: Holds,
+    private readonly clock: Clock,
+    private readonly random: Random,
+  ) {}
+
+  async leaseTime(tx: Tx, interval: LeaseInterval): Promise<MeteredAmounts> {
+    const pieces: UsageRow[] = [];
+    for (const side of ['charge', 'cost'] as const) {
+      const s = interval[side];
+      if (!s || s.toMs <= s.fromMs) continue;
+      // Cut at month ends, so that each record belongs to one invoice.
+      for (let from = s.fromMs; from < s.toMs; ) {
+        const to = Math.min(s.toMs, monthEnd(from));
+        pieces.push(
+          this.row(interval, {
+            key: `${interval.leaseId}:lease-time:${side}:${from}`,
+            meter: 'lease-time',
+            side,
+            fromAt: from,
+            toAt: to,
+            quantity: BigInt(to - from),
+            unit: 'ms',
+            unitPriceNano: s.perHour,
+            amountNano: chargeBetween(s.perHour, s.startMs, from, to),
+          }),
+        );
+        from = to;
+      }
+    }
+    if (pieces.length === 0) return NOTHING;
+    const full = sum(pieces, 'charge');
+    const costNano = sum(pieces, 'cost');
+    const chargedNano = await this.coverable(tx, interval.holdId, full);
+    if (interval.holdId !== null) await this.holdsOf.spend(tx, interval.holdId, chargedNano);
+    const transactionId = await this.ledger.post(tx, {
+      idempotencyKey: `usage:${pieces.map((p) => p.key).join('|')}`,
+      kind: 'usage',
+      organizationId: interval.organizationId,
+      reference: interval.leaseId,
+      entries: [
+        { accountId: account.credit(interval.organizationId), amountNano: -chargedNano, from: 'held' },
+        { accountId: account.payable(interval.providerId), amountNano: costNano },
+        { accountId: account.revenue, amountNano: full - costNano },
+        { accountId: account.exposure, amountNano: chargedNano - full },
+      ],
+    });
+    let uncovered = full - chargedNano;
+    const rows = pieces.map((p) => {
+      if (p.side !== 'charge' || uncovered === 0n) return { ...p, transactionId };
+      // The record says what the tenant really pays; the last pieces carry what the hold did not cover.
+      const cut = p.amountNano < uncovered ? p.amountNano : uncovered;
+      uncovered -= cut;
+      return { ...p, amountNano: p.amountNano - cut, transactionId };
+    });
+    await tx.insert(usageRecords, rows);
+    return { chargedNano, costNano, exposureNano: full - chargedNano };
+  }
+
+  /** Tokens and lines of one finished shard; counted once whatever happens, priced at zero while the lease is paid by time. */
+  async shardCounts(
+    tx: Tx,
+    shard: { id: string; leaseId: string; organizationId: string; projectId: string; jobId: string; providerId: string; resource: string; fromMs: number; toMs: number },
+    counts: Partial<Record<Exclude<Meter, 'lease-time'>, number>>,
+  ): Promise<void> {
+    const rows = (Object.entries(counts) as [Exclude<Meter, 'lease-time'>, number][])
+      .filter(([, n]) => n > 0)
+      .map(([meter, n]) =>
+        this.row(
+          { ...shard, leaseId: shard.leaseId },
+          {
+            key: `${shard.id}:${meter}`,
+            meter,
+            side: 'charge',
+            fromAt: shard.fromMs,
+            toAt: shard.toMs,
+            quantity: BigInt(n),
+            unit: meter === 'lines' ? 'lines' : 'tokens',
+            unitPriceNano: 0n,
+            amountNano: 0n,
+          },
+        ),
+      );
+    if (rows.length > 0) await tx.insertNew(usageRecords, rows);
+  }
+
+  private async coverable(tx: Tx, holdId: string | null, wanted: bigint): Promise<bigint> {
+    if (holdId === null || wanted === 0n) return 0n;
+    const hold = await tx.first(holds, { id: holdId }, { lock: 'update' });
+    if (!hold || hold.state !== 'held') return 0n;
+    return hold.remainingNano < wanted ? hold.remainingNano : wanted;
+  }
+
+  private row(
+    of: { leaseId: string; organizationId: string; projectId: string; jobId: string | null; providerId: string; resource: string },
+    rest: Pick<UsageRow, 'key' | 'meter' | 'side' | 'fromAt' | 'toAt' | 'quantity' | 'unit' | 'unitPriceNano' | 'amountNano'>,
+  ): UsageRow {
+    const { leaseId, organizationId, projectId, jobId, providerId, resource } = of;
+    return {
+      id: newId('usage', this.clock.now(), this.random),
+      leaseId,
+      organizationId,
+      projectId,
+      jobId,
+      providerId,
+      resource,
+      ...rest,
+      transactionId: null,
+      createdAt: this.clock.now(),
+    };
+  }
+}
+
+const sum = (rows: readonly UsageRow[], side: 'charge' | 'cost'): bigint =>
+  rows.reduce((a, r) => (r.side === side ? a + r.amountNano : a), 0n);
+
+/** First instant of the next month, UTC. */
+export function monthEnd(ms: number): number {
+  const d = new Date(ms);
+  return Date.UTC(d.getUTCFullYear(), d.getUTCMonth() + 1, 1);
+}
+
+/** First instant of the month, UTC. */
+export function monthStart(ms: number): number {
+  const d = new Date(ms);
+  return Date.UTC(d.getUTCFullYear(), d.getUTCMonth(), 1);
+}

@@ -1,0 +1,108 @@
+import { StaleVersion, type Clock } from '#kernel';
+import { WORKER, type Store, type Table } from '#platform/database';
+
+/** Pokes somebody to look at a row; may lose, double or reorder what it is told (invariant 1). */
+export interface WakeQueue {
+  wake(kind: string, id: string): Promise<void>;
+}
+
+/** One kind of row and what drives it. `step` does one action and says whether there may be another at once. */
+export interface Reconciler {
+  readonly kind: string;
+  readonly rows: Table<{ id: string; wakeAt: number | null }>;
+  step(id: string): Promise<'again' | 'rest'>;
+}
+
+export interface LoopReport {
+  /** A safety net had to act (invariant 13). */
+  repaired(net: string, kind: string, id: string): void;
+  failed(kind: string, id: string, error: unknown): void;
+}
+
+const MAX_STEPS = 40;
+
+/**
+ * Level-triggered reconciling. Running a row twice, late or on two workers at once is harmless by construction:
+ * every change is guarded by the row's version.
+ */
+export class ReconcileLoop {
+  private readonly byKind: Map<string, Reconciler>;
+  private readonly running = new Map<string, Promise<void>>();
+  private readonly again = new Set<string>();
+  /** Rows seen due and when first, per due time: what is due for two sweeps is reconciled past the queue. */
+  private readonly overdue = new Map<string, { wakeAt: number; sweeps: number }>();
+
+  constructor(
+    private readonly store: Store,
+    private readonly queue: WakeQueue,
+    private readonly clock: Clock,
+    reconcilers: readonly Reconciler[],
+    private readonly report: LoopReport,
+  ) {
+    this.byKind = new Map(reconcilers.map((r) => [r.kind, r]));
+    if (this.byKind.size !== reconcilers.length) throw new Error('two reconcilers for one kind');
+  }
+
+  /** Drives one row until it rests. A call that comes while the row is being driven here makes it run once more. */
+  async reconcile(kind: string, id: string): Promise<void> {
+    const key = `${kind}:${id}`;
+    const current = this.running.get(key);
+    if (current) {
+      this.again.add(key);
+      return current;
+    }
+    const run = (async () => {
+      do {
+        this.again.delete(key);
+        await this.drive(kind, id);
+      } while (this.again.has(key));
+    })().finally(() => this.running.delete(key));
+    this.running.set(key, run);
+    return run;
+  }
+
+  private async drive(kind: string, id: string): Promise<void> {
+    const reconciler = this.byKind.get(kind);
+    if (!reconciler) throw new Error(`no reconciler for ${kind}`);
+    for (let n = 0, stale = 0; n < MAX_STEPS; n++) {
+      try {
+        if ((await reconciler.step(id)) === 'rest') return;
+      } catch (error) {
+        if (error instanceof StaleVersion && stale++ < 5) continue;
+        if (error instanceof StaleVersion) return;
+        this.report.failed(kind, id, error);
+        return;
+      }
+    }
+    // Not at rest after so many steps: let others have a turn; the sweeper brings it back while its wake time stands.
+    await this.queue.wake(kind, id);
+  }
+
+  /**
+   * Re-wakes what is due. A row that was due in the last sweep too, with the same wake time, is driven directly:
+   * a stray deduplication key in the queue must not put it to sleep for ever.
+   */
+  async sweep(limit = 500): Promise<number> {
+    const now = this.clock.now();
+    let found = 0;
+    const seen = new Set<string>();
+    for (const { kind, rows } of this.byKind.values()) {
+      const due = await this.store.transaction(WORKER, (tx) => tx.find(rows, { wakeAt: { lte: now } }, { orderBy: [['wakeAt', 'asc']], limit }));
+      for (const { id, wakeAt } of due) {
+        found++;
+        const key = `${kind}:${id}`;
+        seen.add(key);
+        const before = this.overdue.get(key);
+        const sweeps = before && before.wakeAt === wakeAt ? before.sweeps + 1 : 1;
+        this.overdue.set(key, { wakeAt: wakeAt ?? 0, sweeps });
+        if (sweeps < 3) await this.queue.wake(kind, id).catch(() => undefined);
+        else if (!this.running.has(key)) {
+          this.report.repaired('direct-reconcile', kind, id);
+          await this.reconcile(kind, id);
+        }
+      }
+    }
+    for (const key of this.overdue.keys()) if (!seen.has(key)) this.overdue.delete(key);
+    return found;
+  }
+}
