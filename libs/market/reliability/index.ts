@@ -1,0 +1,3 @@
+export type { HazardBand, OfferVia, Reliability, ReliabilityPriors, ReliabilityQuery } from './reliability.js';
+export { defaultPriors, hazardByAge, RELATIVE_HAZARD_BY_AGE, SERVER_FAULT_HAZARD, SPOT_HAZARD } from './priors.js';
+export { reliabilityOf } from './reliability-of.js';

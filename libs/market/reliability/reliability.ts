@@ -1,0 +1,42 @@
+import type { PricingModel, ProviderKind } from '#contracts';
+
+/** Losses per hour while the age of a lease is below `untilH` hours (and above the band before). */
+export interface HazardBand {
+  readonly untilH: number;
+  readonly perHour: number;
+}
+
+/** What is believed about renting one kind of machine: plain data, so that decisions over it stay pure. */
+export interface Reliability {
+  /** Probability that one start does not end in a usable machine. */
+  readonly startFailureP: number;
+  /** Ascending by `untilH`; the last band reaches to infinity. */
+  readonly hazardPerHourByAge: readonly HazardBand[];
+  /** From the order to the first useful second: machine, agent, weights. */
+  readonly bootS: number;
+  /** The part of `bootS` that the vendor bills. */
+  readonly bootBilledS: number;
+  /** How long a start that fails takes, and how much of that is billed. */
+  readonly failedStartS: number;
+  readonly failedStartBilledS: number;
+  /** From the loss of a machine until it is noticed. */
+  readonly detectS: number;
+  /** Where the figures come from, for the explanation. */
+  readonly source: string;
+}
+
+export type OfferVia = 'market' | 'host' | 'warm-lease';
+
+export interface ReliabilityQuery {
+  readonly providerKind: ProviderKind;
+  readonly pricing: PricingModel;
+  readonly providerId: string;
+  /** Default `market`. A host's agent already runs; a warm lease is already booted. */
+  readonly via?: OfferVia;
+}
+
+/** A whole table of beliefs. `byProvider` (keyed `<providerId>/<pricing>`) goes before the kind's own row. */
+export interface ReliabilityPriors {
+  readonly byKind: Readonly<Record<ProviderKind, { readonly steady: Reliability; readonly spot: Reliability }>>;
+  readonly byProvider: Readonly<Record<string, Reliability>>;
+}
