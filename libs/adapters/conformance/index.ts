@@ -1,0 +1,3 @@
+export { describeProviderConformance } from './suite.js';
+export { createRequest, vendorFaults } from './harness.js';
+export type { ConformanceAbilities, ConformanceHarness, VendorFault } from './harness.js';

@@ -1,0 +1,10 @@
+export { SandboxCloud, type ReadOptions, type SandboxCloudOptions } from './cloud.js';
+export type { LogEntry } from './fleet.js';
+export { billedSeconds, type BillLine } from './bill.js';
+export { cloudMachine, type CloudMachine, type CloudState } from './machine.js';
+export { faultKinds, faultRuleSchema, type FaultKind, type FaultPoint, type FaultRule } from './fault.js';
+export { defaultSettings, defaultSkus, settingsSchema, skuSchema, type CloudSettings, type Sku } from './sku.js';
+export * from './wire.js';
+export { describeCloud, sandboxPort } from './port.js';
+export * from './translate.js';
+export { calmSkus, conformanceAbilities, conformanceSettings, rulesFor } from './conformance-rules.js';

@@ -1,0 +1,1 @@
+export { SandboxProvider, type SandboxProviderOptions } from './provider.js';
