@@ -78,23 +78,31 @@ describe('renewal', () => {
   it('does not care how a constant hazard is cut in bands', () => {
     const cut: HazardBand[] = [0.1, 0.7, 2.5, Infinity].map((untilH) => ({ untilH, perHour: 0.4 }));
     fc.assert(
-      fc.property(fc.double({ min: 60, max: 1e6, noNaN: true }), fc.double({ min: 60, max: 1e5, noNaN: true }), (w, tau) => {
-        const whole = renewal(query({ usefulS: w, checkpointS: tau, bands: constant(0.4) }));
-        const parts = renewal(query({ usefulS: w, checkpointS: tau, bands: cut }));
-        if (Number.isFinite(whole.runningS)) expect(parts.runningS / whole.runningS).toBeCloseTo(1, 6);
-      }),
+      fc.property(
+        fc.double({ min: 60, max: 1e6, noNaN: true }),
+        fc.double({ min: 60, max: 1e5, noNaN: true }),
+        (w, tau) => {
+          const whole = renewal(query({ usefulS: w, checkpointS: tau, bands: constant(0.4) }));
+          const parts = renewal(query({ usefulS: w, checkpointS: tau, bands: cut }));
+          if (Number.isFinite(whole.runningS)) expect(parts.runningS / whole.runningS).toBeCloseTo(1, 6);
+        },
+      ),
     );
   });
 
   it('grows with hazard and with the work', () => {
     fc.assert(
-      fc.property(fc.double({ min: 0.01, max: 3, noNaN: true }), fc.double({ min: 600, max: 1e5, noNaN: true }), (k, w) => {
-        const base = renewal(query({ usefulS: w, bands: SPOT_HAZARD, hazardFactor: k }));
-        expect(renewal(query({ usefulS: w, bands: SPOT_HAZARD, hazardFactor: k * 1.1 })).runningS).toBeGreaterThan(
-          base.runningS,
-        );
-        expect(base.runningS).toBeGreaterThanOrEqual(w * (1 - 1e-9));
-      }),
+      fc.property(
+        fc.double({ min: 0.01, max: 3, noNaN: true }),
+        fc.double({ min: 600, max: 1e5, noNaN: true }),
+        (k, w) => {
+          const base = renewal(query({ usefulS: w, bands: SPOT_HAZARD, hazardFactor: k }));
+          expect(renewal(query({ usefulS: w, bands: SPOT_HAZARD, hazardFactor: k * 1.1 })).runningS).toBeGreaterThan(
+            base.runningS,
+          );
+          expect(base.runningS).toBeGreaterThanOrEqual(w * (1 - 1e-9));
+        },
+      ),
     );
   });
 });

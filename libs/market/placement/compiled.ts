@@ -1,0 +1,140 @@
+import { hash32 } from '#kernel';
+import { reliabilityOf, type Reliability } from '#market/reliability';
+import { DOUBTFUL, offerAt, RENTABLE, type OfferIndex } from './catalog-index.js';
+import type { PlacementContext } from './context.js';
+import { timeTerms, type TimeTerms } from './cost.js';
+import type { Demand } from './demand.js';
+import {
+  bitOf,
+  isCoolingDown,
+  machineFailures,
+  placeFailures,
+  sellerFailures,
+  staleBefore,
+  type Failures,
+} from './filter.js';
+
+/** A workload compiled against one index: every constraint answered per dictionary entry, cost terms per distinct case. */
+export interface Compiled {
+  readonly index: OfferIndex;
+  readonly context: PlacementContext;
+  readonly demand: Demand;
+  readonly machineFailures: Int32Array;
+  readonly placeFailures: Int32Array;
+  readonly sellerFailures: Int32Array;
+  readonly flagFailures: Int32Array;
+  /** Per seller: observations before this moment are stale. */
+  readonly staleBeforeMs: Float64Array;
+  /** Per machine: code of its useful time, -1 = none. Per seller: code of its reliability and billing. */
+  readonly machineCase: Int32Array;
+  readonly sellerCase: Int32Array;
+  readonly sellerCases: number;
+  /** `machineCase * sellerCases + sellerCase` to terms; filled when first asked. */
+  readonly terms: (TimeTerms | undefined)[];
+  readonly usefulS: readonly number[];
+  readonly isBlocked: ((position: number) => boolean) | null;
+}
+
+export function compile(index: OfferIndex, demand: Demand, context: PlacementContext): Compiled {
+  const usefulS: number[] = [];
+  const machineBits = new Int32Array(index.machines.length);
+  const machineCase = new Int32Array(index.machines.length).fill(-1);
+  const caseOfTime = new Map<number, number>();
+  index.machines.forEach((machine, m) => {
+    const found = machineFailures(context, demand, machine);
+    machineBits[m] = found.failures;
+    if (found.usefulS === null) return;
+    let code = caseOfTime.get(found.usefulS);
+    if (code === undefined) {
+      code = usefulS.push(found.usefulS) - 1;
+      caseOfTime.set(found.usefulS, code);
+    }
+    machineCase[m] = code;
+  });
+  const sellers = compileSellers(index, demand, context);
+  const flagFailures = new Int32Array(4);
+  for (let flags = 0; flags < 4; flags++) {
+    const listed = context.scope === 'rentable' && !(flags & RENTABLE);
+    flagFailures[flags] = (listed ? bitOf('not-rentable') : 0) | (flags & DOUBTFUL ? bitOf('doubtful') : 0);
+  }
+  return {
+    index,
+    context,
+    demand,
+    machineFailures: machineBits,
+    placeFailures: Int32Array.from(index.places, (place) => placeFailures(demand, place)),
+    flagFailures,
+    machineCase,
+    ...sellers,
+    terms: new Array<TimeTerms | undefined>(usefulS.length * sellers.sellerCases),
+    usefulS,
+    isBlocked: blockedTest(index, context),
+  };
+}
+
+function compileSellers(index: OfferIndex, demand: Demand, context: PlacementContext) {
+  const reliabilities = new Map<Reliability, number>();
+  const cases = new Map<string, number>();
+  const sellerCase = new Int32Array(index.sellers.length);
+  const staleBeforeMs = new Float64Array(index.sellers.length);
+  const failures = new Int32Array(index.sellers.length);
+  index.sellers.forEach((seller, s) => {
+    const { providerKind, pricing, providerId, via, billing } = seller;
+    const r = reliabilityOf({ providerKind, pricing, providerId, via: via.kind }, context.reliability);
+    const rank = reliabilities.get(r) ?? reliabilities.size;
+    reliabilities.set(r, rank);
+    const key = `${rank}|${providerKind}|${pricing}|${via.kind}|${billing.minimumS}|${billing.incrementS}`;
+    const code = cases.get(key) ?? cases.size;
+    cases.set(key, code);
+    sellerCase[s] = code;
+    staleBeforeMs[s] = staleBefore(context, seller.source);
+    failures[s] = sellerFailures(context, demand, seller);
+  });
+  return { sellerCase, sellerCases: cases.size, staleBeforeMs, sellerFailures: failures };
+}
+
+/** Failure memory as a test by position: a hash bitmap answers for nearly all offers without touching them. */
+function blockedTest(index: OfferIndex, context: PlacementContext): ((position: number) => boolean) | null {
+  const active = context.coolingDown.filter((c) => c.untilMs > context.nowMs);
+  if (active.length === 0) return null;
+  const byId = new Uint8Array(1 << 16);
+  const providers = new Set<string>();
+  for (const { scope } of active) {
+    if (scope.kind === 'offer') byId[hash32(scope.offerId) & 0xffff] = 1;
+    else providers.add(scope.providerId);
+  }
+  const bySeller = Uint8Array.from(index.sellers, (s) => (providers.has(s.providerId) ? 1 : 0));
+  const narrowed = { ...context, coolingDown: active };
+  return (i) =>
+    (byId[(index.idHash[i] ?? 0) & 0xffff] === 1 || bySeller[index.seller[i] ?? 0] === 1) &&
+    isCoolingDown(narrowed, offerAt(index, i));
+}
+
+/** All failing constraints of one offer but failure memory and cost. */
+export function constraintFailures(c: Compiled, i: number): Failures {
+  const { index } = c;
+  const s = index.seller[i] ?? 0;
+  const stock = index.stock[i] ?? -1;
+  return (
+    (c.machineFailures[index.machine[i] ?? 0] ?? 0) |
+    (c.placeFailures[index.place[i] ?? 0] ?? 0) |
+    (c.sellerFailures[s] ?? 0) |
+    (c.flagFailures[index.flags[i] ?? 0] ?? 0) |
+    ((index.observedAtMs[i] ?? 0) < (c.staleBeforeMs[s] ?? 0) ? bitOf('stale') : 0) |
+    (stock >= 0 && stock < c.demand.workload.nodes ? bitOf('no-stock') : 0)
+  );
+}
+
+/** The time side of that offer's cost; undefined where the work has no known time there. */
+export function termsAt(c: Compiled, i: number): TimeTerms | undefined {
+  const s = c.index.seller[i] ?? 0;
+  const machineCase = c.machineCase[c.index.machine[i] ?? 0] ?? -1;
+  if (machineCase < 0) return undefined;
+  const key = machineCase * c.sellerCases + (c.sellerCase[s] ?? 0);
+  const known = c.terms[key];
+  if (known) return known;
+  const seller = c.index.sellers[s];
+  const usefulS = c.usefulS[machineCase];
+  if (!seller || usefulS === undefined) return undefined;
+  return (c.terms[key] = timeTerms(c.context, c.demand, seller, usefulS));
+}

@@ -1,0 +1,112 @@
+import type { RejectionDimension } from '#contracts';
+import { formatCents } from '#kernel';
+import { constraintFailures, termsAt, type Compiled } from './compiled.js';
+import { spentNano } from './cost.js';
+import { dimensionsIn, costFailures, bitOf, type Failures } from './filter.js';
+import { duration } from './words.js';
+
+/** The mildest change of a figure seen among the offers that one set of failures holds back. */
+interface Group {
+  offers: number;
+  pricePerHour: number;
+  spent: number;
+  p90S: number;
+}
+
+const MOST_HINTS = 5;
+
+/**
+ * When nothing fits: which smallest set of constraints, if relaxed, lets offers in, the set that lets most in first.
+ * Offers are grouped by the whole set of constraints they fail; only the groups with the fewest failures count.
+ */
+export function hintsFor(c: Compiled): string[] {
+  if (c.index.size === 0) return ['There are no offers to choose from: connect a provider or load a price list.'];
+  const groups = new Map<Failures, Group>();
+  const cooling = bitOf('cooling-down');
+  for (let i = 0; i < c.index.size; i++) {
+    const price = c.index.pricePerHour[i] ?? 0;
+    const terms = termsAt(c, i);
+    const spent = terms ? spentNano(terms, price) : Infinity;
+    const p90S = terms?.p90S ?? Infinity;
+    const failures =
+      constraintFailures(c, i) |
+      (c.isBlocked?.(i) ? cooling : 0) |
+      (terms ? costFailures(c.demand, terms.machines, price, spent, p90S) : 0);
+    const group = groups.get(failures) ?? { offers: 0, pricePerHour: Infinity, spent: Infinity, p90S: Infinity };
+    group.offers++;
+    group.pricePerHour = Math.min(group.pricePerHour, price * c.demand.workload.nodes);
+    group.spent = Math.min(group.spent, spent);
+    group.p90S = Math.min(group.p90S, p90S);
+    groups.set(failures, group);
+  }
+  const sets = [...groups].map(([failures, group]) => ({ dimensions: dimensionsIn(failures), group }));
+  const fewest = Math.min(...sets.map((s) => s.dimensions.length));
+  return sets
+    .filter((s) => s.dimensions.length === fewest)
+    .sort((a, b) => b.group.offers - a.group.offers || (a.dimensions.join() < b.dimensions.join() ? -1 : 1))
+    .slice(0, MOST_HINTS)
+    .map(({ dimensions, group }) => {
+      const change = dimensions.map((d) => relaxation(c, d, group)).join(', and ');
+      const n = group.offers;
+      return `${change.charAt(0).toUpperCase()}${change.slice(1)}: then ${n} ${n === 1 ? 'offer fits' : 'offers fit'}.`;
+    });
+}
+
+const dollars = (nano: number): string =>
+  Number.isFinite(nano) ? formatCents(BigInt(Math.ceil(nano / 1e7)) * 10_000_000n) : 'more';
+
+/** What to do about one dimension, in words that start with a verb. */
+function relaxation(c: Compiled, dimension: RejectionDimension, group: Group): string {
+  const { workload } = c.demand;
+  const wanted = workload.accelerator;
+  switch (dimension) {
+    case 'not-rentable':
+      return 'connect a provider that has such machines (they are listed only)';
+    case 'accelerator':
+      return wanted?.models
+        ? `allow other accelerators than ${wanted.models.join(', ')}`
+        : 'allow accelerators of another kind';
+    case 'count':
+      return `ask for fewer than ${c.demand.count} accelerators per machine`;
+    case 'vram':
+      return wanted?.minVramGiB === undefined
+        ? 'take fewer bytes per parameter or more accelerators, so that the weights fit'
+        : `ask for less than ${wanted.minVramGiB} GiB per accelerator`;
+    case 'interconnect':
+      return `drop the wish for ${wanted?.interconnect ?? 'a link'}`;
+    case 'cpu':
+      return `ask for fewer than ${workload.minVcpus ?? 0} vCPUs`;
+    case 'memory':
+      return `ask for less than ${workload.minRamGiB ?? 0} GiB of memory`;
+    case 'nodes':
+      return `ask for one machine instead of ${workload.nodes} (no fabric between machines is known there)`;
+    case 'region':
+      return 'allow other regions';
+    case 'country':
+      return 'allow other countries';
+    case 'provider':
+      return 'allow other providers';
+    case 'provider-kind':
+      return 'allow other kinds of providers';
+    case 'pricing':
+      return 'allow other pricing models';
+    case 'certification':
+      return `drop a certificate of ${c.demand.certifications.join(', ')}`;
+    case 'doubtful':
+      return 'wait for a new observation (the prices seen are not plausible)';
+    case 'stale':
+      return 'refresh the offers (they were seen too long ago)';
+    case 'no-stock':
+      return 'wait for stock';
+    case 'cooling-down':
+      return 'wait a little (they failed lately)';
+    case 'price-cap':
+      return `raise the price cap to ${dollars(group.pricePerHour)} per hour`;
+    case 'budget':
+      return `raise the budget to ${dollars(group.spent)}`;
+    case 'deadline':
+      return Number.isFinite(group.p90S)
+        ? `allow ${duration(group.p90S)} until the deadline`
+        : 'take shorter checkpoints: machines are lost faster than work gets done';
+  }
+}

@@ -1,0 +1,19 @@
+/** Seconds in the two largest units that say enough: "45 s", "12 min", "2 h 33 min", "3 d 4 h". */
+export function duration(seconds: number): string {
+  const s = Math.round(seconds);
+  if (s < 60) return `${s} s`;
+  const minutes = Math.round(s / 60);
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 48 * 60) return two(Math.floor(minutes / 60), 'h', minutes % 60, 'min');
+  const hours = Math.round(s / 3_600);
+  return two(Math.floor(hours / 24), 'd', hours % 24, 'h');
+}
+
+const two = (a: number, unitA: string, b: number, unitB: string): string =>
+  b === 0 ? `${a} ${unitA}` : `${a} ${unitA} ${b} ${unitB}`;
+
+/** A share as whole per cent; below one per cent with one decimal. */
+export function percent(share: number): string {
+  const p = share * 100;
+  return p > 0 && p < 1 ? `${p.toFixed(1)} %` : `${Math.round(p)} %`;
+}
