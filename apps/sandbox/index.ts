@@ -1,0 +1,3 @@
+export { startSandbox, type RunningSandbox, type SandboxParts } from './start.js';
+export { sandboxOptionsSchema, type SandboxOptions } from './options.js';
+export type { AgentProcess, StartAgent } from './agents.js';
