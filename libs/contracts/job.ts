@@ -35,6 +35,8 @@ export const createJobSchema = z
     timeoutS: z.int().min(1).max(2_592_000).default(86_400),
     /** Tries per shard before it counts as failed. */
     maxAttempts: z.int().min(1).max(20).default(3),
+    /** Keep the machine this long after the job for the project's next one; it is paid for meanwhile. 0 = release at once. */
+    keepWarmS: z.int().min(0).max(86_400).default(0),
     labels: z.record(z.string().max(60), z.string().max(200)).default({}),
   })
   .meta({ id: 'CreateJob' });

@@ -1,5 +1,5 @@
 import { StaleVersion, type Clock } from '#kernel';
-import { WORKER, type Store, type Table } from '#platform/database';
+import { WORKER, type Store, type Tx } from '#platform/database';
 
 /** Pokes somebody to look at a row; may lose, double or reorder what it is told (invariant 1). */
 export interface WakeQueue {
@@ -9,7 +9,8 @@ export interface WakeQueue {
 /** One kind of row and what drives it. `step` does one action and says whether there may be another at once. */
 export interface Reconciler {
   readonly kind: string;
-  readonly rows: Table<{ id: string; wakeAt: number | null }>;
+  /** Rows whose wake time has come, oldest first. */
+  due(tx: Tx, nowMs: number, limit: number): Promise<{ id: string; wakeAt: number | null }[]>;
   step(id: string): Promise<'again' | 'rest'>;
 }
 
@@ -86,8 +87,9 @@ export class ReconcileLoop {
     const now = this.clock.now();
     let found = 0;
     const seen = new Set<string>();
-    for (const { kind, rows } of this.byKind.values()) {
-      const due = await this.store.transaction(WORKER, (tx) => tx.find(rows, { wakeAt: { lte: now } }, { orderBy: [['wakeAt', 'asc']], limit }));
+    for (const reconciler of this.byKind.values()) {
+      const { kind } = reconciler;
+      const due = await this.store.transaction(WORKER, (tx) => reconciler.due(tx, now, limit));
       for (const { id, wakeAt } of due) {
         found++;
         const key = `${kind}:${id}`;

@@ -1,0 +1,46 @@
+import { newId, notFound, type Clock, type Random } from '#kernel';
+import type { Actor, Store } from '#platform/database';
+import { artifacts, type ArtifactRow } from './artifacts.table.js';
+
+/** What this room needs of an object store; `platform/objects` has it. */
+export interface ObjectBytes {
+  put(key: string, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<{ sha256: string; bytes: number }>;
+  get(key: string): Promise<AsyncIterable<Uint8Array>>;
+  getRange(key: string, from: number, to: number): Promise<AsyncIterable<Uint8Array>>;
+}
+
+export class Artifacts {
+  constructor(
+    private readonly store: Store,
+    readonly objects: ObjectBytes,
+    private readonly clock: Clock,
+    private readonly random: Random,
+  ) {}
+
+  /** Stores the bytes first, then the row: a crash between leaves an object nobody names, never a row without bytes. */
+  async put(actor: Actor, of: { organizationId: string; projectId: string; name: string; mediaType: string }, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<ArtifactRow> {
+    const id = newId('artifact', this.clock.now(), this.random);
+    const objectKey = `artifacts/${of.organizationId}/${id}`;
+    const { sha256, bytes } = await this.objects.put(objectKey, body);
+    const row: ArtifactRow = { id, ...of, bytes, sha256, objectKey, createdAt: this.clock.now() };
+    await this.store.transaction(actor, (tx) => tx.insert(artifacts, row));
+    return row;
+  }
+
+  /** The row, or not-found: also for another tenant's id. */
+  async get(actor: Actor, id: string): Promise<ArtifactRow> {
+    const row = await this.store.transaction(actor, (tx) => tx.first(artifacts, { id }));
+    if (!row) throw notFound('artifact', id);
+    return row;
+  }
+
+  async bytes(row: ArtifactRow): Promise<Uint8Array> {
+    return collect(await this.objects.get(row.objectKey));
+  }
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of chunks) parts.push(part);
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,206 @@
+import { newId, type Clock, type Random } from '#kernel';
+import type { Offer } from '#contracts';
+import type { Patch, Tx } from '#platform/database';
+import { transition } from '#platform/reconcile';
+import { chargePerHour, billedMs } from '#money/rating';
+import { Holds } from '#money/quotas';
+import { Metering, type MeteredAmounts } from '#money/metering';
+import { leaseMachine, leases, type LeaseRow, type LeasedOffer } from './leases.table.js';
+import type { LeaseTimes } from './decide.js';
+
+export interface NewLease {
+  readonly organizationId: string;
+  readonly projectId: string;
+  readonly jobId: string;
+  readonly jobHoldId: string;
+  readonly placementId: string | null;
+  readonly offer: Offer;
+  readonly marginBps: number;
+}
+
+/** Rented machines, seen from those who use them: ask for one, attach, let go. What moves them is the reconciler. */
+export class Leases {
+  constructor(
+    private readonly holds: Holds,
+    private readonly metering: Metering,
+    private readonly clock: Clock,
+    private readonly random: Random,
+    readonly times: LeaseTimes,
+  ) {}
+
+  /** Intent to rent: the row, and its own hold carved from the job's. Null when the job's hold does not cover the first stretch. */
+  async request(tx: Tx, of: NewLease): Promise<LeaseRow | null> {
+    const id = newId('lease', this.clock.now(), this.random);
+    const rate = chargePerHour(of.offer.pricePerHour, of.marginBps);
+    const carve = await this.carve(tx, of.jobHoldId, id, rate);
+    if (carve === null) return null;
+    const now = await tx.now();
+    const row: LeaseRow = {
+      id,
+      organizationId: of.organizationId,
+      projectId: of.projectId,
+      providerId: of.offer.providerId,
+      offerId: of.offer.id,
+      offer: leasedOffer(of.offer),
+      placementId: of.placementId,
+      jobId: of.jobId,
+      holdId: carve,
+      agentId: null,
+      state: 'requested',
+      want: 'run',
+      endReason: null,
+      message: null,
+      vendorId: null,
+      attemptN: 0,
+      costPerHour: of.offer.pricePerHour,
+      chargePerHour: rate,
+      requestedAt: now,
+      bootedAt: null,
+      acceptedAt: null,
+      idleSince: null,
+      keepUntil: null,
+      drainUntil: null,
+      endedAt: null,
+      chargedThrough: null,
+      costThrough: null,
+      stateSince: now,
+      failures: 0,
+      version: 1,
+      wakeAt: now,
+    };
+    await tx.insert(leases, row);
+    return row;
+  }
+
+  /** Gives an idle warm lease to a job of the same project. Throws StaleVersion when somebody else took it. */
+  async attach(tx: Tx, lease: LeaseRow, to: { jobId: string; jobHoldId: string; placementId: string | null }): Promise<LeaseRow | null> {
+    const carve = await this.carve(tx, to.jobHoldId, lease.id, lease.chargePerHour);
+    if (carve === null) return null;
+    const now = await tx.now();
+    const { patch } = await this.meter(tx, lease, now);
+    if (lease.holdId !== null) await this.holds.settle(tx, lease.holdId);
+    return transition(tx, leases, leaseMachine, lease, lease.state, {
+      patch: { ...patch, jobId: to.jobId, holdId: carve, placementId: to.placementId, idleSince: null, keepUntil: null },
+      wakeAt: now,
+      type: 'lease.attached',
+      message: `taken over warm by ${to.jobId}`,
+    });
+  }
+
+  /**
+   * The job is done with its lease. With `keepWarmMs` the machine stays for the project's next job and keeps being paid from a
+   * hold of its own (when the credit covers it); else it is released. Metered up to now in this transaction.
+   */
+  async letGo(tx: Tx, lease: LeaseRow, keepWarmMs: number): Promise<{ lease: LeaseRow; amounts: MeteredAmounts }> {
+    const now = await tx.now();
+    const { patch, amounts } = await this.meter(tx, lease, now);
+    const keep = keepWarmMs > 0 && lease.state === 'ready' && lease.want === 'run' ? await this.keepHold(tx, lease, keepWarmMs) : null;
+    if (lease.holdId !== null) await this.holds.settle(tx, lease.holdId);
+    const after = await transition(tx, leases, leaseMachine, lease, lease.state, {
+      patch: keep
+        ? { ...patch, jobId: null, holdId: keep, idleSince: now, keepUntil: now + keepWarmMs }
+        : { ...patch, want: 'release', jobId: null, holdId: null },
+      wakeAt: now,
+      type: keep ? 'lease.kept-warm' : 'lease.let-go',
+      message: keep ? `kept warm for ${Math.round(keepWarmMs / 1_000)} s` : 'no longer needed',
+    });
+    return { lease: after, amounts };
+  }
+
+  private async keepHold(tx: Tx, lease: LeaseRow, keepWarmMs: number): Promise<string | null> {
+    const amountNano = burn(lease.chargePerHour, keepWarmMs + this.times.meterEveryMs);
+    const { organizationId, projectId } = lease;
+    try {
+      return (await this.holds.take(tx, { organizationId, projectId, leaseId: lease.id, amountNano })).id;
+    } catch {
+      // Too little credit to keep it: then it is simply released.
+      return null;
+    }
+  }
+
+  private async carve(tx: Tx, jobHoldId: string, leaseId: string, rate: bigint): Promise<string | null> {
+    const parent = await this.holds.get(tx, jobHoldId);
+    if (!parent || parent.state !== 'held') return null;
+    const least = burn(rate, this.times.meterEveryMs);
+    const wanted = burn(rate, this.times.holdAheadMs + this.times.meterEveryMs);
+    const amount = parent.remainingNano < wanted ? parent.remainingNano : wanted;
+    if (amount < least) return null;
+    return (await this.holds.carve(tx, jobHoldId, leaseId, amount))?.id ?? null;
+  }
+
+  /**
+   * Meters a lease up to `nowMs` and returns the marks that the caller must put into its guarded update of the lease: the update's
+   * version guard is what makes the interval once-only. `last` closes the vendor's side in the vendor's own increments.
+   */
+  async meter(tx: Tx, lease: LeaseRow, nowMs: number, end?: { chargeToMs: number; costToMs: number }): Promise<{ patch: Patch<LeaseRow>; amounts: MeteredAmounts }> {
+    const chargeFrom = lease.chargedThrough ?? lease.acceptedAt;
+    const costFrom = lease.costThrough ?? lease.bootedAt;
+    const chargeTo = end?.chargeToMs ?? nowMs;
+    let costTo = end?.costToMs ?? nowMs;
+    if (end && lease.bootedAt !== null && costFrom !== null) {
+      costTo = Math.max(costFrom, lease.bootedAt + billedMs(end.costToMs - lease.bootedAt, lease.offer.billing));
+    }
+    const amounts = await this.metering.leaseTime(tx, {
+      leaseId: lease.id,
+      organizationId: lease.organizationId,
+      projectId: lease.projectId,
+      jobId: lease.jobId,
+      providerId: lease.providerId,
+      holdId: lease.holdId,
+      resource: resourceOf(lease.offer),
+      charge:
+        // A lease that was let go has no hold: the tenant's clock has stopped, the vendor's runs on.
+        lease.acceptedAt === null || chargeFrom === null || lease.holdId === null
+          ? null
+          : { perHour: lease.chargePerHour, startMs: lease.acceptedAt, fromMs: chargeFrom, toMs: Math.max(chargeFrom, chargeTo) },
+      cost:
+        lease.bootedAt === null || costFrom === null
+          ? null
+          : { perHour: lease.costPerHour, startMs: lease.bootedAt, fromMs: costFrom, toMs: Math.max(costFrom, costTo) },
+    });
+    const patch: Patch<LeaseRow> = {
+      ...(chargeFrom === null || lease.holdId === null ? {} : { chargedThrough: Math.max(chargeFrom, chargeTo) }),
+      ...(costFrom === null ? {} : { costThrough: Math.max(costFrom, costTo) }),
+    };
+    return { patch, amounts };
+  }
+
+  /** Idle leases of a project that its next job may take over at once. */
+  warm(tx: Tx, projectId: string, limit = 20): Promise<LeaseRow[]> {
+    return tx.find(leases, { projectId, state: 'ready', want: 'run', jobId: { isNull: true } }, { orderBy: [['id', 'asc']], limit });
+  }
+
+  get(tx: Tx, id: string): Promise<LeaseRow | null> {
+    return tx.first(leases, { id });
+  }
+
+  /** The leases whose work an agent does now. */
+  ofAgent(tx: Tx, agentId: string): Promise<LeaseRow[]> {
+    return tx.find(leases, { agentId, state: 'ready', want: 'run', jobId: { isNull: false } }, { orderBy: [['id', 'asc']] });
+  }
+}
+
+/** What `perHour` burns in `ms`, rounded up. */
+export function burn(perHour: bigint, ms: number): bigint {
+  return (perHour * BigInt(Math.ceil(ms)) + 3_599_999n) / 3_600_000n;
+}
+
+export function resourceOf(offer: Pick<LeasedOffer, 'accelerator' | 'count' | 'vcpus'>): string {
+  return offer.accelerator === 'CPU' ? `CPU x ${offer.vcpus ?? 1}` : `${offer.accelerator} x ${offer.count}`;
+}
+
+export function leasedOffer(o: Offer): LeasedOffer {
+  return {
+    id: o.id,
+    providerId: o.providerId,
+    sku: o.sku,
+    region: o.region,
+    accelerator: o.accelerator,
+    count: o.count,
+    vramGiB: o.vramGiB,
+    vcpus: o.vcpus,
+    pricing: o.pricing,
+    billing: { ...o.billing },
+    hostId: o.via.kind === 'host' ? o.via.hostId : null,
+  };
+}

@@ -1,0 +1,152 @@
+import { StateMachine } from '#kernel';
+import { table } from '#platform/database';
+
+export const leaseStates = ['requested', 'calling', 'provisioning', 'booting', 'ready', 'draining', 'terminating', 'unknown', 'ended'] as const;
+export type LeaseState = (typeof leaseStates)[number];
+
+export const endReasons = ['released', 'failed', 'preempted', 'lost', 'rejected', 'expired', 'unpaid'] as const;
+export type EndReason = (typeof endReasons)[number];
+
+export const leaseMachine = new StateMachine<LeaseState>('lease', 'requested', {
+  requested: ['calling', 'ended'],
+  calling: ['provisioning', 'unknown', 'requested', 'terminating', 'ended'],
+  unknown: ['provisioning', 'requested', 'ended'],
+  provisioning: ['booting', 'terminating', 'ended'],
+  booting: ['ready', 'terminating', 'ended'],
+  ready: ['draining', 'terminating', 'ended'],
+  draining: ['terminating', 'ended'],
+  terminating: ['ended'],
+  ended: [],
+});
+
+/** The offer as it was when the lease was asked for; prices as text. */
+export interface LeasedOffer {
+  id: string;
+  providerId: string;
+  sku: string;
+  region: string;
+  accelerator: string;
+  count: number;
+  vramGiB: number;
+  vcpus: number | null;
+  pricing: string;
+  billing: { minimumS: number; incrementS: number };
+  hostId: string | null;
+}
+
+export interface LeaseRow {
+  id: string;
+  organizationId: string;
+  projectId: string;
+  providerId: string;
+  offerId: string;
+  offer: LeasedOffer;
+  placementId: string | null;
+  /** The job that uses it now; null = idle (warm). */
+  jobId: string | null;
+  /** The carve of the job's hold that pays for it. */
+  holdId: string | null;
+  agentId: string | null;
+  state: LeaseState;
+  want: 'run' | 'release';
+  endReason: EndReason | null;
+  message: string | null;
+  vendorId: string | null;
+  attemptN: number;
+  costPerHour: bigint;
+  chargePerHour: bigint;
+  requestedAt: number;
+  bootedAt: number | null;
+  acceptedAt: number | null;
+  idleSince: number | null;
+  keepUntil: number | null;
+  drainUntil: number | null;
+  endedAt: number | null;
+  chargedThrough: number | null;
+  costThrough: number | null;
+  stateSince: number;
+  failures: number;
+  version: number;
+  wakeAt: number | null;
+}
+
+export const leases = table<LeaseRow>(
+  'leases',
+  {
+    id: 'text',
+    organizationId: 'text',
+    projectId: 'text',
+    providerId: 'text',
+    offerId: 'text',
+    offer: 'json',
+    placementId: 'text',
+    jobId: 'text',
+    holdId: 'text',
+    agentId: 'text',
+    state: 'text',
+    want: 'text',
+    endReason: 'text',
+    message: 'text',
+    vendorId: 'text',
+    attemptN: 'int',
+    costPerHour: 'bigint',
+    chargePerHour: 'bigint',
+    requestedAt: 'time',
+    bootedAt: 'time',
+    acceptedAt: 'time',
+    idleSince: 'time',
+    keepUntil: 'time',
+    drainUntil: 'time',
+    endedAt: 'time',
+    chargedThrough: 'time',
+    costThrough: 'time',
+    stateSince: 'time',
+    failures: 'int',
+    version: 'int',
+    wakeAt: 'time',
+  },
+  { key: ['id'] },
+);
+
+export type AttemptState = 'calling' | 'created' | 'failed' | 'unknown' | 'superseded' | 'closed';
+
+/** One call to a vendor for a machine, written before the call is made (invariant 2). */
+export interface LeaseAttemptRow {
+  id: string;
+  organizationId: string;
+  projectId: string;
+  leaseId: string;
+  n: number;
+  providerId: string;
+  state: AttemptState;
+  idempotencyKey: string;
+  intentAt: number;
+  vendorId: string | null;
+  errorKind: string | null;
+  message: string | null;
+  /** How often the vendor was looked at for this attempt's machine after an unknown outcome. */
+  looks: number;
+  /** Until when a machine of this attempt is terminated at sight. */
+  watchUntil: number | null;
+}
+
+export const leaseAttempts = table<LeaseAttemptRow>(
+  'lease_attempts',
+  {
+    id: 'text',
+    organizationId: 'text',
+    projectId: 'text',
+    leaseId: 'text',
+    n: 'int',
+    providerId: 'text',
+    state: 'text',
+    idempotencyKey: 'text',
+    intentAt: 'time',
+    vendorId: 'text',
+    errorKind: 'text',
+    message: 'text',
+    looks: 'int',
+    watchUntil: 'time',
+  },
+  { key: ['id'], unique: [['leaseId', 'n']] },
+);

@@ -1,0 +1,55 @@
+import { VendorError, type VendorMachine } from '#contracts';
+import { WORKER, type Store } from '#platform/database';
+import { Vendors } from '#compute/providers';
+import { isAlive, type LeaseTimes } from './decide.js';
+import { leaseAttempts, leases } from './leases.table.js';
+import type { Clock } from '#kernel';
+
+export interface OrphanReport {
+  repaired(net: string, kind: string, id: string): void;
+  alarm(message: string): void;
+}
+
+/**
+ * Compares a vendor's list with our rows, for this installation's own machines only (invariant 3): a machine that no
+ * row wants is terminated after a grace period; one of a superseded attempt at sight. What is in flight is left alone.
+ */
+export async function sweepOrphans(
+  deps: { store: Store; vendors: Vendors; clock: Clock; installId: string; times: LeaseTimes; report: OrphanReport },
+  providerId: string,
+): Promise<{ seen: number; terminated: string[] }> {
+  const { store, vendors, clock, installId, times, report } = deps;
+  const { port } = vendors.of(providerId);
+  const machines: VendorMachine[] = [];
+  try {
+    for await (const machine of port.list(installId)) if (isAlive(machine)) machines.push(machine);
+  } catch (error) {
+    if (!(error instanceof VendorError)) throw error;
+    return { seen: 0, terminated: [] };
+  }
+  if (machines.length === 0) return { seen: 0, terminated: [] };
+  const ids = machines.map((m) => m.vendorId);
+  const attemptIds = machines.flatMap((m) => (m.attemptId === null ? [] : [m.attemptId]));
+  const { wanted, attempts } = await store.transaction(WORKER, async (tx) => ({
+    wanted: new Set((await tx.find(leases, { vendorId: { in: ids }, state: { not: 'ended' } })).map((l) => l.vendorId)),
+    attempts: new Map((await tx.find(leaseAttempts, { id: { in: attemptIds } })).map((a) => [a.id, a])),
+  }));
+  const terminated: string[] = [];
+  for (const machine of machines) {
+    if (wanted.has(machine.vendorId)) continue;
+    const attempt = machine.attemptId === null ? undefined : attempts.get(machine.attemptId);
+    if (attempt && (attempt.state === 'calling' || attempt.state === 'unknown')) continue;
+    const atSight = attempt?.state === 'superseded';
+    const ageMs = clock.now() - (machine.createdAtMs ?? clock.now());
+    if (!atSight && ageMs < times.orphanGraceMs) continue;
+    try {
+      await port.terminate(machine.vendorId);
+      terminated.push(machine.vendorId);
+      report.repaired(atSight ? 'superseded-machine' : 'orphan', 'machine', machine.vendorId);
+    } catch (error) {
+      if (!(error instanceof VendorError)) throw error;
+      report.alarm(`machine ${machine.vendorId} of ${providerId} belongs to nobody and could not be terminated: ${error.message}`);
+    }
+  }
+  return { seen: machines.length, terminated };
+}

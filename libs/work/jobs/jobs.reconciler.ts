@@ -1,0 +1,196 @@
+import type { Clock } from '#kernel';
+import type { Offer } from '#contracts';
+import { WORKER, type Store, type Tx } from '#platform/database';
+import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
+import { Leases, type LeaseRow } from '#compute/leases';
+import { Providers } from '#compute/providers';
+import { Holds } from '#money/quotas';
+import { usageRecords } from '#money/metering';
+import { nextJobAction } from './decide.js';
+import { jobMachine, jobs, shards, type JobRow } from './jobs.table.js';
+
+/** What the jobs room wants of placement: a stored decision and the offers in the order to try. */
+export interface Placer {
+  place(
+    tx: Tx,
+    request: { organizationId: string; projectId: string; jobId: string; workload: JobRow['workload']; avoidOffers: readonly string[]; warm: readonly LeaseRow[] },
+  ): Promise<{ placementId: string; best: Offer | null; why: string }>;
+}
+
+export interface JobReconcilerDeps {
+  readonly store: Store;
+  readonly leases: Leases;
+  readonly providers: Providers;
+  readonly holds: Holds;
+  readonly placer: Placer;
+  readonly wake: WakeQueue;
+  /** Tells a machine's agent that its work changed. */
+  readonly ring: (agentId: string) => void;
+  readonly clock: Clock;
+}
+
+const WAIT_FOR_CAPACITY_MS = 2_000;
+
+/** Drives each job from queued to its end: place, start, run, recover, settle. */
+export class JobReconciler implements Reconciler {
+  readonly kind = 'job';
+
+  constructor(private readonly d: JobReconcilerDeps) {}
+
+  due(tx: Tx, nowMs: number, limit: number): Promise<JobRow[]> {
+    return tx.find(jobs, { wakeAt: { lte: nowMs } }, { orderBy: [['wakeAt', 'asc']], limit });
+  }
+
+  /** Everything a job needs lies in our own database, so deciding and applying are one transaction. */
+  step(id: string): Promise<'again' | 'rest'> {
+    return this.d.store.transaction(WORKER, async (tx) => {
+      const job = await tx.first(jobs, { id });
+      if (!job) return 'rest';
+      const lease = job.leaseId === null ? null : await this.d.leases.get(tx, job.leaseId);
+      const now = await tx.now();
+      const action = nextJobAction(job, lease, now);
+      switch (action.do) {
+        case 'rest':
+          if (job.wakeAt !== action.untilMs && !jobMachine.isTerminal(job.state)) {
+            await transition(tx, jobs, jobMachine, job, job.state, { wakeAt: action.untilMs, message: '' });
+          }
+          return 'rest';
+        case 'place':
+          return this.place(tx, job, now);
+        case 'run':
+          await transition(tx, jobs, jobMachine, job, 'running', {
+            patch: { startedAt: job.startedAt ?? now, reason: null },
+            wakeAt: now,
+            message: `running on ${lease?.offer.sku ?? 'a machine'}`,
+          });
+          if (lease) this.ringAfter(tx, lease);
+          return 'again';
+        case 'replace':
+          return this.replace(tx, job, lease, action.message, now);
+        case 'finish':
+          return this.finish(tx, job, lease, now);
+        case 'fail':
+          await this.close(tx, job, lease, 'failed', `${action.code}: ${action.message}`, now);
+          return 'rest';
+        case 'cancel':
+          await this.close(tx, job, lease, 'cancelled', 'cancelled by the tenant', now);
+          return 'rest';
+      }
+    });
+  }
+
+  private async place(tx: Tx, job: JobRow, now: number): Promise<'again' | 'rest'> {
+    const warm = await this.d.leases.warm(tx, job.projectId);
+    const { placementId, best, why } = await this.d.placer.place(tx, {
+      organizationId: job.organizationId,
+      projectId: job.projectId,
+      jobId: job.id,
+      workload: job.workload,
+      avoidOffers: job.triedOffers,
+      warm,
+    });
+    if (best === null) {
+      const to = job.state === 'queued' ? 'placing' : job.state;
+      await transition(tx, jobs, jobMachine, job, to, {
+        patch: { reason: why, placementId, ...(job.triedOffers.length > 0 ? { triedOffers: [] } : {}) },
+        wakeAt: Math.min(now + WAIT_FOR_CAPACITY_MS, job.timeoutAt),
+        message: why,
+      });
+      return 'rest';
+    }
+    const via = best.via;
+    const idle = via.kind === 'warm-lease' ? warm.find((l) => l.id === via.leaseId) : undefined;
+    if (idle) {
+      const attached = await this.d.leases.attach(tx, idle, { jobId: job.id, jobHoldId: job.holdId, placementId });
+      if (!attached) return this.capTooSmall(tx, job, now);
+      await transition(tx, jobs, jobMachine, job, 'running', {
+        patch: { leaseId: idle.id, placementId, startedAt: job.startedAt ?? now, leaseTries: job.leaseTries + 1, reason: null },
+        wakeAt: Math.min(now + 5_000, job.timeoutAt),
+        message: `running on the project's warm ${idle.offer.sku}`,
+      });
+      this.ringAfter(tx, attached);
+      return 'rest';
+    }
+    const provider = await this.d.providers.get(tx, best.providerId);
+    const lease = await this.d.leases.request(tx, {
+      organizationId: job.organizationId,
+      projectId: job.projectId,
+      jobId: job.id,
+      jobHoldId: job.holdId,
+      placementId,
+      offer: best,
+      marginBps: provider?.marginBps ?? 0,
+    });
+    if (!lease) return this.capTooSmall(tx, job, now);
+    await transition(tx, jobs, jobMachine, job, 'starting', {
+      patch: { leaseId: lease.id, placementId, leaseTries: job.leaseTries + 1, reason: null },
+      wakeAt: Math.min(now + 5_000, job.timeoutAt),
+      message: `renting ${best.sku} in ${best.region}`,
+    });
+    tx.afterCommit(() => this.d.wake.wake('lease', lease.id).catch(() => undefined));
+    return 'rest';
+  }
+
+  private async capTooSmall(tx: Tx, job: JobRow, now: number): Promise<'rest'> {
+    await this.close(tx, job, null, 'failed', 'cost-cap-reached: what is left of the cost cap does not cover the first minute of the best machine', now);
+    return 'rest';
+  }
+
+  /** The machine is gone: its unfinished shards go back, finished ones stay. */
+  private async replace(tx: Tx, job: JobRow, lease: LeaseRow | null, message: string, now: number): Promise<'again'> {
+    if (job.leaseId !== null) {
+      await tx.update(shards, { jobId: job.id, state: 'assigned', leaseId: job.leaseId }, { state: 'pending', leaseId: null, assignedAt: null });
+    }
+    if (lease && lease.state !== 'ended' && lease.jobId === job.id) await this.d.leases.letGo(tx, lease, 0);
+    const tried = lease && !job.triedOffers.includes(lease.offerId) ? [...job.triedOffers, lease.offerId] : job.triedOffers;
+    await transition(tx, jobs, jobMachine, job, job.state === 'starting' ? 'placing' : 'recovering', {
+      patch: { leaseId: null, triedOffers: tried, reason: message },
+      wakeAt: now,
+      message: `looking for another machine: ${message}`,
+    });
+    return 'again';
+  }
+
+  private async finish(tx: Tx, job: JobRow, lease: LeaseRow | null, now: number): Promise<'rest'> {
+    const ok = job.shardsFailed === 0;
+    const reason = ok ? null : await this.failureOf(tx, job);
+    await this.close(tx, job, lease, ok ? 'succeeded' : 'failed', reason, now);
+    return 'rest';
+  }
+
+  private async failureOf(tx: Tx, job: JobRow): Promise<string> {
+    const failed = await tx.first(shards, { jobId: job.id, state: 'failed' }, { orderBy: [['n', 'asc']] });
+    return `${job.shardsFailed} of ${job.shardsTotal} shards failed: ${failed?.message ?? 'no message'}`;
+  }
+
+  /** The end of a job: the machine is let go, everything is metered up to now, the hold is settled; one transaction. */
+  private async close(tx: Tx, job: JobRow, lease: LeaseRow | null, to: 'succeeded' | 'failed' | 'cancelled', reason: string | null, now: number): Promise<void> {
+    if (to !== 'succeeded') {
+      await tx.update(shards, { jobId: job.id, state: { in: ['pending', 'assigned'] } }, { state: 'failed', leaseId: null, message: reason ?? to });
+    }
+    const keepWarmMs = to === 'cancelled' ? 0 : (job.spec.keepWarmS ?? 0) * 1_000;
+    if (lease && lease.state !== 'ended' && lease.jobId === job.id) {
+      const { lease: after } = await this.d.leases.letGo(tx, lease, keepWarmMs);
+      if (after.want === 'release') tx.afterCommit(() => this.d.wake.wake('lease', after.id).catch(() => undefined));
+      this.ringAfter(tx, after);
+    }
+    await this.d.holds.settle(tx, job.holdId);
+    const paid = await tx.find(usageRecords, { jobId: job.id, side: 'charge' });
+    await transition(tx, jobs, jobMachine, job, to, {
+      patch: {
+        endedAt: now,
+        reason,
+        chargedNano: paid.reduce((a, r) => a + r.amountNano, 0n),
+        ...(to === 'succeeded' ? {} : { shardsFailed: job.shardsTotal - job.shardsDone }),
+      },
+      wakeAt: null,
+      message: reason ?? `${job.linesOk} of ${job.linesTotal} done`,
+    });
+  }
+
+  private ringAfter(tx: Tx, lease: LeaseRow): void {
+    const { agentId } = lease;
+    if (agentId !== null) tx.afterCommit(() => this.d.ring(agentId));
+  }
+}
+

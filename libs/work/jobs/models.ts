@@ -1,0 +1,18 @@
+import type { BatchUrl } from '#contracts';
+
+/** A model that the embedded engine of every agent serves, and how long a request takes on one CPU core (measured; for estimates only). */
+export interface KnownModel {
+  readonly id: string;
+  readonly url: BatchUrl;
+  readonly secondsPerRequest: number;
+}
+
+export const embeddedModels: readonly KnownModel[] = [
+  { id: 'universal-sentence-encoder', url: '/v1/embeddings', secondsPerRequest: 0.01 },
+  { id: 'tiny-llama-seeded', url: '/v1/chat/completions', secondsPerRequest: 0.15 },
+];
+
+/** For a model that some host brought along (a GGUF file) nothing is known: assume a second a request. */
+export function estimateSeconds(model: string, requests: number): number {
+  return requests * (embeddedModels.find((m) => m.id === model)?.secondsPerRequest ?? 1);
+}
