@@ -1,4 +1,4 @@
-import { redactText } from './redact.js';
+import { isError, redactText } from './redact.js';
 
 export interface HealthCheck {
   readonly name: string;
@@ -59,7 +59,7 @@ async function outcome(check: HealthCheck): Promise<HealthReport['checks'][numbe
     await Promise.race([(async () => check.check())(), late]);
     return { name: check.name, ok: true };
   } catch (error) {
-    return { name: check.name, ok: false, detail: redactText(error instanceof Error ? error.message : String(error)) };
+    return { name: check.name, ok: false, detail: redactText(isError(error) ? error.message : String(error)) };
   } finally {
     clearTimeout(timer);
   }

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { systemClock, type Clock } from '#kernel';
 import { currentContext } from './context.js';
-import { redactFields, redactText } from './redact.js';
+import { isError, redactFields, redactText } from './redact.js';
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
@@ -55,11 +55,8 @@ function narrow(inner: pino.Logger): Logger {
   const method = (level: pino.Level): LogMethod => {
     const write = (first: string | LogFields | Error, message?: string): void => {
       if (typeof first === 'string') inner[level](first);
-      else
-        inner[level](
-          first instanceof Error ? { err: first } : first,
-          message ?? (first instanceof Error ? first.message : undefined),
-        );
+      else if (isError(first)) inner[level]({ err: first }, message ?? first.message);
+      else inner[level](first, message);
     };
     return write;
   };

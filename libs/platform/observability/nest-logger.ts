@@ -1,5 +1,6 @@
 import type { LoggerService } from '@nestjs/common';
 import type { Logger } from './logger.js';
+import { isError } from './redact.js';
 
 /** Nest's own lines through our logger. Nest puts the context last and, for errors, the stack before it. */
 export function nestLogger(logger: Logger): LoggerService {
@@ -9,7 +10,7 @@ export function nestLogger(logger: Logger): LoggerService {
       const stack = texts.find((text) => text.includes('\n'));
       const context = texts.findLast((text) => !text.includes('\n'));
       const fields = { ...(context === undefined ? {} : { context }), ...(stack === undefined ? {} : { stack }) };
-      if (message instanceof Error) logger[level]({ ...fields, err: message }, message.message);
+      if (isError(message)) logger[level]({ ...fields, err: message }, message.message);
       else if (typeof message === 'string') logger[level](fields, message);
       else logger[level]({ ...fields, detail: message }, context ?? 'nest');
     };

@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 /** What stands in place of a secret. */
 export const REDACTED = '[redacted]';
 
@@ -119,7 +121,7 @@ function plainReference(value: object, secret: boolean, depth: number, path: rea
     return secret ? REDACTED : `[${value.byteLength} bytes]`;
   if (value instanceof URL) return secret ? REDACTED : value.href;
   const inner = [...path, value];
-  if (value instanceof Error) return plainError(value, secret, depth, inner);
+  if (isError(value)) return plainError(value, secret, depth, inner);
   if (value instanceof Map) return plainObject(Object.fromEntries(value) as object, secret, depth, inner);
   if (Array.isArray(value) || value instanceof Set) {
     const items: unknown[] = [...value];
@@ -136,6 +138,11 @@ function plainObject(value: object, secret: boolean, depth: number, path: readon
     if (name !== '__proto__') out[name] = plain(item, secret || namesSecret(name), depth + 1, path);
   }
   return out;
+}
+
+/** Also for errors of another realm (a worker's, or of a test runner's sandbox), which are no `instanceof Error`. */
+export function isError(value: unknown): value is Error {
+  return value instanceof Error || types.isNativeError(value);
 }
 
 function plainError(error: Error, secret: boolean, depth: number, path: readonly object[]): Record<string, unknown> {
