@@ -230,3 +230,8 @@ export function agedConfidence(context: PlacementContext, confidence: number, ob
   const days = Math.max(0, Math.floor((context.nowMs - observedAtMs) / 86_400_000));
   return confidence * 0.5 ** (days / 365);
 }
+
+/** Money that is really spent, of exact terms. */
+export function spentOf(cost: ExpectedCost): bigint {
+  return cost.total - cost.timeValue - cost.risk;
+}

@@ -26,7 +26,7 @@ export function hintsFor(c: Compiled): string[] {
   for (let i = 0; i < c.index.size; i++) {
     const price = c.index.pricePerHour[i] ?? 0;
     const terms = termsAt(c, i);
-    const spent = terms ? spentNano(terms, price) : Infinity;
+    const spent = terms && Number.isFinite(terms.p90S) ? spentNano(terms, price) : Infinity;
     const p90S = terms?.p90S ?? Infinity;
     const failures =
       constraintFailures(c, i) |

@@ -100,7 +100,7 @@ function scan(c: Compiled): { positions: number[]; fitting: number; rejected: Ui
   return { positions: top.sorted(), fitting, rejected };
 }
 
-export function failuresByCost(c: Compiled, terms: TimeTerms, price: number): Failures {
+function failuresByCost(c: Compiled, terms: TimeTerms, price: number): Failures {
   return costFailures(c.demand, terms.machines, price, spentNano(terms, price), terms.p90S);
 }
 

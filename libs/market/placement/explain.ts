@@ -1,0 +1,93 @@
+import type { Workload } from '#contracts';
+import { formatCents, NANO_PER_USD } from '#kernel';
+import type { PlacementContext } from './context.js';
+import { spentOf, type ExpectedCost } from './cost.js';
+import { unitsUsed, demandOf } from './demand.js';
+import type { RankedOffer } from './rank.js';
+import { duration, percent } from './words.js';
+
+/** Cents for people; small amounts keep their first digits instead of reading $0.00. */
+function money(nano: bigint): string {
+  if (nano === 0n || nano >= NANO_PER_USD / 10n) return formatCents(nano);
+  return `$${(Number(nano) / 1e9).toPrecision(2)}`;
+}
+
+const termWords: readonly (readonly [Exclude<keyof ExpectedCost, 'total' | 'compute'>, string])[] = [
+  ['restarts', 'lost work and its reboots'],
+  ['failedStarts', 'starts that fail'],
+  ['coldStart', 'the first boot'],
+  ['billingWaste', 'billed time that is not used'],
+  ['egress', 'data going out'],
+];
+
+/** Why an offer stands where it stands, in sentences with figures; the first says what is paid. */
+export function reasonsFor(
+  context: PlacementContext,
+  workload: Workload,
+  candidate: RankedOffer,
+  next: RankedOffer | undefined,
+): string[] {
+  const { cost } = candidate;
+  const parts = termWords.filter(([term]) => cost[term] > 0n).map(([term, what]) => `${money(cost[term])} for ${what}`);
+  const spent = `${money(spentOf(cost))} expected for the finished work: ${[`${money(cost.compute)} for computing`, ...parts].join(', ')}.`;
+  return [
+    spent,
+    machineSentence(context, workload, candidate),
+    ...timeSentences(workload, candidate),
+    ...beliefSentences(context, candidate),
+    ...(next ? [nextSentence(cost, next)] : []),
+  ];
+}
+
+function machineSentence(context: PlacementContext, workload: Workload, { offer, time }: RankedOffer): string {
+  const { nodes } = workload;
+  const what = offer.count > 0 ? `${offer.count} x ${offer.accelerator}` : `${offer.vcpus ?? 'some'} vCPUs`;
+  const each = nodes > 1 ? `${nodes} machines of ${what}` : what;
+  const units = unitsUsed(demandOf(workload), offer);
+  const idle = offer.count > units ? `; ${offer.count - units} of them stay idle` : '';
+  const link =
+    units > 1
+      ? ` The ${offer.interconnect.intraNode} link keeps ${percent(context.speeds.scaling(offer.interconnect.intraNode, units))} of their summed speed.`
+      : '';
+  const rate = money(offer.pricePerHour * BigInt(nodes));
+  return `${each} at ${rate} per hour (${offer.pricing}) for ${duration(time.usefulS)} of useful work${idle}.${link}`;
+}
+
+function timeSentences(workload: Workload, { time, cost }: RankedOffer): string[] {
+  const sentences: string[] = [];
+  const boot = time.reliability.bootS > 0 ? `a boot of ${duration(time.reliability.bootS)}` : 'no boot';
+  const valued = cost.timeValue > 0n ? `; waiting counts ${money(cost.timeValue)} under "${workload.objective}"` : '';
+  sentences.push(`Finished after ${duration(time.expectedS)} on average, with ${boot}${valued}.`);
+  if (time.losses >= 0.005)
+    sentences.push(
+      `${time.losses.toFixed(2)} losses of the machine expected, each costing ${duration(time.lostPerLossS)} of work and a new start.`,
+    );
+  return sentences;
+}
+
+function beliefSentences(context: PlacementContext, { offer, time, cost, confidence }: RankedOffer): string[] {
+  const sentences: string[] = [];
+  if (time.failuresPerStart >= 0.005)
+    sentences.push(
+      `${percent(time.failuresPerStart / (1 + time.failuresPerStart))} of starts fail (${time.reliability.source}).`,
+    );
+  if (offer.via.kind === 'warm-lease')
+    sentences.push('A machine of your own project is idle and takes the work at once.');
+  if (offer.via.kind === 'host') sentences.push('A registered host whose agent is already running.');
+  const ageMs = context.nowMs - offer.observedAtMs;
+  if (ageMs >= 86_400_000 || confidence < 0.8)
+    sentences.push(
+      `The price was seen ${duration(Math.max(0, ageMs) / 1_000)} ago (${offer.source}) and is believed at ${percent(confidence)}.`,
+    );
+  if (cost.risk > 0n) sentences.push(`Uncertainty of price and luck counts ${money(cost.risk)}.`);
+  if (offer.status === 'listed') sentences.push('Listed only: connect the provider to rent it.');
+  return sentences;
+}
+
+function nextSentence(cost: ExpectedCost, next: RankedOffer): string {
+  const more = next.cost.total - cost.total;
+  const where = `${next.offer.sku} in ${next.offer.region} (${next.offer.providerId})`;
+  if (more === 0n) return `The next, ${where}, counts the same.`;
+  const share = cost.total > 0n ? ` (${percent(Number(more) / Number(cost.total))})` : '';
+  return `The next, ${where}, counts ${money(more)} more${share}, all terms together.`;
+}

@@ -1,0 +1,52 @@
+import { toOfferView, type Candidate, type CostTerms, type PlacementView } from '#contracts';
+import { spentOf, type ExpectedCost } from './cost.js';
+import { reasonsFor } from './explain.js';
+import type { Ranking } from './rank.js';
+import { headlineScores } from './scores.js';
+
+/** What a placement says besides its id and time of creation. */
+export type RankingView = Omit<PlacementView, 'id' | 'createdAt'>;
+
+/** The ranking in the form that is stored and shown. */
+export function rankingView(ranking: Ranking): RankingView {
+  const { workload, context } = ranking;
+  return {
+    workload,
+    objective: workload.objective,
+    scope: context.scope,
+    considered: ranking.considered,
+    fitting: ranking.fitting,
+    candidates: candidatesOf(ranking),
+    rejections: ranking.rejections,
+    hints: [...ranking.hints],
+  };
+}
+
+export function candidatesOf(ranking: Ranking): Candidate[] {
+  const { workload, context, ranked } = ranking;
+  const spent = ranked.map((r) => spentOf(r.cost));
+  const leastSpent = spent.reduce((a, b) => (b < a ? b : a), spent[0] ?? 0n);
+  return ranked.map((candidate, i) => ({
+    rank: i + 1,
+    offer: toOfferView(candidate.offer),
+    expectedS: candidate.time.expectedS,
+    usefulS: candidate.time.usefulS,
+    cost: costView(candidate.cost),
+    scores: headlineScores(context, workload, candidate, leastSpent),
+    reasons: reasonsFor(context, workload, candidate, ranked[i + 1]),
+  }));
+}
+
+function costView(cost: ExpectedCost): CostTerms {
+  return {
+    compute: cost.compute.toString(),
+    restarts: cost.restarts.toString(),
+    failedStarts: cost.failedStarts.toString(),
+    coldStart: cost.coldStart.toString(),
+    billingWaste: cost.billingWaste.toString(),
+    egress: cost.egress.toString(),
+    timeValue: cost.timeValue.toString(),
+    risk: cost.risk.toString(),
+    total: cost.total.toString(),
+  };
+}
