@@ -1,0 +1,64 @@
+import type { HostFacts } from '#contracts';
+import { cellNumber, csvRows } from './csv.js';
+import type { GpuLoad } from './gpu-load.js';
+
+type Gpu = HostFacts['gpus'][number];
+
+/** Arguments and parsers belong together: the columns of one are read by the other. */
+export const NVIDIA_FACTS = [
+  '--query-gpu=index,name,uuid,memory.total,driver_version',
+  '--format=csv,noheader,nounits',
+];
+export const NVIDIA_LOAD = [
+  '--query-gpu=index,utilization.gpu,memory.used,temperature.gpu',
+  '--format=csv,noheader,nounits',
+];
+export const NVIDIA_TOPOLOGY = ['topo', '-m'];
+
+/** MiB, as nvidia-smi counts with `nounits`, to GiB. */
+const toGiB = (mib: number | null): number => (mib ?? 0) / 1_024;
+
+export function parseNvidiaFacts(text: string): Gpu[] {
+  return csvRows(text).flatMap(([index, name, uuid, memory, driver]) => {
+    const n = cellNumber(index);
+    if (n === null || !name) return [];
+    return [
+      {
+        index: n,
+        name: name.slice(0, 120),
+        uuid: uuid ?? '',
+        vramGiB: toGiB(cellNumber(memory)),
+        driverVersion: driver ?? '',
+      },
+    ];
+  });
+}
+
+export function parseNvidiaLoad(text: string): GpuLoad[] {
+  return csvRows(text).flatMap(([index, busy, memory, temperature]) => {
+    const n = cellNumber(index);
+    if (n === null) return [];
+    const utilization = Math.min(1, Math.max(0, (cellNumber(busy) ?? 0) / 100));
+    return [
+      { index: n, utilization, memoryUsedGiB: toGiB(cellNumber(memory)), temperatureC: cellNumber(temperature) ?? 0 },
+    ];
+  });
+}
+
+/**
+ * The weakest link between any two GPUs of the matrix that `nvidia-smi topo -m` prints: `nvlink` only when every pair has it
+ * (`NV#`), else `pcie`. `none` for one GPU; `unknown` where the matrix cannot be read. Whether a switch joins the links is not
+ * in this matrix.
+ */
+export function parseNvidiaTopology(text: string, gpus: number): string {
+  if (gpus < 2) return 'none';
+  // The header is underlined with escape codes; only rows of the matrix hold an X (each GPU with itself).
+  const rows = text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([head]) => /^GPU\d+$/.test(head ?? ''));
+  const matrix = rows.filter((row) => row.includes('X')).map((row) => row.slice(1, gpus + 1));
+  if (matrix.length !== gpus || matrix.some((row) => row.length !== gpus)) return 'unknown';
+  const pairs = matrix.flatMap((row, i) => row.filter((_, j) => i !== j));
+  return pairs.every((link) => /^NV\d+$/.test(link)) ? 'nvlink' : 'pcie';
+}
