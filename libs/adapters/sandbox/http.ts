@@ -93,11 +93,11 @@ function parse(text: string): unknown {
   }
 }
 
-/** The system's code where there is one ("ECONNRESET"), else the name ("TimeoutError"). */
+/** The system's code where there is one ("ECONNRESET"), else "timeout", else the message. By shape and not by class: errors may come from another realm. */
 function reasonOf(error: unknown): string {
-  for (let e: unknown = error; e instanceof Error; e = e.cause) {
+  for (let e: unknown = error; typeof e === 'object' && e !== null; e = 'cause' in e ? e.cause : null) {
     if ('code' in e && typeof e.code === 'string') return e.code;
-    if (e.name === 'TimeoutError') return 'timeout';
+    if ('name' in e && e.name === 'TimeoutError') return 'timeout';
   }
   return error instanceof Error ? error.message : String(error);
 }
