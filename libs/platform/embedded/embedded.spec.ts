@@ -114,6 +114,12 @@ describe('the built-in PostgreSQL', () => {
     expect(await startEmbedded({ home, fsync: false })).toMatchObject({ adopted: false, recovered: true });
   });
 
+  it('says that the home cannot be made', async () => {
+    const home = join(newHome('blocked'), '..', 'file', 'home');
+    writeFileSync(join(home, '..'), '');
+    await expect(startEmbedded({ home })).rejects.toThrow(/The Berth home .* cannot be made .*(ENOTDIR|EEXIST)/);
+  });
+
   it('says what failed and where the log is', async () => {
     const home = newHome('broken');
     const { dataDir } = await startEmbedded({ home, fsync: false });

@@ -1,10 +1,10 @@
-import { chmodSync, existsSync, mkdirSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { serverAccount, type ServerAccount } from './account.js';
 import { copyBinaries, installedBinaries, runnableBy } from './binaries.js';
 import { clearLeftover, findServer, halt, initialise, launch, type Cluster } from './cluster.js';
-import { embeddedFailure } from './failure.js';
+import { embeddedFailure, errorCode } from './failure.js';
 import { withFileLock } from './file-lock.js';
 import { candidatePorts, isFree } from './port.js';
 import { awaitAnswer, provision } from './provision.js';
@@ -55,15 +55,14 @@ const LAUNCH_PAUSE_MS = 250;
 /** Starts the built-in PostgreSQL of `home`, or adopts it when it runs. Safe to call from many processes at once. */
 export async function startEmbedded(options: StartOptions): Promise<RunningPostgres> {
   const { log = () => undefined, fsync = true, ownerMayCreateDatabases = false } = options;
-  mkdirSync(options.home, { recursive: true });
-  const home = realpathSync(options.home);
+  const home = openHome(options.home);
   return withFileLock(lockPath(home), async () => {
     const known = readState(home);
     const running = known && findServer(known.dataDir);
     if (known?.provisioned && running?.running) {
       const ownerUrl = connectionUrl(OWNER, known.ownerPassword, running.port, DATABASE);
-      await awaitAnswer(ownerUrl);
-      return { ownerUrl, port: running.port, dataDir: known.dataDir, adopted: true, recovered: false };
+      const answers = await awaitAnswer(ownerUrl, () => findServer(known.dataDir).running);
+      if (answers) return { ownerUrl, port: running.port, dataDir: known.dataDir, adopted: true, recovered: false };
     }
     let state = await prepare(home, known, log);
     if (!existsSync(join(state.dataDir, 'PG_VERSION'))) {
@@ -80,7 +79,9 @@ export async function startEmbedded(options: StartOptions): Promise<RunningPostg
     state = { ...state, port, provisioned: true };
     writeState(home, state);
     const ownerUrl = connectionUrl(OWNER, state.ownerPassword, port, DATABASE);
-    await awaitAnswer(ownerUrl);
+    if (!(await awaitAnswer(ownerUrl, () => findServer(state.dataDir).running))) {
+      throw embeddedFailure(`The built-in PostgreSQL stopped right after its start. Its log is ${logPath(home)}.`);
+    }
     return { ownerUrl, port, dataDir: state.dataDir, adopted: before.running, recovered };
   });
 }
@@ -119,6 +120,16 @@ export function statusEmbedded(options: { readonly home: string }): EmbeddedStat
   const server = findServer(dataDir);
   if (!server.running) return existsSync(dataDir) ? { state: 'stopped', dataDir } : { state: 'absent' };
   return { state: 'running', dataDir, port: server.port, pid: server.pid };
+}
+
+function openHome(path: string): string {
+  try {
+    mkdirSync(path, { recursive: true });
+    accessSync(path, constants.W_OK | constants.X_OK);
+    return realpathSync(path);
+  } catch (error) {
+    throw embeddedFailure(`The Berth home ${path} cannot be made or written to (${errorCode(error)}).`);
+  }
 }
 
 function clusterOf(home: string, state: EmbeddedState): Cluster {

@@ -20,18 +20,22 @@ async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T
   }
 }
 
-/** Resolves once the server answers to the owner; fails with a sentence when it is somebody else's. */
-export async function awaitAnswer(url: string): Promise<void> {
+/**
+ * Waits until the server answers to the owner; false when it goes away meanwhile (it was being killed or stopped).
+ * Fails with a sentence when the server is somebody else's.
+ */
+export async function awaitAnswer(url: string, isRunning: () => boolean): Promise<boolean> {
   for (let poll = 1; ; poll += 1) {
     try {
       await withClient(url, (client) => client.query('SELECT 1'));
-      return;
+      return true;
     } catch (error) {
       const code = errorCode(error);
       if (code === '28P01' || code === '28000') {
         throw embeddedFailure('The running PostgreSQL does not accept the password kept in the Berth home.');
       }
       if (code === undefined || !NOT_YET.has(code) || poll >= POLLS) throw error;
+      if (!isRunning()) return false;
       await pause(POLL_MS);
     }
   }
