@@ -17,3 +17,5 @@ export { renewal, type Renewal, type RenewalQuery } from './renewal.js';
 export { headlineScores, type HeadlineScores } from './scores.js';
 export { hardwareSpeeds, type Speeds, type Work } from './speeds.js';
 export { candidatesOf, rankingView, type RankingView } from './view.js';
+export { Placements, type PlacementTimes } from './placement.service.js';
+export { placements, type PlacementRow } from './placement.table.js';

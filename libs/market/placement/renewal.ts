@@ -74,7 +74,7 @@ export function renewal(q: RenewalQuery): Renewal {
     from = to;
   }
   const leases = intervals / completed;
-  const losses = leases * -Math.expm1(logSurvival);
+  const losses = leases * (0 - Math.expm1(logSurvival));
   const runningS = leases * alive;
   const lost = Math.max(0, runningS - horizon);
   return { runningS, losses, lostPerLossS: losses > 0 ? lost / losses : 0, surviveP: survival, meanLeaseS: alive };

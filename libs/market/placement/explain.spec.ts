@@ -1,0 +1,139 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { usd } from '#kernel';
+import { contextWith, offerWith, workloadWith } from './placement.fixture.js';
+import { failureDomain, planTries } from './plan.js';
+import { rankList } from './rank.js';
+import { rankingView } from './view.js';
+import { duration } from './words.js';
+
+describe('reasons', () => {
+  const work = { kind: 'wall-hours', hours: 10 } as const;
+  const view = rankingView(
+    rankList(
+      [
+        offerWith({ id: 'a', sku: 'big', count: 8, pricePerHour: usd('16') }),
+        offerWith({ id: 'b', pricing: 'spot', pricePerHour: usd('4'), stock: 3 }),
+      ],
+      workloadWith({ work, accelerator: { count: 1 } }),
+      contextWith(),
+    ),
+  );
+  const [spot, big] = view.candidates;
+
+  it('tell the money, the machine, the losses and the starts with figures', () => {
+    const text = spot?.reasons.join('\n') ?? '';
+    expect(text).toMatch(/^\$\d+\.\d\d expected for the finished work: \$40\.00 for computing, \$/);
+    expect(text).toContain('1 x A100-80GB-SXM at $4.00 per hour (spot) for 10 h of useful work.');
+    expect(text).toMatch(/\d\.\d\d losses of the machine expected/);
+    expect(text).toContain('35 % of starts fail (three public spot records, 2020-2025).');
+    expect(text).toMatch(/The next, big in us-east1 \(acme\), counts \$\d+\.\d\d more \(\d+ %\)/);
+  });
+
+  it('name idle accelerators, and the scores show them', () => {
+    expect(big?.reasons.join(' ')).toContain('7 of them stay idle');
+    expect(big?.scores.gpuFit).toBe(13);
+    expect(spot?.scores).toMatchObject({ gpuFit: 100, interconnect: 100, price: 100 });
+    expect(big?.scores.reliability).toBeGreaterThan(spot?.scores.reliability ?? 100);
+  });
+});
+
+describe('hints', () => {
+  const offers = [
+    offerWith({ id: 'a', region: 'eu-west1', pricePerHour: usd('3.009') }),
+    offerWith({ id: 'b', region: 'eu-west1', pricePerHour: usd('9') }),
+    offerWith({ id: 'c', region: 'us-east1', pricePerHour: usd('1'), accelerator: 'T4', vramGiB: 16 }),
+  ];
+
+  it('give the single constraint that lets most in first, with its figure', () => {
+    const workload = workloadWith({
+      accelerator: { count: 1, models: ['A100'] },
+      constraints: { regions: ['eu-west1'], maxPricePerHour: usd('2').toString() },
+    });
+    expect(rankList(offers, workload, contextWith()).hints).toEqual([
+      'Raise the price cap to $3.01 per hour: then 2 offers fit.',
+    ]);
+  });
+
+  it('go on to pairs only when no single change helps', () => {
+    const workload = workloadWith({
+      accelerator: { count: 4, models: ['A100'] },
+      constraints: { regions: ['us-east1'] },
+    });
+    expect(rankList(offers, workload, contextWith()).hints).toEqual([
+      'Ask for fewer than 4 accelerators per machine, and allow other regions: then 2 offers fit.',
+      'Allow other accelerators than A100, and ask for fewer than 4 accelerators per machine: then 1 offer fits.',
+    ]);
+  });
+
+  it('name the budget and the deadline that would do', () => {
+    const tight = (constraints: object): readonly string[] =>
+      rankList([offers[1] ?? offerWith()], workloadWith({ constraints }), contextWith()).hints;
+    expect(tight({ maxTotal: '1000000000' })[0]).toMatch(/^Raise the budget to \$9\.\d\d: then 1 offer fits\.$/);
+    expect(tight({ deadlineS: 60 })[0]).toMatch(/^Allow 1 h \d+ min until the deadline: then 1 offer fits\.$/);
+  });
+
+  it('say what to do in an empty market', () => {
+    expect(rankList([], workloadWith(), contextWith()).hints).toHaveLength(1);
+  });
+});
+
+describe('planTries', () => {
+  const offersIn = (places: readonly [string, number][]) =>
+    rankList(
+      places.map(([region, price], i) => offerWith({ id: `o${i}`, region, pricePerHour: usd(String(price)) })),
+      workloadWith(),
+      contextWith(),
+    ).ranked;
+
+  it('goes to another region after the best one, and comes back later', () => {
+    const ranked = offersIn([
+      ['east', 2],
+      ['east', 2.01],
+      ['west', 2.1],
+      ['east', 2.02],
+    ]);
+    expect(planTries(ranked).map((r) => r.offer.region)).toEqual(['east', 'west', 'east', 'east']);
+  });
+
+  it('does not change region at any price', () => {
+    const ranked = offersIn([
+      ['east', 2],
+      ['east', 2.01],
+      ['west', 20],
+    ]);
+    expect(planTries(ranked).map((r) => r.offer.region)).toEqual(['east', 'east', 'west']);
+  });
+
+  it('tries each candidate once, the best first, and at most as many as asked', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: 1, max: 9 })), { maxLength: 15 }),
+        fc.integer({ min: 1, max: 20 }),
+        (places, tries) => {
+          const ranked = offersIn(places);
+          const plan = planTries(ranked, { tries, premium: 0.3 });
+          expect(plan.length).toBe(Math.min(tries, ranked.length));
+          expect(new Set(plan).size).toBe(plan.length);
+          expect(plan[0]).toBe(ranked[0]);
+        },
+      ),
+    );
+  });
+
+  it('names a failure domain by provider and region', () => {
+    expect(failureDomain({ providerId: 'prv_a', region: 'r' })).toBe('prv_a/r');
+  });
+});
+
+describe('duration', () => {
+  it.each([
+    [45, '45 s'],
+    [3_600, '1 h'],
+    [9_180, '2 h 33 min'],
+    [719, '12 min'],
+    [273_600, '3 d 4 h'],
+  ])('%d s reads %s', (s, text) => {
+    expect(duration(s)).toBe(text);
+  });
+});
