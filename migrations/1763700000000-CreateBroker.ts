@@ -319,6 +319,7 @@ create table slots (
   host_id text not null references hosts (id),
   n integer not null,
   lease_id text not null,
+  attempt_id text not null,
   claimed_at timestamptz not null,
   primary key (host_id, n)
 );

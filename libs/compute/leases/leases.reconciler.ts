@@ -1,12 +1,13 @@
 import { newId, StaleVersion, type Clock, type Random } from '#kernel';
-import { VendorError, type CreateOutcome, type Offer, type VendorMachine } from '#contracts';
+import { VendorError, type CreateOutcome, type VendorMachine } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
 import { Agents, agents, type AgentRow } from '#compute/agents';
-import { rememberFailure, Vendors } from '#compute/providers';
+import { Vendors } from '#compute/providers';
+import { rememberFailure } from '#market/reliability';
 import { Holds } from '#money/quotas';
 import { isAlive, judgeMachine, nextAction, takeOverAtMs, type LeaseAction } from './decide.js';
-import { burn, Leases } from './leases.service.js';
+import { burn, Leases, offerOfLease } from './leases.service.js';
 import { leaseAttempts, leaseMachine, leases, type EndReason, type LeaseAttemptRow, type LeaseRow } from './leases.table.js';
 
 export interface LeaseReconcilerDeps {
@@ -125,7 +126,7 @@ export class LeaseReconciler implements Reconciler {
     });
     const { attempt, calling, token } = intent;
     const outcome = await port.create({
-      offer: offerOf(lease),
+      offer: offerOfLease(lease),
       installId: this.d.installId,
       leaseId: lease.id,
       attemptId: attempt.id,
@@ -416,36 +417,4 @@ export class LeaseReconciler implements Reconciler {
 async function noteLateOutcome(tx: Tx, attempt: LeaseAttemptRow, outcome: CreateOutcome): Promise<void> {
   const vendorId = outcome.kind === 'created' ? outcome.machine.vendorId : outcome.kind === 'failed' ? outcome.vendorId : null;
   if (vendorId !== null) await tx.update(leaseAttempts, { id: attempt.id }, { vendorId });
-}
-
-/** The port wants an offer; a lease keeps the parts of it that rent a machine. */
-function offerOf(lease: LeaseRow): Offer {
-  const o = lease.offer;
-  return {
-    id: o.id,
-    providerId: o.providerId,
-    providerKind: 'bare-metal',
-    sku: o.sku,
-    region: o.region,
-    zone: null,
-    country: null,
-    accelerator: o.accelerator,
-    acceleratorVendor: 'cpu',
-    count: o.count,
-    vramGiB: o.vramGiB,
-    interconnect: { intraNode: 'unknown', intraNodeGBps: null, interNode: 'unknown', interNodeGbps: null },
-    vcpus: o.vcpus,
-    ramGiB: null,
-    pricing: o.pricing as Offer['pricing'],
-    pricePerHour: lease.costPerHour,
-    billing: o.billing,
-    stock: null,
-    status: 'rentable',
-    source: 'lease',
-    observedAtMs: lease.requestedAt,
-    confidence: 1,
-    doubts: [],
-    certifications: [],
-    via: o.hostId === null ? { kind: 'market' } : { kind: 'host', hostId: o.hostId },
-  };
 }

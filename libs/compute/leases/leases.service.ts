@@ -180,6 +180,43 @@ export class Leases {
   }
 }
 
+/** An idle lease as an offer to its own project: it is there, it boots in no time, and only that project may take it. */
+export function warmOffer(lease: LeaseRow, nowMs: number): Offer {
+  return { ...offerOfLease(lease), id: lease.id, stock: 1, source: 'warm-lease', observedAtMs: nowMs, via: { kind: 'warm-lease', leaseId: lease.id, projectId: lease.projectId } };
+}
+
+/** The parts of the leased offer that a vendor or a ranking needs, in the form of an offer. */
+export function offerOfLease(lease: LeaseRow): Offer {
+  const o = lease.offer;
+  return {
+    id: o.id,
+    providerId: o.providerId,
+    providerKind: o.providerKind,
+    sku: o.sku,
+    region: o.region,
+    zone: null,
+    country: o.country,
+    accelerator: o.accelerator,
+    acceleratorVendor: o.acceleratorVendor,
+    count: o.count,
+    vramGiB: o.vramGiB,
+    interconnect: o.interconnect,
+    vcpus: o.vcpus,
+    ramGiB: o.ramGiB,
+    pricing: o.pricing,
+    pricePerHour: lease.costPerHour,
+    billing: o.billing,
+    stock: null,
+    status: 'rentable',
+    source: 'lease',
+    observedAtMs: lease.requestedAt,
+    confidence: 1,
+    doubts: [],
+    certifications: [],
+    via: o.hostId === null ? { kind: 'market' } : { kind: 'host', hostId: o.hostId },
+  };
+}
+
 /** What `perHour` burns in `ms`, rounded up. */
 export function burn(perHour: bigint, ms: number): bigint {
   return (perHour * BigInt(Math.ceil(ms)) + 3_599_999n) / 3_600_000n;
@@ -193,12 +230,17 @@ export function leasedOffer(o: Offer): LeasedOffer {
   return {
     id: o.id,
     providerId: o.providerId,
+    providerKind: o.providerKind,
     sku: o.sku,
     region: o.region,
+    country: o.country,
     accelerator: o.accelerator,
+    acceleratorVendor: o.acceleratorVendor,
     count: o.count,
     vramGiB: o.vramGiB,
+    interconnect: { ...o.interconnect },
     vcpus: o.vcpus,
+    ramGiB: o.ramGiB,
     pricing: o.pricing,
     billing: { ...o.billing },
     hostId: o.via.kind === 'host' ? o.via.hostId : null,

@@ -1,4 +1,5 @@
 import { StateMachine } from '#kernel';
+import type { Offer } from '#contracts';
 import { table } from '#platform/database';
 
 export const leaseStates = ['requested', 'calling', 'provisioning', 'booting', 'ready', 'draining', 'terminating', 'unknown', 'ended'] as const;
@@ -19,18 +20,12 @@ export const leaseMachine = new StateMachine<LeaseState>('lease', 'requested', {
   ended: [],
 });
 
-/** The offer as it was when the lease was asked for; prices as text. */
-export interface LeasedOffer {
-  id: string;
-  providerId: string;
-  sku: string;
-  region: string;
-  accelerator: string;
-  count: number;
-  vramGiB: number;
-  vcpus: number | null;
-  pricing: string;
-  billing: { minimumS: number; incrementS: number };
+/** The offer as it was when the lease was asked for; its price stands in the lease's `costPerHour`. */
+export interface LeasedOffer
+  extends Pick<
+    Offer,
+    'id' | 'providerId' | 'providerKind' | 'sku' | 'region' | 'country' | 'accelerator' | 'acceleratorVendor' | 'count' | 'vramGiB' | 'interconnect' | 'vcpus' | 'ramGiB' | 'pricing' | 'billing'
+  > {
   hostId: string | null;
 }
 

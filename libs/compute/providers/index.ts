@@ -1,4 +1,3 @@
 export { Vendors, type VendorBinding } from './vendors.js';
 export { Providers, type NewProvider } from './providers.service.js';
 export { providers, type ProviderRow } from './providers.table.js';
-export { failureMemory, rememberFailure, blockedScopes, type FailureRow } from './failure-memory.js';

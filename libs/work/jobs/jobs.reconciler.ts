@@ -2,7 +2,7 @@ import type { Clock } from '#kernel';
 import type { Offer } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
-import { Leases, type LeaseRow } from '#compute/leases';
+import { Leases, warmOffer, type LeaseRow } from '#compute/leases';
 import { Providers } from '#compute/providers';
 import { Holds } from '#money/quotas';
 import { usageRecords } from '#money/metering';
@@ -13,7 +13,7 @@ import { jobMachine, jobs, shards, type JobRow } from './jobs.table.js';
 export interface Placer {
   place(
     tx: Tx,
-    request: { organizationId: string; projectId: string; jobId: string; workload: JobRow['workload']; avoidOffers: readonly string[]; warm: readonly LeaseRow[] },
+    request: { organizationId: string; projectId: string; jobId: string; workload: JobRow['workload']; avoidOffers: readonly string[]; warm: readonly Offer[] },
   ): Promise<{ placementId: string; best: Offer | null; why: string }>;
 }
 
@@ -87,7 +87,7 @@ export class JobReconciler implements Reconciler {
       jobId: job.id,
       workload: job.workload,
       avoidOffers: job.triedOffers,
-      warm,
+      warm: warm.map((l) => warmOffer(l, now)),
     });
     if (best === null) {
       const to = job.state === 'queued' ? 'placing' : job.state;

@@ -59,9 +59,29 @@ export async function rememberFailure(
   await tx.upsert(failureMemory, [{ scope, kind: failure.kind, strikes, blockedUntil: now + blockMs, lastAt: now, message: failure.message.slice(0, 500) }]);
 }
 
-/** Scopes that are blocked now, with the time until which. */
-export async function blockedScopes(tx: Tx): Promise<ReadonlyMap<string, number>> {
+/** One scope that is left alone until `untilMs`, in the form that placement takes. */
+export interface BlockedScope {
+  readonly scope:
+    | { readonly kind: 'offer'; readonly offerId: string }
+    | { readonly kind: 'region'; readonly providerId: string; readonly region: string }
+    | { readonly kind: 'account'; readonly providerId: string };
+  readonly untilMs: number;
+}
+
+/** What is blocked now. */
+export async function blockedScopes(tx: Tx): Promise<BlockedScope[]> {
   const now = await tx.now();
   const rows = await tx.find(failureMemory, { blockedUntil: { gt: now } });
-  return new Map(rows.map((r) => [r.scope, r.blockedUntil]));
+  return rows.flatMap((r): BlockedScope[] => {
+    const [kind, rest = ''] = splitOnce(r.scope, ':');
+    if (kind === 'offer') return [{ scope: { kind, offerId: rest }, untilMs: r.blockedUntil }];
+    if (kind === 'account') return [{ scope: { kind, providerId: rest }, untilMs: r.blockedUntil }];
+    const [providerId = '', region = ''] = splitOnce(rest, '/');
+    return kind === 'region' ? [{ scope: { kind, providerId, region }, untilMs: r.blockedUntil }] : [];
+  });
+}
+
+function splitOnce(text: string, separator: string): [string, string?] {
+  const at = text.indexOf(separator);
+  return at === -1 ? [text] : [text.slice(0, at), text.slice(at + 1)];
 }

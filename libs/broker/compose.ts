@@ -1,0 +1,129 @@
+import type { Clock, Random } from '#kernel';
+import type { Store } from '#platform/database';
+import { ReconcileLoop, type LoopReport, type WakeQueue } from '#platform/reconcile';
+import { Ledger } from '#money/ledger';
+import { Holds } from '#money/quotas';
+import { Metering } from '#money/metering';
+import { Billing } from '#money/billing';
+import { Catalog } from '#market/catalog';
+import { Placements, type PlacementTimes } from '#market/placement';
+import { Agents, type AgentRow, type AgentSecrets } from '#compute/agents';
+import { Artifacts, type ObjectBytes } from '#compute/artifacts';
+import { Hosts } from '#compute/hosts';
+import { defaultLeaseTimes, LeaseReconciler, leases, Leases, type LeaseTimes } from '#compute/leases';
+import { Providers, Vendors } from '#compute/providers';
+import { JobReconciler, Jobs, JobWork } from '#work/jobs';
+
+/** What the outside gives; the simulator gives fakes of the same shape. */
+export interface BrokerParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly objects: ObjectBytes;
+  readonly secrets: AgentSecrets;
+  readonly wake: WakeQueue;
+  readonly ring: (agentId: string) => void;
+  readonly report: LoopReport;
+  readonly vendors: Vendors;
+  readonly installId: string;
+  readonly brokerUrl: string;
+  readonly leaseTimes?: Partial<LeaseTimes>;
+  readonly placementTimes?: Partial<PlacementTimes>;
+}
+
+/** Every room of the broker, wired once: api, worker, specs, benches and the simulator run this same composition. */
+export interface Broker {
+  readonly store: Store;
+  readonly ledger: Ledger;
+  readonly holds: Holds;
+  readonly metering: Metering;
+  readonly billing: Billing;
+  readonly catalog: Catalog;
+  readonly placements: Placements;
+  readonly agents: Agents;
+  readonly artifacts: Artifacts;
+  readonly hosts: Hosts;
+  readonly providers: Providers;
+  readonly vendors: Vendors;
+  readonly leases: Leases;
+  readonly leaseTimes: LeaseTimes;
+  readonly jobs: Jobs;
+  readonly work: JobWork;
+  readonly loop: ReconcileLoop;
+  /** What an enrolment sets going: a host becomes ready, a lease looks again. */
+  onEnrolled(tx: Parameters<Hosts['enrolled']>[0], agent: AgentRow): Promise<void>;
+}
+
+export function composeBroker(p: BrokerParts): Broker {
+  const { store, clock, random, wake } = p;
+  const awakeSinceMs = clock.now();
+  const leaseTimes: LeaseTimes = { ...defaultLeaseTimes, ...p.leaseTimes };
+  const ledger = new Ledger(clock, random);
+  const holds = new Holds(ledger, clock, random);
+  const metering = new Metering(ledger, holds, clock, random);
+  const catalog = new Catalog();
+  const placements = new Placements(store, catalog, clock, random, { rentableTtlMs: 1_000, marketTtlMs: 60_000, ...p.placementTimes });
+  const agents = new Agents(store, p.secrets, clock, random);
+  const artifacts = new Artifacts(store, p.objects, clock, random);
+  const providers = new Providers(ledger, clock, random);
+  const hosts = new Hosts(store, agents, catalog, clock, random, { agentSilenceMs: leaseTimes.agentSilenceMs, awakeSinceMs });
+  const leasesOf = new Leases(holds, metering, clock, random, leaseTimes);
+  const jobs = new Jobs({
+    store,
+    artifacts,
+    holds,
+    wake,
+    clock,
+    random,
+    quoter: {
+      quote: async (request) => {
+        const quote = await placements.quote(request);
+        if ('why' in quote) return quote;
+        const provider = await store.transaction({ as: 'worker' }, (tx) => providers.get(tx, quote.offer.providerId));
+        return { ...quote, marginBps: provider?.marginBps ?? 0 };
+      },
+    },
+  });
+  const work = new JobWork({ store, leases: leasesOf, metering, wake, clock });
+  const leaseReconciler = new LeaseReconciler({
+    store,
+    vendors: p.vendors,
+    leases: leasesOf,
+    agents,
+    holds,
+    wake,
+    clock,
+    random,
+    installId: p.installId,
+    brokerUrl: p.brokerUrl,
+    awakeSinceMs,
+  });
+  const jobReconciler = new JobReconciler({ store, leases: leasesOf, providers, holds, placer: placements, wake, ring: p.ring, clock });
+  return {
+    store,
+    ledger,
+    holds,
+    metering,
+    billing: new Billing(store, clock, random),
+    catalog,
+    placements,
+    agents,
+    artifacts,
+    hosts,
+    providers,
+    vendors: p.vendors,
+    leases: leasesOf,
+    leaseTimes,
+    jobs,
+    work,
+    loop: new ReconcileLoop(store, wake, clock, [leaseReconciler, jobReconciler], p.report),
+    onEnrolled: async (tx, agent) => {
+      await hosts.enrolled(tx, agent);
+      const { leaseId } = agent;
+      if (leaseId === null) return;
+      // The lease's wake time moves up with its version, so that no reconcile in progress writes over it.
+      await tx.update(leases, { id: leaseId, state: { in: ['provisioning', 'booting'] } }, { wakeAt: await tx.now(), version: { add: 1 } });
+      tx.afterCommit(() => wake.wake('lease', leaseId).catch(() => undefined));
+    },
+  };
+}

@@ -1,0 +1,1 @@
+export { composeBroker, type Broker, type BrokerParts } from './compose.js';

@@ -1,0 +1,115 @@
+import { VendorError, type CreateOutcome, type CreateRequest, type Offer, type ProviderDescription, type ProviderPort, type VendorMachine } from '#contracts';
+import { UniqueViolation, WORKER, type Store } from '#platform/database';
+import { toOffer, offers } from '#market/catalog';
+import { Hosts } from './hosts.service.js';
+import { hosts, slots, type HostRow, type SlotRow } from './hosts.table.js';
+
+/** A host frees its slots within seconds: busy is no reason to stay away for minutes. */
+const BUSY_RETRY_MS = 2_000;
+
+/**
+ * Registered machines behind the same port as any vendor. Renting one is taking slots: a transaction in our own database, so
+ * an outcome is never unknown and the same lease always gets the same slots.
+ */
+export class HostPort implements ProviderPort {
+  constructor(
+    private readonly store: Store,
+    private readonly hostsOf: Hosts,
+    private readonly providerId: string,
+    private readonly installId: string,
+  ) {}
+
+  describe(): ProviderDescription {
+    return { name: 'host', clientTokens: true, consistencyWindowMs: 0, synchronousTerminate: true, billing: { minimumS: 0, incrementS: 0.001 } };
+  }
+
+  async *listOffers(): AsyncIterable<Offer> {
+    const rows = await this.store.transaction(WORKER, (tx) => tx.find(offers, { providerId: this.providerId }));
+    for (const row of rows) yield toOffer(row);
+  }
+
+  async create(request: CreateRequest): Promise<CreateOutcome> {
+    const hostId = request.offer.via.kind === 'host' ? request.offer.via.hostId : null;
+    const wanted = Math.max(1, request.offer.count);
+    const busy = (message: string): CreateOutcome => ({ kind: 'failed', error: new VendorError('no-capacity', 'offer', message, BUSY_RETRY_MS), vendorId: null });
+    try {
+      return await this.store.transaction(WORKER, async (tx) => {
+        const host = hostId === null ? null : await tx.first(hosts, { id: hostId }, { lock: 'update' });
+        if (!host || host.state !== 'ready') return busy('the host is not ready');
+        const taken = await tx.find(slots, { hostId: host.id });
+        const own = taken.filter((s) => s.leaseId === request.leaseId);
+        if (own.length === 0) {
+          const used = new Set(taken.map((s) => s.n));
+          const free = Array.from({ length: host.slotCount }, (_, n) => n).filter((n) => !used.has(n));
+          if (free.length < wanted) return busy(`the host has ${free.length} of ${wanted} slots free`);
+          const claimedAt = await tx.now();
+          await tx.insert(
+            slots,
+            free.slice(0, wanted).map((n) => ({ hostId: host.id, n, leaseId: request.leaseId, attemptId: request.attemptId, claimedAt })),
+          );
+          await this.hostsOf.publish(tx, host);
+        }
+        const [slot] = await tx.find(slots, { leaseId: request.leaseId }, { limit: 1 });
+        if (!slot) return busy('the slots went to somebody else');
+        return { kind: 'created', machine: this.machine(slot, host) };
+      });
+    } catch (error) {
+      if (error instanceof UniqueViolation) return busy('the slots went to somebody else');
+      return { kind: 'unknown', reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  async get(vendorId: string): Promise<VendorMachine | null> {
+    return this.store.transaction(WORKER, async (tx) => {
+      const slot = await tx.first(slots, { leaseId: vendorId });
+      const host = slot ? await tx.first(hosts, { id: slot.hostId }) : null;
+      return slot && host ? this.machine(slot, host) : null;
+    });
+  }
+
+  async *list(installId: string): AsyncIterable<VendorMachine> {
+    if (installId !== this.installId) return;
+    const found = await this.store.transaction(WORKER, async (tx) => {
+      const own = new Map((await tx.find(hosts, { providerId: this.providerId })).map((h) => [h.id, h]));
+      const taken = own.size === 0 ? [] : await tx.find(slots, { hostId: { in: [...own.keys()] } }, { orderBy: [['leaseId', 'asc']] });
+      return taken.flatMap((slot) => {
+        const host = own.get(slot.hostId);
+        return host ? [this.machine(slot, host)] : [];
+      });
+    });
+    const seen = new Set<string>();
+    for (const machine of found) {
+      if (seen.has(machine.vendorId)) continue;
+      seen.add(machine.vendorId);
+      yield machine;
+    }
+  }
+
+  async terminate(vendorId: string): Promise<void> {
+    await this.store.transaction(WORKER, async (tx) => {
+      const slot = await tx.first(slots, { leaseId: vendorId });
+      if (!slot) return;
+      const host = await tx.first(hosts, { id: slot.hostId }, { lock: 'update' });
+      await tx.remove(slots, { leaseId: vendorId });
+      if (host) await this.hostsOf.publish(tx, host);
+    });
+  }
+
+  async probe(): Promise<void> {
+    await this.store.transaction(WORKER, (tx) => tx.first(hosts, { providerId: this.providerId }));
+  }
+
+  private machine(slot: SlotRow, host: HostRow): VendorMachine {
+    return {
+      vendorId: slot.leaseId,
+      state: host.state === 'ready' || host.state === 'cordoned' ? 'running' : 'unknown',
+      installId: this.installId,
+      leaseId: slot.leaseId,
+      attemptId: slot.attemptId,
+      createdAtMs: slot.claimedAt,
+      billedFromMs: slot.claimedAt,
+      address: null,
+      interruptAtMs: null,
+    };
+  }
+}

@@ -1,0 +1,95 @@
+import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
+import { WORKER, type Store, type Tx } from '#platform/database';
+import { Agents, agents, type AgentRow } from '#compute/agents';
+import { Catalog } from '#market/catalog';
+import { hostOffers } from './host-offers.js';
+import { hosts, slots, type HostRow } from './hosts.table.js';
+
+export interface NewHost {
+  readonly organizationId: string;
+  readonly providerId: string;
+  readonly name: string;
+  readonly slotCount: number;
+  readonly pricePerSlotHour: bigint;
+  readonly region: string;
+  readonly country: string | null;
+}
+
+/** Registered machines: invited, enrolled by their agent, published as offers while they are ready. */
+export class Hosts {
+  constructor(
+    private readonly store: Store,
+    private readonly agentsOf: Agents,
+    private readonly catalog: Catalog,
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly times: { readonly agentSilenceMs: number; readonly awakeSinceMs: number },
+  ) {}
+
+  /** Registers a host and returns the one-time token its agent enrols with. A name that is there already: conflict. */
+  async add(of: NewHost): Promise<{ host: HostRow; token: string }> {
+    return this.store.transaction(WORKER, async (tx) => {
+      const now = await tx.now();
+      const id = newId('host', this.clock.now(), this.random);
+      const row: HostRow = { id, ...of, state: 'enrolling', agentId: null, createdAt: now, version: 1, wakeAt: null };
+      const [added] = await tx.insertNew(hosts, [row]);
+      if (!added) throw new DomainError('conflict', 'host-name-taken', `A host named "${of.name}" is registered already.`, { field: 'name', fix: 'Choose another name or remove that host.' });
+      const { token } = await this.agentsOf.invite(tx, { organizationId: of.organizationId, hostId: id });
+      return { host: added, token };
+    });
+  }
+
+  /** A further token for a host whose agent lost its credential; the old agent's authority ends. */
+  async reinvite(tx: Tx, host: HostRow): Promise<string> {
+    if (host.agentId !== null) await this.agentsOf.retire(tx, host.agentId);
+    return (await this.agentsOf.invite(tx, { organizationId: host.organizationId, hostId: host.id })).token;
+  }
+
+  /** Its agent has enrolled: from now on it can be leased. */
+  async enrolled(tx: Tx, agent: AgentRow): Promise<void> {
+    if (agent.hostId === null) return;
+    const [host] = await tx.update(hosts, { id: agent.hostId }, { agentId: agent.id, state: 'ready', version: { add: 1 } });
+    if (host) await this.publish(tx, host);
+  }
+
+  /** Takes a host out: no new leases; what runs there is ended as lost by its silence or released by its jobs. */
+  async remove(tx: Tx, organizationId: string | null, id: string): Promise<HostRow> {
+    const host = await tx.first(hosts, { id, ...(organizationId === null ? {} : { organizationId }) });
+    if (!host) throw notFound('host', id);
+    const [after] = await tx.update(hosts, { id }, { state: 'cordoned', version: { add: 1 } });
+    await this.withdraw(tx, host);
+    if (host.agentId !== null) await this.agentsOf.retire(tx, host.agentId);
+    return after ?? host;
+  }
+
+  /** Writes the host's offers anew: what is free now, seen now. */
+  async publish(tx: Tx, host: HostRow): Promise<void> {
+    const agent = host.agentId === null ? null : await tx.first(agents, { id: host.agentId });
+    if (host.state !== 'ready' || !agent?.facts) return this.withdraw(tx, host);
+    const taken = await tx.find(slots, { hostId: host.id });
+    await this.catalog.publish(tx, hostOffers(host, agent.facts, host.slotCount - taken.length, await tx.now()));
+  }
+
+  private async withdraw(tx: Tx, host: HostRow): Promise<void> {
+    const ids: string[] = [];
+    for (let n = 1; n <= host.slotCount; n++) ids.push(`${host.id}:${n}`);
+    await this.catalog.withdraw(tx, ids);
+  }
+
+  /** Looks after all hosts: silent ones are lost and leave the catalog, those that speak again come back, offers stay fresh. */
+  async observe(): Promise<void> {
+    const all = await this.store.transaction(WORKER, (tx) => tx.find(hosts, { state: { in: ['ready', 'lost'] } }));
+    for (const { id } of all) {
+      await this.store.transaction(WORKER, async (tx) => {
+        const host = await tx.first(hosts, { id }, { lock: 'update' });
+        if (!host || host.agentId === null || (host.state !== 'ready' && host.state !== 'lost')) return;
+        const agent = await tx.first(agents, { id: host.agentId });
+        const heard = Math.max(agent?.lastSeenAt ?? 0, host.state === 'ready' ? this.times.awakeSinceMs : 0);
+        const silent = (await tx.now()) - heard > this.times.agentSilenceMs || agent?.state !== 'enrolled';
+        const state = silent ? 'lost' : 'ready';
+        const [after] = state === host.state ? [host] : await tx.update(hosts, { id }, { state, version: { add: 1 } });
+        if (after) await this.publish(tx, after);
+      });
+    }
+  }
+}

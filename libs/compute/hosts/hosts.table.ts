@@ -1,0 +1,56 @@
+import { table } from '#platform/database';
+
+export type HostState = 'enrolling' | 'ready' | 'cordoned' | 'lost';
+
+/** A machine that a provider registered through an agent. */
+export interface HostRow {
+  id: string;
+  organizationId: string;
+  providerId: string;
+  name: string;
+  state: HostState;
+  region: string;
+  country: string | null;
+  /** Parts that can be leased apart: one per GPU, or shares of a CPU machine. */
+  slotCount: number;
+  pricePerSlotHour: bigint;
+  agentId: string | null;
+  createdAt: number;
+  version: number;
+  wakeAt: number | null;
+}
+
+export const hosts = table<HostRow>(
+  'hosts',
+  {
+    id: 'text',
+    organizationId: 'text',
+    providerId: 'text',
+    name: 'text',
+    state: 'text',
+    region: 'text',
+    country: 'text',
+    slotCount: 'int',
+    pricePerSlotHour: 'bigint',
+    agentId: 'text',
+    createdAt: 'time',
+    version: 'int',
+    wakeAt: 'time',
+  },
+  { key: ['id'], unique: [['organizationId', 'name']] },
+);
+
+/** A part of a host that a lease occupies; the primary key keeps two leases apart. */
+export interface SlotRow {
+  hostId: string;
+  n: number;
+  leaseId: string;
+  attemptId: string;
+  claimedAt: number;
+}
+
+export const slots = table<SlotRow>(
+  'slots',
+  { hostId: 'text', n: 'int', leaseId: 'text', attemptId: 'text', claimedAt: 'time' },
+  { key: ['hostId', 'n'] },
+);

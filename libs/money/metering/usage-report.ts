@@ -1,0 +1,34 @@
+import { PgTx, sql, type Sql, type Tx } from '#platform/database';
+
+export const usageGroups = ['hour', 'day', 'project', 'job', 'resource'] as const;
+export type UsageGroup = (typeof usageGroups)[number];
+
+export interface UsageTotal {
+  readonly group: string;
+  readonly meter: string;
+  readonly unit: string;
+  readonly quantity: bigint;
+  readonly amountNano: bigint;
+}
+
+const GROUP: Record<UsageGroup, Sql> = {
+  hour: sql`to_char(date_trunc('hour', from_at at time zone 'utc'), 'YYYY-MM-DD"T"HH24:00:00"Z"')`,
+  day: sql`to_char(date_trunc('day', from_at at time zone 'utc'), 'YYYY-MM-DD')`,
+  project: sql`project_id`,
+  job: sql`coalesce(job_id, 'idle')`,
+  resource: sql`resource`,
+};
+
+/** What a tenant used and what it cost, by one dimension; row-level security keeps it to the caller's own. */
+export async function usageBy(tx: Tx, of: { organizationId: string; fromMs: number; toMs: number; by: UsageGroup }): Promise<UsageTotal[]> {
+  if (!(tx instanceof PgTx)) throw new TypeError('usage is counted in PostgreSQL');
+  const group = GROUP[of.by];
+  const rows = await tx.query<{ bucket: string; meter: string; unit: string; quantity: string; amount: string }>(
+    sql`select ${group} as bucket, meter, unit, sum(quantity)::text as quantity, sum(amount_nano)::text as amount
+        from usage_records
+        where organization_id = ${of.organizationId} and side = 'charge'
+          and to_at > ${new Date(of.fromMs).toISOString()} and from_at < ${new Date(of.toMs).toISOString()}
+        group by 1, 2, 3 order by 1, 2, 3`,
+  );
+  return rows.map((r) => ({ group: r.bucket, meter: r.meter, unit: r.unit, quantity: BigInt(r.quantity), amountNano: BigInt(r.amount) }));
+}
