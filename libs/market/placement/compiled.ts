@@ -110,19 +110,26 @@ function blockedTest(index: OfferIndex, context: PlacementContext): ((position: 
     isCoolingDown(narrowed, offerAt(index, i));
 }
 
-/** All failing constraints of one offer but failure memory and cost. */
-export function constraintFailures(c: Compiled, i: number): Failures {
-  const { index } = c;
-  const s = index.seller[i] ?? 0;
-  const stock = index.stock[i] ?? -1;
-  return (
-    (c.machineFailures[index.machine[i] ?? 0] ?? 0) |
-    (c.placeFailures[index.place[i] ?? 0] ?? 0) |
-    (c.sellerFailures[s] ?? 0) |
-    (c.flagFailures[index.flags[i] ?? 0] ?? 0) |
-    ((index.observedAtMs[i] ?? 0) < (c.staleBeforeMs[s] ?? 0) ? bitOf('stale') : 0) |
-    (stock >= 0 && stock < c.demand.workload.nodes ? bitOf('no-stock') : 0)
-  );
+/** All failing constraints of one offer but failure memory and cost; columns are bound once, since this runs per offer. */
+export function constraintTest(c: Compiled): (position: number) => Failures {
+  const { machine, place, seller, flags, observedAtMs, stock } = c.index;
+  const { machineFailures: ofMachine, placeFailures: ofPlace, sellerFailures: ofSeller, flagFailures: ofFlags } = c;
+  const { staleBeforeMs } = c;
+  const { nodes } = c.demand.workload;
+  const stale = bitOf('stale');
+  const noStock = bitOf('no-stock');
+  return (i) => {
+    const s = seller[i] ?? 0;
+    const machines = stock[i] ?? -1;
+    return (
+      (ofMachine[machine[i] ?? 0] ?? 0) |
+      (ofPlace[place[i] ?? 0] ?? 0) |
+      (ofSeller[s] ?? 0) |
+      (ofFlags[flags[i] ?? 0] ?? 0) |
+      ((observedAtMs[i] ?? 0) < (staleBeforeMs[s] ?? 0) ? stale : 0) |
+      (machines >= 0 && machines < nodes ? noStock : 0)
+    );
+  };
 }
 
 /** The time side of that offer's cost; undefined where the work has no known time there. */

@@ -224,11 +224,17 @@ export function expectedCost(t: TimeTerms, pricePerHour: number, confidence: num
   return { ...terms, total: Object.values(terms).reduce((sum, term) => sum + term, 0n) };
 }
 
-/** Confidence halves with each year that a price list is old; used where nothing is refused as stale. */
+/** Whole days since an observation. */
+export function ageDays(context: PlacementContext, observedAtMs: number): number {
+  return Math.max(0, Math.floor((context.nowMs - observedAtMs) / 86_400_000));
+}
+
+/** Share of confidence left after that many days: half after a year. */
+export const shareLeft = (days: number): number => 0.5 ** (days / 365);
+
+/** Old price lists are believed less where nothing is refused as stale. */
 export function agedConfidence(context: PlacementContext, confidence: number, observedAtMs: number): number {
-  if (context.scope === 'rentable') return confidence;
-  const days = Math.max(0, Math.floor((context.nowMs - observedAtMs) / 86_400_000));
-  return confidence * 0.5 ** (days / 365);
+  return context.scope === 'rentable' ? confidence : confidence * shareLeft(ageDays(context, observedAtMs));
 }
 
 /** Money that is really spent, of exact terms. */

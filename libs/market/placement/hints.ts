@@ -1,6 +1,6 @@
 import type { RejectionDimension } from '#contracts';
 import { formatCents } from '#kernel';
-import { constraintFailures, termsAt, type Compiled } from './compiled.js';
+import { constraintTest, termsAt, type Compiled } from './compiled.js';
 import { spentNano } from './cost.js';
 import { dimensionsIn, costFailures, bitOf, type Failures } from './filter.js';
 import { duration } from './words.js';
@@ -22,27 +22,29 @@ const MOST_HINTS = 5;
 export function hintsFor(c: Compiled): string[] {
   if (c.index.size === 0) return ['There are no offers to choose from: connect a provider or load a price list.'];
   const groups = new Map<Failures, Group>();
+  const failuresAt = constraintTest(c);
   const cooling = bitOf('cooling-down');
+  let fewest = Infinity;
   for (let i = 0; i < c.index.size; i++) {
+    let failures = failuresAt(i) | (c.isBlocked?.(i) ? cooling : 0);
+    if (countOf(failures) > fewest) continue;
     const price = c.index.pricePerHour[i] ?? 0;
     const terms = termsAt(c, i);
     const spent = terms && Number.isFinite(terms.p90S) ? spentNano(terms, price) : Infinity;
-    const p90S = terms?.p90S ?? Infinity;
-    const failures =
-      constraintFailures(c, i) |
-      (c.isBlocked?.(i) ? cooling : 0) |
-      (terms ? costFailures(c.demand, terms.machines, price, spent, p90S) : 0);
+    if (terms) failures |= costFailures(c.demand, terms.machines, price, spent, terms.p90S);
+    const count = countOf(failures);
+    if (count > fewest) continue;
+    if (count < fewest) groups.clear();
+    fewest = count;
     const group = groups.get(failures) ?? { offers: 0, pricePerHour: Infinity, spent: Infinity, p90S: Infinity };
     group.offers++;
     group.pricePerHour = Math.min(group.pricePerHour, price * c.demand.workload.nodes);
     group.spent = Math.min(group.spent, spent);
-    group.p90S = Math.min(group.p90S, p90S);
+    group.p90S = Math.min(group.p90S, terms?.p90S ?? Infinity);
     groups.set(failures, group);
   }
-  const sets = [...groups].map(([failures, group]) => ({ dimensions: dimensionsIn(failures), group }));
-  const fewest = Math.min(...sets.map((s) => s.dimensions.length));
-  return sets
-    .filter((s) => s.dimensions.length === fewest)
+  return [...groups]
+    .map(([failures, group]) => ({ dimensions: dimensionsIn(failures), group }))
     .sort((a, b) => b.group.offers - a.group.offers || (a.dimensions.join() < b.dimensions.join() ? -1 : 1))
     .slice(0, MOST_HINTS)
     .map(({ dimensions, group }) => {
@@ -50,6 +52,13 @@ export function hintsFor(c: Compiled): string[] {
       const n = group.offers;
       return `${change.charAt(0).toUpperCase()}${change.slice(1)}: then ${n} ${n === 1 ? 'offer fits' : 'offers fit'}.`;
     });
+}
+
+/** How many bits are set. */
+function countOf(failures: Failures): number {
+  let n = 0;
+  for (let rest = failures; rest !== 0; rest &= rest - 1) n++;
+  return n;
 }
 
 const dollars = (nano: number): string =>

@@ -1,8 +1,17 @@
 import { rejectionDimensions, type Offer, type RejectionDimension, type Workload } from '#contracts';
 import { buildOfferIndex, offerAt, type OfferIndex } from './catalog-index.js';
-import { compile, constraintFailures, termsAt, type Compiled } from './compiled.js';
+import { compile, constraintTest, termsAt, type Compiled } from './compiled.js';
 import type { PlacementContext } from './context.js';
-import { agedConfidence, expectedCost, riskNano, spentNano, type ExpectedCost, type TimeTerms } from './cost.js';
+import {
+  agedConfidence,
+  ageDays,
+  expectedCost,
+  riskNano,
+  shareLeft,
+  spentNano,
+  type ExpectedCost,
+  type TimeTerms,
+} from './cost.js';
 import { demandOf } from './demand.js';
 import { bitOf, costFailures, firstFailing, type Failures } from './filter.js';
 import { hintsFor } from './hints.js';
@@ -76,14 +85,17 @@ function scan(c: Compiled): { positions: number[]; fitting: number; rejected: Ui
   const rejected = new Uint32Array(rejectionDimensions.length);
   const top = new Top(context.limit, (a, b) => offerAt(index, a).id < offerAt(index, b).id);
   const cooling = bitOf('cooling-down');
+  const failuresAt = constraintTest(c);
+  const { isBlocked } = c;
+  const { size, pricePerHour } = index;
   const capped = Number.isFinite(demand.maxPricePerHour) || Number.isFinite(demand.maxTotal);
   const confidenceAt = agedConfidences(c);
   let fitting = 0;
-  for (let i = 0; i < index.size; i++) {
-    let failures = constraintFailures(c, i);
-    if (failures === 0 && c.isBlocked?.(i)) failures = cooling;
+  for (let i = 0; i < size; i++) {
+    let failures = failuresAt(i);
+    if (failures === 0 && isBlocked?.(i)) failures = cooling;
     const terms = failures === 0 ? termsAt(c, i) : undefined;
-    const price = index.pricePerHour[i] ?? 0;
+    const price = pricePerHour[i] ?? 0;
     if (terms && (capped || terms.p90S > demand.deadlineS || terms.p90S === Infinity))
       failures = failuresByCost(c, terms, price);
     if (failures !== 0 || !terms) {
@@ -104,9 +116,15 @@ function failuresByCost(c: Compiled, terms: TimeTerms, price: number): Failures 
   return costFailures(c.demand, terms.machines, price, spentNano(terms, price), terms.p90S);
 }
 
-/** `agedConfidence` by position, the power taken once per day of age. */
+/** `agedConfidence` by position; the share that is left is taken once per day of age. */
 function agedConfidences(c: Compiled): (i: number) => number {
   const { index, context } = c;
-  if (context.scope === 'rentable') return (i) => index.confidence[i] ?? 0;
-  return (i) => agedConfidence(context, index.confidence[i] ?? 0, index.observedAtMs[i] ?? 0);
+  const { confidence, observedAtMs } = index;
+  if (context.scope === 'rentable') return (i) => confidence[i] ?? 0;
+  const shareByDay: number[] = [];
+  return (i) => {
+    const day = ageDays(context, observedAtMs[i] ?? 0);
+    const share = (shareByDay[day] ??= shareLeft(day));
+    return (confidence[i] ?? 0) * share;
+  };
 }
