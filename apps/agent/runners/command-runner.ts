@@ -78,7 +78,8 @@ export class CommandRunner implements Runner<'command'> {
 
   private async fetchInput(input: CommandSpec['inputs'][number], scratch: string, context: RunContext): Promise<void> {
     const place = await placeForInput(scratch, input.path);
-    const from = `/agent/v1/artifacts/${encodeURIComponent(input.from)}`;
+    // An artifact's id, or its whole path at the broker.
+    const from = input.from.startsWith('/') ? input.from : `/agent/v1/artifacts/${encodeURIComponent(input.from)}`;
     await this.transfers.retry('input-refused', context.signal, () =>
       context.files.download(from, place, context.signal),
     );

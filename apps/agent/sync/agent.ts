@@ -129,6 +129,8 @@ export class Agent {
       const { answer } = await broker.sync(request, AbortSignal.timeout(LAST_SYNC_MS));
       works.acknowledge(request.reports, answer.acknowledged);
       this.ports.logs.confirm(request.logs?.length ?? 0);
+      // Nothing starts any more; what is acknowledged or no longer wanted leaves the disk.
+      await works.reconcile(answer.work, 0);
     } catch (error) {
       log.warn(
         { problem: error instanceof Error ? error.message : String(error) },
@@ -165,6 +167,7 @@ export class Agent {
   private sent(request: SyncRequestInput, now: number): void {
     if (request.facts) this.factsSentAt = now;
     if (request.telemetry) this.telemetrySentAt = now;
+    this.ports.works.delivered(request.reports);
     this.ports.logs.confirm(request.logs?.length ?? 0);
   }
 

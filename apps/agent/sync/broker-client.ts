@@ -20,7 +20,7 @@ export type BrokerErrorKind =
   | 'credential-dead'
   /** 409 `stale-sequence`: somebody else syncs with this credential. */
   | 'stale-sequence'
-  /** 409 on a result or output: this fence is over. */
+  /** 409 on an input, result or output: the work is not this agent's (any more). */
   | 'stale-fence'
   /** Any other refusal: repeating the same request changes nothing. */
   | 'refused';
@@ -102,7 +102,7 @@ export class BrokerClient implements BrokerFiles {
     } catch (error) {
       await rm(draft, { force: true });
       signal.throwIfAborted();
-      throw asBrokerError(error);
+      throw asTransferError(error);
     } finally {
       stalled.stop();
     }
@@ -242,6 +242,16 @@ function asBrokerError(error: unknown): BrokerError {
     cause?.code ?? '',
   );
   return new BrokerError('unreachable', message, null, null, neverSent);
+}
+
+function asTransferError(error: unknown): unknown {
+  // A local failure (a full disk) is no answer of the broker: repeating would hide it.
+  if (!(error instanceof BrokerError)) return isLocal(error) ? error : asBrokerError(error);
+  return error.status === 409 ? new BrokerError('stale-fence', error.message, 409) : error;
+}
+
+function isLocal(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
 }
 
 /** Aborts a transfer whose bytes stopped moving. */

@@ -17,6 +17,8 @@ interface Entry {
   phase: Held['phase'];
   acknowledged: boolean;
   progress: { done: number; total: number } | undefined;
+  /** Whether the broker has heard of the run as it stands: a broker answers at once to every report, so none is repeated. */
+  told: boolean;
   outcome: Outcome | null;
   readonly controller: AbortController;
   ended: Promise<void>;
@@ -69,17 +71,26 @@ export class WorkSet {
     return this.closed ? 0 : capacity(this.held(), this.desired, this.ports.slots);
   }
 
-  /** Final reports that are not acknowledged, then the state of what runs. */
+  /** Final reports that are not acknowledged, then what runs and has moved since it was told. */
   reports(): WorkReport[] {
     const final: WorkReport[] = [];
     const running: WorkReport[] = [];
-    for (const { item, phase, acknowledged, outcome, progress } of this.entries.values()) {
+    for (const { item, phase, acknowledged, outcome, progress, told } of this.entries.values()) {
       if (phase === 'finished' && outcome && !acknowledged) final.push(outcome);
-      if (phase === 'running') {
+      if (phase === 'running' && !told) {
         running.push({ workId: item.workId, fence: item.fence, state: 'running', ...(progress && { progress }) });
       }
     }
     return [...final, ...running].slice(0, REPORTS_MAX);
+  }
+
+  /** The broker has answered a request with these reports. */
+  delivered(reports: readonly WorkReport[]): void {
+    for (const report of reports) {
+      const known = this.entries.get(keyOf(report));
+      const sent = report.state === 'running' ? report.progress : undefined;
+      if (known && sent?.done === known.progress?.done) known.told = true;
+    }
   }
 
   /** Only a final report that was really sent counts: an acknowledged "running" must not swallow the "done" that came since. */
@@ -214,6 +225,7 @@ export class WorkSet {
         signal,
         progress: (done, total) => {
           work.progress = { done, total };
+          work.told = false;
           this.onChange('progress');
         },
       });
@@ -249,6 +261,7 @@ function entry(item: WorkItem, phase: Held['phase'], outcome: Outcome | null): E
     phase,
     acknowledged: false,
     progress: undefined,
+    told: false,
     outcome,
     controller: new AbortController(),
     ended: Promise.resolve(),
