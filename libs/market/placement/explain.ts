@@ -28,7 +28,11 @@ export function reasonsFor(
   next: RankedOffer | undefined,
 ): string[] {
   const { cost } = candidate;
-  const parts = termWords.filter(([term]) => cost[term] > 0n).map(([term, what]) => `${money(cost[term])} for ${what}`);
+  // What is below a thousandth of the sum says nothing to a reader; the terms themselves are all in the view.
+  const least = spentOf(cost) / 1_000n;
+  const parts = termWords
+    .filter(([term]) => cost[term] > least)
+    .map(([term, what]) => `${money(cost[term])} for ${what}`);
   const spent = `${money(spentOf(cost))} expected for the finished work: ${[`${money(cost.compute)} for computing`, ...parts].join(', ')}.`;
   return [
     spent,

@@ -57,7 +57,8 @@ describe('rankOffers, over any offers and workloads', () => {
         fits.sort((a, b) => (a.total === b.total ? (a.id < b.id ? -1 : 1) : a.total < b.total ? -1 : 1));
         const r = rankList(offers, workload, context);
         expect(r.rejections).toEqual(rejections);
-        expect(r.ranked.map((x) => x.offer.id)).toEqual(fits.slice(0, context.limit).map((x) => x.id));
+        const found = r.ranked.map((x) => ({ id: x.offer.id, total: x.cost.total }));
+        expect(found).toEqual(fits.slice(0, context.limit));
       }),
       { numRuns: 300 },
     );
