@@ -93,9 +93,9 @@ const anyOffer: fc.Arbitrary<Offer> = fc
       { minimumS: 60, incrementS: 60 },
       { minimumS: 0, incrementS: 3_600 },
     ),
-    stock: fc.constantFrom(null, 0, 1, 4),
-    rentable: fc.boolean(),
-    ageMin: fc.constantFrom(0, 5, 45, 100_000),
+    stock: fc.constantFrom(null, null, 0, 1, 4),
+    rentable: fc.constantFrom(true, true, false),
+    ageMin: fc.constantFrom(0, 1, 5, 45, 100_000),
     confidence: fc.constantFrom(0.3, 0.8, 1),
     doubtful: rare(6),
     certifications: fc.constantFrom<string[][]>([], ['soc2'], ['soc2', 'hipaa']),
@@ -139,23 +139,27 @@ const anyOffer: fc.Arbitrary<Offer> = fc
   );
 
 export const anyOffers: fc.Arbitrary<Offer[]> = fc
-  .array(anyOffer, { maxLength: 40 })
+  .array(anyOffer, { maxLength: 60, size: 'max' })
   .map((offers) => offers.map((o, i) => ({ ...o, id: `list:${i}/${o.providerId}` })));
 
-const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined, freq: 1 });
+/** Present one time in eight, so that most workloads still fit many offers. */
+const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.oneof({ weight: 7, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
 
 /** Any workload; most constraints absent most of the time. */
 export const anyWorkload: fc.Arbitrary<Workload> = fc
   .record({
     accelerator: fc.constantFrom<WorkloadInput['accelerator'][]>(
       undefined,
+      undefined,
+      { count: 1 },
       { count: 1 },
       { count: 1, minVramGiB: 40 },
       { count: 2, interconnect: 'nvlink' },
       { count: 8, interconnect: 'nvswitch' },
       { count: 1, models: ['H100', 'A100'] },
     ),
-    nodes: fc.constantFrom(1, 1, 1, 2),
+    nodes: fc.constantFrom(1, 1, 1, 1, 1, 2),
     work: fc.constantFrom<NonNullable<WorkloadInput['work']>[]>(
       { kind: 'wall-hours', hours: 2 },
       { kind: 'gpu-hours', hours: 20, reference: 'A100-80GB-SXM' },
