@@ -1,0 +1,120 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Test } from '@nestjs/testing';
+import pg from 'pg';
+import { Repairs, silentLogger } from '#platform/observability';
+import { testDatabase, type TestDatabase } from '#testing';
+import { JobHandlers, JobQueues, prepareQueueSchema, QueueModule, WAKE_QUEUE, type QueueLocation } from './index.js';
+import { queueContract } from './queue.contract.js';
+
+queueContract('PostgreSQL', async () => {
+  const database = await testDatabase();
+  return { location: { kind: 'postgres', url: database.urlFor('berth_queue') }, close: () => database.close() };
+});
+
+if (spawnSync('redis-server', ['--version']).status === 0) {
+  queueContract('Redis', startRedis);
+} else {
+  console.warn('redis-server not found: the queue is tried on PostgreSQL only');
+  it.skip('the queue on Redis (redis-server not found)', () => undefined);
+}
+
+async function startRedis(): Promise<{ location: QueueLocation; close(): Promise<void> }> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  probe.close();
+  await once(probe, 'close');
+  const server = spawn('redis-server', [
+    '--port',
+    String(port),
+    '--bind',
+    '127.0.0.1',
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+  ]);
+  for await (const line of server.stdout) if (String(line).includes('Ready to accept connections')) break;
+  return {
+    location: { kind: 'redis', url: `redis://127.0.0.1:${port}` },
+    close: async () => {
+      server.kill('SIGKILL');
+      await once(server, 'exit');
+    },
+  };
+}
+
+describe('the queue in PostgreSQL', () => {
+  let database: TestDatabase;
+  let location: QueueLocation;
+  beforeAll(async () => {
+    database = await testDatabase();
+    location = { kind: 'postgres', url: database.urlFor('berth_queue') };
+  });
+  afterAll(() => database.close());
+  const open = (): Promise<JobQueues> => JobQueues.open({ location, logger: silentLogger, repairs: new Repairs() });
+
+  it('brings its tables up to date from many processes at once, in its own schema, as its own role', async () => {
+    await Promise.all([1, 2, 3].map(() => prepareQueueSchema(location.url)));
+    const client = new pg.Client({ connectionString: database.ownerUrl });
+    await client.connect();
+    const { rows } = await client.query<{ schema: string; owner: string }>(
+      `select distinct n.nspname as schema, pg_get_userbyid(c.relowner) as owner from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relname in ('job', 'event_seq')`,
+    );
+    await client.end();
+    expect(rows).toEqual([{ schema: 'bullmq', owner: 'berth_queue' }]);
+  });
+
+  it('wakes a row whose deduplication key was left behind without a job', async () => {
+    const queues = await open();
+    await queues.wake('lease', 'stray');
+    const client = new pg.Client({ connectionString: location.url });
+    await client.connect();
+    const { rowCount } = await client.query(`delete from bullmq.job where queue = 'reconcile'`);
+    await client.end();
+    expect(rowCount).toBe(1);
+    const driven: string[] = [];
+    const done = new Promise<void>((resolve) => {
+      const handlers = new JobHandlers().on('reconcile', async ({ id }) => {
+        driven.push(id);
+        resolve();
+      });
+      void queues.start(handlers, ['reconcile']).then(() => queues.wake('lease', 'stray'));
+    });
+    await done;
+    expect(driven).toEqual(['stray']);
+    await queues.close();
+  });
+
+  it('counts wake-ups that it cannot take, and does not throw', async () => {
+    const queues = await open();
+    const client = new pg.Client({ connectionString: location.url });
+    await client.connect();
+    await client.query('alter table bullmq.job rename to job_gone');
+    await queues.wake('lease', 'a');
+    await queues.wake('lease', 'a', 1_000);
+    expect(queues.lost).toBe(2);
+    await expect(queues.check()).rejects.toThrow(/job/);
+    await client.query('alter table bullmq.job_gone rename to job');
+    await client.end();
+    await queues.wake('lease', 'a');
+    expect(queues.lost).toBe(2);
+    await queues.close();
+    await queues.wake('lease', 'a');
+    expect(queues.lost).toBe(3);
+  });
+
+  it('is opened and closed with a Nest application', async () => {
+    const options = { location, logger: silentLogger, repairs: new Repairs() };
+    const app = await (await Test.createTestingModule({ imports: [QueueModule.open(options)] }).compile()).init();
+    const queues = app.get(JobQueues);
+    expect(app.get(WAKE_QUEUE)).toBe(queues);
+    await queues.check();
+    await app.close();
+    await expect(queues.check()).rejects.toThrow();
+  });
+});
