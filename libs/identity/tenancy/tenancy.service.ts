@@ -16,7 +16,8 @@ import { apiKeys, organizations, projects, type ApiKeyRow, type OrganizationRow,
 /** A page of rows in order of their ids, which is the order of their creation. */
 export interface PageOrder {
   readonly limit: number;
-  readonly afterId?: string;
+  /** The id of the last row of the page before. */
+  readonly after?: readonly unknown[];
 }
 
 /** Runs inside the transaction that created something, before its commit; what it throws undoes the creation. */
@@ -225,11 +226,7 @@ export class Tenancy {
 }
 
 function byId(page: PageOrder) {
-  return {
-    orderBy: [['id', 'asc'] as const],
-    limit: page.limit,
-    ...(page.afterId === undefined ? {} : { after: [page.afterId] }),
-  };
+  return { ...page, orderBy: [['id', 'asc'] as const] };
 }
 
 function projectScope(who: Principal) {
