@@ -170,7 +170,7 @@ export const environmentSchema = z.object({
         : undefined;
     },
   ),
-  SWEEP_INTERVAL_MS: wholeNumber('How often rows that are due are woken again.', 5_000, 50, 3_600_000, 'milliseconds'),
+  SWEEP_INTERVAL_MS: wholeNumber('How often rows that are due are woken again.', 1_000, 50, 3_600_000, 'milliseconds'),
   AGENT_POLL_MS: wholeNumber(
     "How long an agent's poll waits for work before it is answered empty.",
     25_000,

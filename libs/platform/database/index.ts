@@ -4,3 +4,4 @@ export { PgStore, PgTx, type PgRoles, type StatementCounts } from './pg-store.js
 export { sql, Sql, identifier, join } from './sql.js';
 export { databaseRoles, migrate, openDataSource, roleUrl, type DatabaseRole } from './migrate.js';
 export { openStore, type OpenStore } from './open.js';
+export { Bell } from './bell.js';

@@ -22,6 +22,9 @@ export interface LoopReport {
 
 const MAX_STEPS = 40;
 
+/** A busy queue is not a broken one: only what is overdue for longer is driven past it. */
+const PAST_THE_QUEUE_AFTER_MS = 5_000;
+
 /**
  * Level-triggered reconciling. Running a row twice, late or on two workers at once is harmless by construction:
  * every change is guarded by the row's version.
@@ -97,7 +100,7 @@ export class ReconcileLoop {
         const before = this.overdue.get(key);
         const sweeps = before && before.wakeAt === wakeAt ? before.sweeps + 1 : 1;
         this.overdue.set(key, { wakeAt: wakeAt ?? 0, sweeps });
-        if (sweeps < 3) await this.queue.wake(kind, id).catch(() => undefined);
+        if (sweeps < 3 || now - (wakeAt ?? now) < PAST_THE_QUEUE_AFTER_MS) await this.queue.wake(kind, id).catch(() => undefined);
         else if (!this.running.has(key)) {
           this.report.repaired('direct-reconcile', kind, id);
           await this.reconcile(kind, id);

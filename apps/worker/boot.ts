@@ -1,0 +1,85 @@
+import { systemClock } from '#kernel';
+import type { Config } from '#platform/config';
+import { startOpsServer } from '#platform/observability';
+import { JobHandlers } from '#platform/queue';
+import { WORKER } from '#platform/database';
+import { openBroker } from '#broker';
+import { sweepOrphans } from '#compute/leases';
+import { Timers } from './timers.js';
+
+export interface RunningWorker {
+  readonly roles: readonly string[];
+  readonly opsUrl: string | null;
+  close(): Promise<void>;
+}
+
+const PROVIDERS_EVERY_MS = 2_000;
+const HOSTS_EVERY_MS = 5_000;
+const OFFERS_EVERY_MS = 60_000;
+const ORPHANS_EVERY_MS = 30_000;
+
+/**
+ * Reconcilers on the queue; sweeper, orphan sweep, host watch and offer sync on timers of this process, because the
+ * net under the queue must not hang on the queue.
+ */
+export async function bootWorker(config: Config): Promise<RunningWorker> {
+  const open = await openBroker(config, 'worker');
+  const { broker, queues, binder, logger, store, repairs } = open;
+  await binder.refresh();
+  const handlers = new JobHandlers()
+    .on('reconcile', ({ kind, id }) => broker.loop.reconcile(kind, id))
+    .on('sweep', async () => void (await broker.loop.sweep()))
+    .on('orphans', () => orphans())
+    .on('sync-offers', () => syncOffers());
+  const timers = new Timers(logger);
+
+  async function orphans(): Promise<void> {
+    for (const providerId of broker.vendors.ids) {
+      await sweepOrphans(
+        {
+          store,
+          vendors: broker.vendors,
+          clock: systemClock,
+          installId: open.installId,
+          times: broker.leaseTimes,
+          report: {
+            repaired: (net, kind, id) => {
+              repairs.count(net);
+              logger.warn({ net, kind, id }, 'a safety net had to act');
+            },
+            alarm: (message) => logger.error(message),
+          },
+        },
+        providerId,
+      );
+    }
+  }
+
+  async function syncOffers(): Promise<void> {
+    for (const { providerId, error } of await binder.syncOffers()) logger.warn({ providerId, err: error }, 'offers could not be read');
+  }
+
+  if (config.roles.includes('sweep')) {
+    timers.every(PROVIDERS_EVERY_MS, 'bind providers', () => binder.refresh());
+    timers.every(config.sweepIntervalMs, 'sweep', () => broker.loop.sweep());
+    timers.every(HOSTS_EVERY_MS, 'watch hosts', () => broker.hosts.observe());
+    timers.every(OFFERS_EVERY_MS, 'sync offers', syncOffers);
+    timers.every(ORPHANS_EVERY_MS, 'sweep orphans', orphans);
+    await store.transaction(WORKER, (tx) => broker.catalog.loadSnapshot(tx)).then((n) => (n > 0 ? logger.info({ offers: n }, 'loaded the market snapshot') : undefined));
+  } else {
+    timers.every(PROVIDERS_EVERY_MS, 'bind providers', () => binder.refresh());
+  }
+  await queues.start(handlers, config.roles);
+  const ops = config.metricsPort === null ? null : await startOpsServer({ port: config.metricsPort, health: open.health, registry: open.metrics.registry });
+  logger.info({ roles: config.roles }, 'working');
+  return {
+    roles: config.roles,
+    opsUrl: ops === null ? null : `http://127.0.0.1:${ops.port}`,
+    close: async () => {
+      open.health.drain();
+      await timers.stop();
+      await ops?.close();
+      await open.close();
+    },
+  };
+}

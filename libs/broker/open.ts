@@ -1,0 +1,103 @@
+import { systemClock, systemRandom } from '#kernel';
+import { Tenancy } from '#identity/tenancy';
+import { loadOrCreateSecret, type Config } from '#platform/config';
+import { Bell, migrate, openStore, roleUrl, WORKER, type PgStore } from '#platform/database';
+import { startEmbedded } from '#platform/embedded';
+import { openObjectStore, type ObjectStore } from '#platform/objects';
+import { createLogger, createMetrics, HealthRegistry, type Logger, type Metrics, type Repairs } from '#platform/observability';
+import { JobQueues } from '#platform/queue';
+import { deriveKey, hashToken, newSecretToken } from '#platform/secrets';
+import { Vendors } from '#compute/providers';
+import { composeBroker, type Broker } from './compose.js';
+import { VendorBinder } from './vendor-binder.js';
+
+/** One process's broker on real servers: database, queue, objects, bell, vendors. Used by api and worker alike. */
+export interface OpenBroker {
+  readonly broker: Broker;
+  readonly store: PgStore;
+  readonly tenancy: Tenancy;
+  readonly queues: JobQueues;
+  readonly objects: ObjectStore;
+  readonly bell: Bell;
+  readonly binder: VendorBinder;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly health: HealthRegistry;
+  readonly repairs: Repairs;
+  readonly secret: string;
+  readonly installId: string;
+  /** The first platform administrator's key, on the boot that created the installation only. */
+  readonly platformKey: string | null;
+  close(): Promise<void>;
+}
+
+/** `brokerUrl` is where rented machines reach the API; a worker learns it from PUBLIC_URL or the local default. */
+export async function openBroker(config: Config, name: 'api' | 'worker'): Promise<OpenBroker> {
+  const logger = createLogger({ name, level: config.logLevel });
+  const metrics = createMetrics({ process: name });
+  const health = new HealthRegistry();
+  const { repairs } = metrics;
+  const secret = config.secret ?? loadOrCreateSecret(config.home);
+  const ownerUrl = config.databaseUrl ?? (await startEmbedded({ home: config.home })).ownerUrl;
+  await migrate(ownerUrl, secret);
+  const opened = await openStore(ownerUrl, secret, { poolSize: config.databasePoolSize, name: `berth-${name}` });
+  const { store } = opened;
+  const pepper = deriveKey(secret, 'token-pepper');
+  const tenancy = new Tenancy({ store, pepper, clock: systemClock, random: systemRandom });
+  const install = await tenancy.ensureInstall();
+  const objects = await openObjectStore(config.objectsUrl);
+  const queues = await JobQueues.open({
+    location: config.redisUrl === null ? { kind: 'postgres', url: roleUrl(ownerUrl, secret, 'berth_queue') } : { kind: 'redis', url: config.redisUrl },
+    logger,
+    repairs,
+  });
+  const bell = new Bell(roleUrl(ownerUrl, secret, 'berth_worker'), (error) => logger.warn({ err: error }, 'the bell lost its connection'));
+  await bell.open();
+  const vendors = new Vendors();
+  const broker = composeBroker({
+    store,
+    clock: systemClock,
+    random: systemRandom,
+    objects,
+    secrets: { issue: (kind) => newSecretToken(kind), hash: (token) => hashToken(token, pepper) },
+    wake: queues,
+    ring: (agentId) => bell.ring(agentId),
+    report: {
+      repaired: (net, kind, id) => {
+        repairs.count(net);
+        logger.warn({ net, kind, id }, 'a safety net had to act');
+      },
+      failed: (kind, id, error) => logger.error({ kind, id, err: error }, 'a reconcile failed; the row stays due'),
+    },
+    vendors,
+    installId: install.id,
+    brokerUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
+  });
+  await store.transaction(WORKER, (tx) => broker.ledger.openOwn(tx));
+  const binder = new VendorBinder(broker, { store, config, installId: install.id });
+  health.add({ name: 'database', kind: 'ready', check: () => store.transaction(WORKER, (tx) => tx.now()) });
+  health.add({ name: 'objects', kind: 'ready', check: () => objects.check() });
+  health.add({ name: 'queue', kind: 'ready', check: () => queues.check() });
+  return {
+    broker,
+    store,
+    tenancy,
+    queues,
+    objects,
+    bell,
+    binder,
+    logger,
+    metrics,
+    health,
+    repairs,
+    secret,
+    installId: install.id,
+    platformKey: install.platformKey,
+    close: async () => {
+      await queues.close();
+      await bell.close();
+      await objects.close();
+      await opened.close();
+    },
+  };
+}
