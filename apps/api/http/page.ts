@@ -8,7 +8,9 @@ export const MAX_PAGE = 200;
 
 /** The query of every list. */
 export const pageQuery = z.strictObject({
-  limit: queryInt(1, MAX_PAGE).default(DEFAULT_PAGE).meta({ description: 'Most items on the page' }),
+  limit: queryInt(1, MAX_PAGE)
+    .default(DEFAULT_PAGE)
+    .meta({ description: 'Most items on the page', default: DEFAULT_PAGE }),
   cursor: z.string().max(2_000).optional().meta({ description: '`nextCursor` of the page before' }),
 });
 
