@@ -27,7 +27,10 @@ export interface AssembleOptions {
   readonly pause?: Pause;
   readonly fetch?: Fetch;
   readonly killGraceMs?: number;
+  readonly drainMs?: number;
 }
+
+const DRAIN_MS = 2_000;
 
 /** An agent over what its state folder holds, ready to `run`. */
 export async function assembleAgent(options: AssembleOptions): Promise<Agent> {
@@ -56,5 +59,6 @@ export async function assembleAgent(options: AssembleOptions): Promise<Agent> {
     pause,
     log,
     pollMs: options.credential.pollMs,
+    drainMs: options.drainMs ?? DRAIN_MS,
   });
 }

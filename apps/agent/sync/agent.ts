@@ -23,6 +23,8 @@ export interface AgentPorts {
   readonly log: Logger;
   /** How long a poll may wait at the broker; at most 30 s. */
   readonly pollMs: number;
+  /** On the way out, running work has this long to finish before it is stopped. */
+  readonly drainMs: number;
 }
 
 /** Facts rarely change (a driver update, a full disk); the broker keeps the last ones. */
@@ -32,8 +34,7 @@ const TELEMETRY_EVERY_MS = 15_000;
 const SHORTEST_POLL_MS = 100;
 /** How long news wait for company before they end a waiting poll. */
 const NEWS_WAIT_MS: Readonly<Record<Urgency, number>> = { finished: 0, logs: 500, progress: 5_000 };
-/** On the way out, running work may finish, and the last sync may take, this long. */
-const DRAIN_MS = 2_000;
+/** The last sync, on the way out, may take this long. */
 const LAST_SYNC_MS = 3_000;
 
 /**
@@ -121,7 +122,7 @@ export class Agent {
     const { works, broker, pause, log } = this.ports;
     works.startNothingMore();
     const over = new AbortController();
-    await Promise.race([works.settled(), pause(DRAIN_MS, over.signal)]);
+    await Promise.race([works.settled(), pause(this.ports.drainMs, over.signal)]);
     over.abort();
     await works.stopAll();
     try {

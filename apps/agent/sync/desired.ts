@@ -23,7 +23,8 @@ export type Step =
  * - What runs and is not desired (or desired under a higher fence) stops.
  * - What was interrupted runs again under the same fence if it is still desired, else it is forgotten.
  * - What is finished is forgotten only when it is acknowledged and no longer desired: before that it would be run again.
- * - A higher fence waits until the lower one of the same work has stopped; a lower fence than one held is an old answer.
+ * - A higher fence waits until the lower one of the same work has stopped; a lower one never
+ *   starts beside it.
  * - Never more than `slots` at once, in the broker's order; the rest waits for a free one.
  */
 export function reconcile(held: readonly Held[], desired: readonly WorkItem[], slots: number): Step[] {

@@ -80,7 +80,7 @@ export class Stand {
   ): Promise<Running> {
     const controller = new AbortController();
     let dead = false;
-    const fetch: Fetch = (url, init) => (dead ? new Promise<Response>(() => undefined) : globalThis.fetch(url, init));
+    const fetch: Fetch = (url, init) => (dead ? untilAborted(controller.signal) : globalThis.fetch(url, init));
     const credential = await this.enrol();
     const agent = await assembleAgent({
       stateDir: this.stateDir,
@@ -95,6 +95,7 @@ export class Stand {
       log: pino({ level: 'silent' }),
       environment: options.env ?? { PATH: process.env['PATH'] ?? '' },
       killGraceMs: options.killGraceMs ?? 200,
+      drainMs: 50,
       fetch,
     });
     const end = agent.run(controller.signal);
@@ -151,8 +152,8 @@ export class Stand {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.open.map((running) => Promise.race([running.stop(), this.broker.down()])));
     await this.broker.down();
+    await Promise.all(this.open.map((running) => running.stop()));
     await rm(this.stateDir, { recursive: true, force: true, maxRetries: 3 });
   }
 
@@ -165,6 +166,14 @@ export class Stand {
       deadlineAt: new Date(Date.now() + 600_000).toISOString(),
     };
   }
+}
+
+function untilAborted(signal: AbortSignal): Promise<Response> {
+  return new Promise((_, reject) => {
+    const fail = (): void => reject(new Error('cut off'));
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail);
+  });
 }
 
 export function embeddingLines(
