@@ -23,10 +23,9 @@ Exit codes: 0 stopped or dismissed by the broker, 1 crashed or stopped hard, 2 w
 `;
 
 const flagsSchema = z.object({
-  broker: z
-    .string({ error: 'is required' })
-    .regex(/^https?:\/\/[^\s/]/, { error: 'must be a URL that begins with http:// or https://' })
-    .refine((url) => URL.canParse(url), { error: 'must be a URL' }),
+  broker: z.string({ error: 'is required' }).refine((url) => /^https?:\/\/[^\s/]/.test(url) && URL.canParse(url), {
+    error: 'must be a URL that begins with http:// or https://',
+  }),
   'state-dir': z.string({ error: 'is required' }).min(1, { error: 'must not be empty' }),
   token: z.string().min(1, { error: 'must not be empty' }).max(200, { error: 'is too long for a token' }).optional(),
   name: z
