@@ -1,10 +1,7 @@
 import { Redis } from 'ioredis';
+import { openBroker } from '#broker';
 import { systemClock, systemRandom } from '#kernel';
-import { Tenancy } from '#identity/tenancy';
-import { loadOrCreateSecret, type Config } from '#platform/config';
-import { migrate, openStore } from '#platform/database';
-import { startEmbedded } from '#platform/embedded';
-import { createLogger, createMetrics, HealthRegistry } from '#platform/observability';
+import type { Config } from '#platform/config';
 import { createApi } from './create-api.js';
 
 /** How long a stop waits for requests in work. */
@@ -18,23 +15,19 @@ export interface RunningApi {
 }
 
 /** Database, schema, installation, API: everything that must be there before the first request. */
-export async function bootApi(config: Config): Promise<RunningApi> {
-  const logger = createLogger({ name: 'api', level: config.logLevel });
-  const metrics = createMetrics({ process: 'api' });
-  const health = new HealthRegistry();
-  const secret = config.secret ?? loadOrCreateSecret(config.home);
-  const ownerUrl = config.databaseUrl ?? (await startEmbedded({ home: config.home })).ownerUrl;
-  await migrate(ownerUrl, secret);
-  const opened = await openStore(ownerUrl, secret, { poolSize: config.databasePoolSize, name: 'berth-api' });
+export async function bootApi(config: Config, onFirstBoot?: (platformKey: string) => void): Promise<RunningApi> {
+  const open = await openBroker(config, 'api', onFirstBoot);
+  const { logger, metrics, health, store, secret, broker, bell } = open;
   const redis =
     config.redisUrl === null
       ? null
       : new Redis(config.redisUrl, { maxRetriesPerRequest: 1, enableOfflineQueue: false });
   redis?.on('error', (error) => logger.warn({ err: error }, 'redis'));
-  const { store } = opened;
   const app = await createApi({
     config,
     store,
+    broker,
+    bell,
     secret,
     clock: systemClock,
     random: systemRandom,
@@ -43,7 +36,6 @@ export async function bootApi(config: Config): Promise<RunningApi> {
     health,
     redis,
   });
-  const { platformKey } = await app.get(Tenancy).ensureInstall();
   await app.listen({ host: config.host, port: config.port });
   const { port } = app.getHttpServer().address() as { port: number };
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
@@ -51,13 +43,13 @@ export async function bootApi(config: Config): Promise<RunningApi> {
   logger.info({ url }, 'listening');
   return {
     url,
-    platformKey,
+    platformKey: open.platformKey,
     close: async () => {
       health.drain();
       // Unref'd: it ends a stop that hangs, it does not delay one that does not.
       setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref();
       await app.close();
-      await opened.close();
+      await open.close();
       redis?.disconnect();
     },
   };

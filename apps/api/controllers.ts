@@ -3,6 +3,14 @@ import { routesOf } from './http/serve.js';
 import { OrganizationsController } from './rooms/organizations.controller.js';
 import { ProjectsController } from './rooms/projects.controller.js';
 import { KeysController } from './rooms/keys.controller.js';
+import { OffersController } from './rooms/offers.controller.js';
+import { PlacementsController } from './rooms/placements.controller.js';
+import { ArtifactsController } from './rooms/artifacts.controller.js';
+import { JobsController } from './rooms/jobs.controller.js';
+import { LeasesController } from './rooms/leases.controller.js';
+import { HostsController } from './rooms/hosts.controller.js';
+import { MoneyController } from './rooms/money.controller.js';
+import { AgentController } from './rooms/agent.controller.js';
 import { SystemController } from './rooms/system.controller.js';
 import { DocumentController } from './rooms/document.controller.js';
 
@@ -11,6 +19,14 @@ export const controllers: readonly Type[] = [
   OrganizationsController,
   ProjectsController,
   KeysController,
+  OffersController,
+  PlacementsController,
+  ArtifactsController,
+  JobsController,
+  LeasesController,
+  HostsController,
+  MoneyController,
+  AgentController,
   SystemController,
   DocumentController,
 ];

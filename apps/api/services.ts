@@ -3,7 +3,17 @@ import { Tenancy } from '#identity/tenancy';
 import { HealthRegistry } from '#platform/observability';
 import { deriveKey } from '#platform/secrets';
 import { AGENT_DOOR, type AgentDoor } from './http/access.guard.js';
+import { Catalog } from '#market/catalog';
+import { Placements } from '#market/placement';
+import { Agents } from '#compute/agents';
+import { Artifacts } from '#compute/artifacts';
+import { Hosts } from '#compute/hosts';
+import { Providers } from '#compute/providers';
+import { Ledger } from '#money/ledger';
+import { Billing } from '#money/billing';
+import { Jobs, JobWork } from '#work/jobs';
 import type { Ground } from './ground.js';
+import { BELL, BROKER, STORE } from './tokens.js';
 
 export const GROUND = Symbol('Ground');
 
@@ -11,11 +21,25 @@ export const GROUND = Symbol('Ground');
 export function services(ground: Ground): Provider[] {
   const { store, secret, clock, random } = ground;
   const tenancy = new Tenancy({ store, pepper: deriveKey(secret, 'token-pepper'), clock, random });
-  const noAgents: AgentDoor = { authenticate: () => Promise.resolve(null) };
+  const { broker, bell } = ground;
+  const door: AgentDoor = { authenticate: (credential) => broker.agents.authenticate(credential) };
   return [
     { provide: GROUND, useValue: ground },
     { provide: HealthRegistry, useValue: ground.health },
     { provide: Tenancy, useValue: tenancy },
-    { provide: AGENT_DOOR, useValue: noAgents },
+    { provide: AGENT_DOOR, useValue: door },
+    { provide: STORE, useValue: store },
+    { provide: BELL, useValue: bell },
+    { provide: BROKER, useValue: broker },
+    { provide: Catalog, useValue: broker.catalog },
+    { provide: Placements, useValue: broker.placements },
+    { provide: Artifacts, useValue: broker.artifacts },
+    { provide: Jobs, useValue: broker.jobs },
+    { provide: JobWork, useValue: broker.work },
+    { provide: Hosts, useValue: broker.hosts },
+    { provide: Providers, useValue: broker.providers },
+    { provide: Ledger, useValue: broker.ledger },
+    { provide: Billing, useValue: broker.billing },
+    { provide: Agents, useValue: broker.agents },
   ];
 }

@@ -25,6 +25,7 @@ const ORPHANS_EVERY_MS = 30_000;
 export async function bootWorker(config: Config): Promise<RunningWorker> {
   const open = await openBroker(config, 'worker');
   const { broker, queues, binder, logger, store, repairs } = open;
+  open.health.add({ name: 'database', kind: 'ready', check: () => store.transaction(WORKER, (tx) => tx.now()) });
   await binder.refresh();
   const handlers = new JobHandlers()
     .on('reconcile', ({ kind, id }) => broker.loop.reconcile(kind, id))

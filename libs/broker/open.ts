@@ -1,5 +1,5 @@
 import { systemClock, systemRandom } from '#kernel';
-import { Tenancy } from '#identity/tenancy';
+import { installs, Tenancy } from '#identity/tenancy';
 import { loadOrCreateSecret, type Config } from '#platform/config';
 import { Bell, migrate, openStore, roleUrl, WORKER, type PgStore } from '#platform/database';
 import { startEmbedded } from '#platform/embedded';
@@ -31,8 +31,11 @@ export interface OpenBroker {
   close(): Promise<void>;
 }
 
-/** `brokerUrl` is where rented machines reach the API; a worker learns it from PUBLIC_URL or the local default. */
-export async function openBroker(config: Config, name: 'api' | 'worker'): Promise<OpenBroker> {
+/**
+ * `PUBLIC_URL` is where rented machines reach the API; without it they are told the local address. `onFirstBoot` gets the first
+ * platform key as soon as it exists, so that a boot that fails later does not take it along.
+ */
+export async function openBroker(config: Config, name: 'api' | 'worker', onFirstBoot: (platformKey: string) => void = () => undefined): Promise<OpenBroker> {
   const logger = createLogger({ name, level: config.logLevel });
   const metrics = createMetrics({ process: name });
   const health = new HealthRegistry();
@@ -44,7 +47,9 @@ export async function openBroker(config: Config, name: 'api' | 'worker'): Promis
   const { store } = opened;
   const pepper = deriveKey(secret, 'token-pepper');
   const tenancy = new Tenancy({ store, pepper, clock: systemClock, random: systemRandom });
-  const install = await tenancy.ensureInstall();
+  // Only an API creates the installation, because only it shows the first key to somebody.
+  const install = name === 'api' ? await tenancy.ensureInstall() : await waitForInstall(store);
+  if (install.platformKey !== null) onFirstBoot(install.platformKey);
   const objects = await openObjectStore(config.objectsUrl);
   const queues = await JobQueues.open({
     location: config.redisUrl === null ? { kind: 'postgres', url: roleUrl(ownerUrl, secret, 'berth_queue') } : { kind: 'redis', url: config.redisUrl },
@@ -75,7 +80,6 @@ export async function openBroker(config: Config, name: 'api' | 'worker'): Promis
   });
   await store.transaction(WORKER, (tx) => broker.ledger.openOwn(tx));
   const binder = new VendorBinder(broker, { store, config, installId: install.id });
-  health.add({ name: 'database', kind: 'ready', check: () => store.transaction(WORKER, (tx) => tx.now()) });
   health.add({ name: 'objects', kind: 'ready', check: () => objects.check() });
   health.add({ name: 'queue', kind: 'ready', check: () => queues.check() });
   return {
@@ -100,4 +104,17 @@ export async function openBroker(config: Config, name: 'api' | 'worker'): Promis
       await opened.close();
     },
   };
+}
+
+const INSTALL_LOOK_MS = 500;
+const INSTALL_LOOKS = 240;
+
+/** The installation that an API has created or is about to create. */
+async function waitForInstall(store: PgStore): Promise<{ id: string; platformKey: null }> {
+  for (let look = 0; look < INSTALL_LOOKS; look++) {
+    const row = await store.transaction(WORKER, (tx) => tx.first(installs, { singleton: true }));
+    if (row) return { id: row.id, platformKey: null };
+    await new Promise((resolve) => setTimeout(resolve, INSTALL_LOOK_MS));
+  }
+  throw new Error('There is no installation in this database yet; start the api once, it creates it.');
 }

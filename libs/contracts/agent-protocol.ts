@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** What a machine tells about itself; facts are measured by the agent, never believed from a price list. */
-export const hostFactsSchema = z.object({
+export const hostFactsSchema = z.strictObject({
   hostname: z.string().max(255),
   os: z.string().max(100),
   arch: z.string().max(40),
@@ -11,7 +11,7 @@ export const hostFactsSchema = z.object({
   diskFreeGiB: z.number().nonnegative(),
   gpus: z
     .array(
-      z.object({
+      z.strictObject({
         index: z.int().nonnegative(),
         name: z.string().max(120),
         uuid: z.string().max(120),
@@ -27,10 +27,10 @@ export const hostFactsSchema = z.object({
 });
 export type HostFacts = z.infer<typeof hostFactsSchema>;
 
-export const telemetrySchema = z.object({
+export const telemetrySchema = z.strictObject({
   cpuBusy: z.number().min(0).max(1),
   ramUsedGiB: z.number().nonnegative(),
-  gpus: z.array(z.object({ index: z.int(), utilization: z.number().min(0).max(1), memoryUsedGiB: z.number(), temperatureC: z.number() })).max(64),
+  gpus: z.array(z.strictObject({ index: z.int(), utilization: z.number().min(0).max(1), memoryUsedGiB: z.number(), temperatureC: z.number() })).max(64),
 });
 
 /** One piece of work for an agent; `fence` rises with every assignment, and a result with an old fence is refused. */
@@ -62,22 +62,22 @@ export const workItemSchema = z.object({
 export type WorkItem = z.infer<typeof workItemSchema>;
 
 export const workReportSchema = z.discriminatedUnion('state', [
-  z.object({ workId: z.string(), fence: z.int(), state: z.literal('running'), progress: z.object({ done: z.int(), total: z.int() }).optional() }),
-  z.object({
+  z.strictObject({ workId: z.string(), fence: z.int(), state: z.literal('running'), progress: z.strictObject({ done: z.int(), total: z.int() }).optional() }),
+  z.strictObject({
     workId: z.string(),
     fence: z.int(),
     state: z.literal('done'),
     /** Name of the uploaded result (`PUT /agent/v1/results/{workId}/{fence}` came before); null when there is none. */
     resultSha256: z.string().nullable(),
-    counts: z.object({ ok: z.int().nonnegative(), failed: z.int().nonnegative(), inputTokens: z.int().nonnegative(), outputTokens: z.int().nonnegative() }),
+    counts: z.strictObject({ ok: z.int().nonnegative(), failed: z.int().nonnegative(), inputTokens: z.int().nonnegative(), outputTokens: z.int().nonnegative() }),
     exitCode: z.int().nullable(),
     busyMs: z.number().nonnegative(),
   }),
-  z.object({ workId: z.string(), fence: z.int(), state: z.literal('failed'), code: z.string().max(60), message: z.string().max(2_000), exitCode: z.int().nullable() }),
+  z.strictObject({ workId: z.string(), fence: z.int(), state: z.literal('failed'), code: z.string().max(60), message: z.string().max(2_000), exitCode: z.int().nullable() }),
 ]);
 export type WorkReport = z.infer<typeof workReportSchema>;
 
-export const logLineSchema = z.object({ workId: z.string(), fence: z.int(), n: z.int().nonnegative(), at: z.iso.datetime(), stream: z.enum(['stdout', 'stderr', 'agent']), text: z.string().max(8_192) });
+export const logLineSchema = z.strictObject({ workId: z.string(), fence: z.int(), n: z.int().nonnegative(), at: z.iso.datetime(), stream: z.enum(['stdout', 'stderr', 'agent']), text: z.string().max(8_192) });
 export type LogLine = z.infer<typeof logLineSchema>;
 
 export const enrolRequestSchema = z.strictObject({ token: z.string().max(200), facts: hostFactsSchema });
@@ -98,7 +98,7 @@ export const syncRequestSchema = z.strictObject({
   /** Wait at most this long for a change. */
   waitMs: z.int().min(0).max(30_000),
   /** Version of the desired state the agent holds; the broker answers at once when it differs. */
-  knownWork: z.array(z.object({ workId: z.string(), fence: z.int() })).max(1_000),
+  knownWork: z.array(z.strictObject({ workId: z.string(), fence: z.int() })).max(1_000),
   /** True while the agent shuts down: no new work. */
   draining: z.boolean().default(false),
 });

@@ -68,6 +68,6 @@ export const jobView = z
 export type JobView = z.infer<typeof jobView>;
 
 export const jobEventView = z
-  .object({ id: idOf('event'), at: isoTime, type: z.string(), from: z.string().nullable(), to: z.string().nullable(), message: z.string() })
+  .object({ id: z.string(), at: isoTime, type: z.string(), from: z.string().nullable(), to: z.string().nullable(), message: z.string() })
   .meta({ id: 'JobEvent' });
 export type JobEventView = z.infer<typeof jobEventView>;

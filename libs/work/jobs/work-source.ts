@@ -149,6 +149,15 @@ export class JobWork implements WorkSource {
     if (rows.length > 0) await tx.insertNew(jobLogs, rows);
   }
 
+  /** The jobs whose work an agent holds now. */
+  async assignedTo(agent: AgentRow): Promise<JobRow[]> {
+    return this.d.store.transaction(WORKER, async (tx) => {
+      const own = await this.d.leases.ofAgent(tx, agent.id);
+      const ids = own.flatMap((l) => (l.jobId === null ? [] : [l.jobId]));
+      return ids.length === 0 ? [] : tx.find(jobs, { id: { in: ids } });
+    });
+  }
+
   /** The shard that an agent may read the input of or send a result for; throws not-found for any other, conflict for an old fence. */
   async authorize(agent: AgentRow, workId: string, fence: number | null): Promise<{ shard: ShardRow; job: JobRow }> {
     return this.d.store.transaction(WORKER, async (tx) => {

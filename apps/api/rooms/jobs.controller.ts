@@ -1,0 +1,359 @@
+import { Readable } from 'node:stream';
+import { Controller, Inject } from '@nestjs/common';
+import { z } from 'zod';
+import { DomainError, notFound } from '#kernel';
+import {
+  createJobSchema,
+  idOf,
+  isoTime,
+  jobEventView,
+  jobStates,
+  jobView,
+  nanoUsdText,
+  workloadSchema,
+} from '#contracts';
+import type { Bell, Store } from '#platform/database';
+import { events } from '#platform/reconcile';
+import type { Principal } from '#identity/tenancy';
+import { holds } from '#money/quotas';
+import { Artifacts } from '#compute/artifacts';
+import { batchResults, jobLogs, jobMachine, Jobs, jobs, outputKey, shards, toJobView, type JobRow } from '#work/jobs';
+import { route, type Call, type EventAnswer } from '../http/route.js';
+import { Serve } from '../http/serve.js';
+import { BELL, STORE } from '../tokens.js';
+import { projectOf } from './project-of.js';
+import { timeText } from './shapes.js';
+
+const tag = 'Jobs';
+const roles = ['member', 'admin'] as const;
+const params = z.strictObject({ id: idOf('job') });
+
+const createJob = route({
+  method: 'POST',
+  path: '/v1/jobs',
+  tag,
+  name: 'createJob',
+  summary: 'Submit a job',
+  description:
+    'Checks the whole input, sets the cost cap aside, and queues the job. Refused with 402 when the credit does not cover the cap.',
+  access: { roles },
+  body: createJobSchema,
+  returns: jobView,
+  creates: true,
+});
+
+const previewJob = route({
+  method: 'POST',
+  path: '/v1/jobs/preview',
+  tag,
+  name: 'previewJob',
+  summary: 'Check a job without submitting it',
+  access: { roles },
+  body: createJobSchema,
+  returns: z
+    .object({ lines: z.int(), shards: z.int(), workload: workloadSchema, cap: nanoUsdText })
+    .meta({ id: 'JobPreview' }),
+});
+
+const listJobs = route({
+  method: 'GET',
+  path: '/v1/jobs',
+  tag,
+  name: 'listJobs',
+  summary: 'List jobs, newest first',
+  access: { roles },
+  query: z.strictObject({ state: z.enum(jobStates).optional(), projectId: idOf('project').optional() }),
+  returns: jobView,
+  page: true,
+});
+
+const getJob = route({
+  method: 'GET',
+  path: '/v1/jobs/{id}',
+  tag,
+  name: 'getJob',
+  summary: 'Show a job',
+  access: { roles },
+  params,
+  returns: jobView,
+});
+
+const cancelJob = route({
+  method: 'POST',
+  path: '/v1/jobs/{id}/cancel',
+  tag,
+  name: 'cancelJob',
+  summary: 'Cancel a job',
+  description: 'An ended job stays as it is. Finished shards keep their results.',
+  access: { roles },
+  params,
+  returns: jobView,
+});
+
+const listJobEvents = route({
+  method: 'GET',
+  path: '/v1/jobs/{id}/history',
+  tag,
+  name: 'listJobEvents',
+  summary: 'List what happened to a job',
+  access: { roles },
+  params,
+  returns: jobEventView,
+  page: true,
+});
+
+const watchJob = route({
+  method: 'GET',
+  path: '/v1/jobs/{id}/events',
+  tag,
+  name: 'watchJob',
+  summary: 'Watch a job',
+  description:
+    'Server-sent events: `job` for each change of state, `progress` while shards finish, `end` at the end, after which the stream closes. Resumes after `Last-Event-ID`.',
+  access: { roles },
+  params,
+  returns: {
+    events: z.union([jobEventView, jobView]),
+  },
+});
+
+const jobResults = route({
+  method: 'GET',
+  path: '/v1/jobs/{id}/results',
+  tag,
+  name: 'readJobResults',
+  summary: 'Read the results',
+  description:
+    'JSON lines in the order of the input, in the form of OpenAI batch output; of a running job, what is there so far.',
+  access: { roles },
+  params,
+  returns: { bytes: 'application/x-ndjson' },
+});
+
+const logLine = z
+  .object({ at: isoTime, stream: z.string(), text: z.string(), shard: z.string() })
+  .meta({ id: 'LogLine' });
+
+const jobLogLines = route({
+  method: 'GET',
+  path: '/v1/jobs/{id}/logs',
+  tag,
+  name: 'listJobLogs',
+  summary: 'Read the logs',
+  access: { roles },
+  params,
+  returns: logLine,
+  page: true,
+});
+
+const jobOutput = route({
+  method: 'GET',
+  path: '/v1/jobs/{id}/outputs',
+  tag,
+  name: 'readJobOutput',
+  summary: 'Read a file that a command left',
+  access: { roles },
+  params,
+  query: z.strictObject({ path: z.string().min(1).max(500) }),
+  returns: { bytes: 'application/octet-stream' },
+});
+
+/** Between two looks at a job that is being watched, when nobody rings. */
+const LOOK_MS = 1_000;
+
+@Controller()
+export class JobsController {
+  constructor(
+    private readonly jobs: Jobs,
+    private readonly artifacts: Artifacts,
+    @Inject(STORE) private readonly store: Store,
+    @Inject(BELL) private readonly bell: Pick<Bell, 'wait'>,
+  ) {}
+
+  @Serve(createJob)
+  async create({ principal, body }: Call<typeof createJob>) {
+    const project = await projectOf(this.store, principal, body.projectId);
+    const job = await this.jobs.submit({ ...project, actor: principal.actor, request: body });
+    return toJobView(job, { heldNano: job.capNano, chargedNano: 0n });
+  }
+
+  @Serve(previewJob)
+  async preview({ principal, body }: Call<typeof previewJob>) {
+    const project = await projectOf(this.store, principal, body.projectId);
+    const { capNano, ...rest } = await this.jobs.dryRun({ ...project, actor: principal.actor, request: body });
+    return { ...rest, cap: String(capNano) };
+  }
+
+  @Serve(listJobs)
+  async list({ principal, query, page }: Call<typeof listJobs>) {
+    const rows = await this.store.transaction(principal.actor, (tx) =>
+      tx.find(
+        jobs,
+        {
+          organizationId: principal.organizationId,
+          ...(query.state === undefined ? {} : { state: query.state }),
+          ...(query.projectId === undefined ? {} : { projectId: query.projectId }),
+        },
+        { orderBy: [['id', 'desc']], ...page.order },
+      ),
+    );
+    const money = await this.money(principal, rows);
+    return page.answer(
+      rows,
+      (row) => [row.id],
+      (row) => toJobView(row, money(row)),
+    );
+  }
+
+  @Serve(getJob)
+  async get({ principal, params }: Call<typeof getJob>) {
+    return this.view(principal, await this.jobs.get(principal.actor, params.id));
+  }
+
+  @Serve(cancelJob)
+  async cancel({ principal, params }: Call<typeof cancelJob>) {
+    return this.view(principal, await this.jobs.cancel(principal.actor, params.id));
+  }
+
+  @Serve(listJobEvents)
+  async history({ principal, params, page }: Call<typeof listJobEvents>) {
+    await this.jobs.get(principal.actor, params.id);
+    const rows = await this.store.transaction(principal.actor, (tx) =>
+      tx.find(events, { subjectId: params.id }, { orderBy: [['n', 'asc']], ...page.order }),
+    );
+    return page.answer(rows, (row) => [row.n], showEvent);
+  }
+
+  @Serve(watchJob)
+  async watch({ principal, params, signal, request }: Call<typeof watchJob>) {
+    const job = await this.jobs.get(principal.actor, params.id);
+    const last = Number(request.headers['last-event-id'] ?? 0);
+    return this.follow(principal, job.id, Number.isSafeInteger(last) && last > 0 ? last : 0, signal);
+  }
+
+  private async *follow(
+    principal: Principal,
+    id: string,
+    from: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<EventAnswer<z.infer<typeof jobView> | z.infer<typeof jobEventView>>> {
+    let seen = from;
+    let shown = '';
+    while (!signal.aborted) {
+      const job = await this.jobs.get(principal.actor, id);
+      const news = await this.store.transaction(principal.actor, (tx) =>
+        tx.find(events, { subjectId: id, n: { gt: seen } }, { orderBy: [['n', 'asc']] }),
+      );
+      for (const row of news) {
+        seen = row.n;
+        yield { id: String(row.n), event: 'job', data: showEvent(row) };
+      }
+      const view = await this.view(principal, job);
+      const now = JSON.stringify([view.progress, view.state, view.cost.charged]);
+      if (jobMachine.isTerminal(job.state)) {
+        yield { id: String(seen), event: 'end', data: view };
+        return;
+      }
+      if (now !== shown) yield { event: 'progress', data: view };
+      shown = now;
+      await this.bell.wait(id, LOOK_MS, signal);
+    }
+  }
+
+  @Serve(jobResults)
+  async results({ principal, params }: Call<typeof jobResults>) {
+    const job = await this.jobs.get(principal.actor, params.id);
+    if (job.kind !== 'batch-inference') {
+      throw new DomainError('invalid', 'no-results', 'A command has no result lines.', {
+        fix: 'Read its logs, or its output files.',
+      });
+    }
+    return {
+      stream: Readable.from(batchResults(this.store, this.artifacts, principal.actor, job)),
+      fileName: `${job.id}.jsonl`,
+    };
+  }
+
+  @Serve(jobLogLines)
+  async logs({ principal, params, page }: Call<typeof jobLogLines>) {
+    await this.jobs.get(principal.actor, params.id);
+    const rows = await this.store.transaction(principal.actor, (tx) =>
+      tx.find(
+        jobLogs,
+        { jobId: params.id },
+        {
+          orderBy: [
+            ['at', 'asc'],
+            ['workId', 'asc'],
+            ['fence', 'asc'],
+            ['n', 'asc'],
+          ],
+          ...page.order,
+        },
+      ),
+    );
+    return page.answer(
+      rows,
+      (row) => [row.at, row.workId, row.fence, row.n],
+      (row) => ({ at: timeText(row.at), stream: row.stream, text: row.text, shard: row.workId }),
+    );
+  }
+
+  @Serve(jobOutput)
+  async output({ principal, params, query }: Call<typeof jobOutput>) {
+    const job = await this.jobs.get(principal.actor, params.id);
+    const shard = await this.store.transaction(principal.actor, (tx) =>
+      tx.first(shards, { jobId: job.id, state: 'done' }),
+    );
+    if (!shard || job.spec.kind !== 'command' || !job.spec.outputs.includes(query.path))
+      throw notFound('output', query.path);
+    const stream = await this.artifacts.objects.get(outputKey(shard, shard.fence, query.path));
+    return { stream: Readable.from(stream), fileName: query.path.split('/').at(-1) ?? 'output' };
+  }
+
+  private async view(principal: Principal, job: JobRow) {
+    return toJobView(job, (await this.money(principal, [job]))(job));
+  }
+
+  /** What each job's hold still has, and what was charged: while it runs, the hold's own arithmetic tells. */
+  private async money(
+    principal: Principal,
+    rows: readonly JobRow[],
+  ): Promise<(job: JobRow) => { heldNano: bigint; chargedNano: bigint }> {
+    const open = rows.filter((r) => !jobMachine.isTerminal(r.state)).map((r) => r.holdId);
+    const known =
+      open.length === 0
+        ? []
+        : await this.store.transaction(principal.actor, async (tx) => [
+            ...(await tx.find(holds, { id: { in: open } })),
+            ...(await tx.find(holds, { parentId: { in: open }, state: 'held' })),
+          ]);
+    return (job) => {
+      const held = known
+        .filter((h) => h.id === job.holdId || h.parentId === job.holdId)
+        .reduce((a, h) => a + h.remainingNano, 0n);
+      return jobMachine.isTerminal(job.state)
+        ? { heldNano: 0n, chargedNano: job.chargedNano }
+        : { heldNano: held, chargedNano: job.capNano - held };
+    };
+  }
+}
+
+function showEvent(row: {
+  subjectId: string;
+  n: number;
+  at: number;
+  type: string;
+  fromState: string | null;
+  toState: string | null;
+  message: string;
+}): z.infer<typeof jobEventView> {
+  return {
+    id: `${row.subjectId}.${row.n}`,
+    at: timeText(row.at),
+    type: row.type,
+    from: row.fromState,
+    to: row.toState,
+    message: row.message,
+  };
+}

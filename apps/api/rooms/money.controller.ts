@@ -1,0 +1,284 @@
+import { Controller, Inject } from '@nestjs/common';
+import { z } from 'zod';
+import { HOUR, notFound } from '#kernel';
+import { idOf, isoTime, nanoUsdText } from '#contracts';
+import { WORKER, type Store } from '#platform/database';
+import { organizations } from '#identity/tenancy';
+import { account, entries, Ledger, transactions } from '#money/ledger';
+import { Billing, invoiceStates, type InvoiceRow } from '#money/billing';
+import { usageBy, usageGroups } from '#money/metering';
+import type { Ground } from '../ground.js';
+import { route, type Call } from '../http/route.js';
+import { Serve } from '../http/serve.js';
+import { GROUND } from '../services.js';
+import { STORE } from '../tokens.js';
+import { nameText, timeText } from './shapes.js';
+
+const roles = ['member', 'admin'] as const;
+
+const getUsage = route({
+  method: 'GET',
+  path: '/v1/usage',
+  tag: 'Money',
+  name: 'getUsage',
+  summary: 'Sum up usage',
+  description:
+    'What was used and what it cost between `from` (default: 30 days ago) and `to` (default: now), by one dimension. Time is in milliseconds.',
+  access: { roles },
+  query: z.strictObject({
+    from: isoTime.optional(),
+    to: isoTime.optional(),
+    by: z.enum(usageGroups).default('resource'),
+  }),
+  returns: z
+    .object({
+      from: isoTime,
+      to: isoTime,
+      by: z.enum(usageGroups),
+      totals: z.array(
+        z.object({ group: z.string(), meter: z.string(), unit: z.string(), quantity: z.string(), amount: nanoUsdText }),
+      ),
+      amount: nanoUsdText,
+    })
+    .meta({ id: 'Usage' }),
+});
+
+const transactionSchema = z
+  .object({
+    id: z.string(),
+    kind: z.string(),
+    reference: z.string(),
+    at: isoTime,
+    amount: nanoUsdText.describe('Change of the credit'),
+  })
+  .meta({ id: 'LedgerTransaction' });
+
+const getBalance = route({
+  method: 'GET',
+  path: '/v1/ledger',
+  tag: 'Money',
+  name: 'getBalance',
+  summary: 'Show the credit',
+  access: { roles: [...roles, 'platform-admin'] },
+  returns: z
+    .object({ organizationId: z.string(), balance: nanoUsdText, available: nanoUsdText, held: nanoUsdText })
+    .meta({ id: 'Balance' }),
+});
+
+const listTransactions = route({
+  method: 'GET',
+  path: '/v1/ledger/transactions',
+  tag: 'Money',
+  name: 'listTransactions',
+  summary: 'List what changed the credit, newest first',
+  access: { roles },
+  returns: transactionSchema,
+  page: true,
+});
+
+const invoiceSchema = z
+  .object({
+    id: idOf('invoice'),
+    state: z.enum(invoiceStates),
+    number: z.string().nullable(),
+    periodStart: isoTime,
+    periodEnd: isoTime,
+    createdAt: isoTime,
+  })
+  .meta({ id: 'Invoice' });
+
+const invoiceWithLines = invoiceSchema
+  .extend({
+    lines: z.array(
+      z.object({
+        projectId: z.string(),
+        resource: z.string(),
+        meter: z.string(),
+        quantity: z.string(),
+        unit: z.string(),
+        amount: nanoUsdText,
+        cents: z.string(),
+      }),
+    ),
+    total: nanoUsdText,
+    totalCents: z.string(),
+  })
+  .meta({ id: 'InvoiceWithLines' });
+
+const listInvoices = route({
+  method: 'GET',
+  path: '/v1/invoices',
+  tag: 'Money',
+  name: 'listInvoices',
+  summary: 'List invoices, newest first',
+  access: { roles },
+  returns: invoiceSchema,
+  page: true,
+});
+
+const getInvoice = route({
+  method: 'GET',
+  path: '/v1/invoices/{id}',
+  tag: 'Money',
+  name: 'getInvoice',
+  summary: 'Show an invoice with its lines',
+  access: { roles },
+  params: z.strictObject({ id: idOf('invoice') }),
+  returns: invoiceWithLines,
+});
+
+const addCredit = route({
+  method: 'POST',
+  path: '/v1/admin/credit',
+  tag: 'Administration',
+  name: 'addCredit',
+  summary: 'Give a tenant credit',
+  description: 'A grant is a gift, a payment is money that came in. The same `reference` counts once.',
+  access: { roles: ['platform-admin'] },
+  body: z
+    .strictObject({
+      organizationId: idOf('organization'),
+      amountNano: nanoUsdText.refine((t) => BigInt(t) > 0n, 'must be more than zero'),
+      kind: z.enum(['grant', 'payment']).default('grant'),
+      reference: nameText,
+    })
+    .meta({ id: 'NewCredit' }),
+  returns: z
+    .object({
+      organizationId: z.string(),
+      balance: nanoUsdText,
+      available: nanoUsdText,
+      held: nanoUsdText,
+      posted: z.boolean(),
+    })
+    .meta({ id: 'CreditedBalance' }),
+});
+
+@Controller()
+export class MoneyController {
+  constructor(
+    private readonly ledger: Ledger,
+    private readonly billing: Billing,
+    @Inject(STORE) private readonly store: Store,
+    @Inject(GROUND) private readonly ground: Ground,
+  ) {}
+
+  @Serve(getUsage)
+  async usage({ principal, query }: Call<typeof getUsage>) {
+    const toMs = query.to === undefined ? this.ground.clock.now() : Date.parse(query.to);
+    const fromMs = query.from === undefined ? toMs - 30 * 24 * HOUR : Date.parse(query.from);
+    const { organizationId } = principal;
+    const totals = await this.store.transaction(principal.actor, (tx) =>
+      usageBy(tx, { organizationId, fromMs, toMs, by: query.by }),
+    );
+    return {
+      from: timeText(fromMs),
+      to: timeText(toMs),
+      by: query.by,
+      totals: totals.map((t) => ({
+        group: t.group,
+        meter: t.meter,
+        unit: t.unit,
+        quantity: String(t.quantity),
+        amount: String(t.amountNano),
+      })),
+      amount: String(totals.reduce((a, t) => a + t.amountNano, 0n)),
+    };
+  }
+
+  @Serve(getBalance)
+  async balance({ principal }: Call<typeof getBalance>) {
+    return this.show(principal.organizationId);
+  }
+
+  @Serve(listTransactions)
+  async list({ principal, page }: Call<typeof listTransactions>) {
+    const { organizationId } = principal;
+    const { rows, amounts } = await this.store.transaction(principal.actor, async (tx) => {
+      const rows = await tx.find(transactions, { organizationId }, { orderBy: [['id', 'desc']], ...page.order });
+      const own =
+        rows.length === 0
+          ? []
+          : await tx.find(entries, {
+              transactionId: { in: rows.map((r) => r.id) },
+              accountId: account.credit(organizationId),
+            });
+      return { rows, amounts: new Map(own.map((e) => [e.transactionId, e.amountNano])) };
+    });
+    return page.answer(
+      rows,
+      (row) => [row.id],
+      (row) => ({
+        id: row.id,
+        kind: row.kind,
+        reference: row.reference,
+        at: timeText(row.at),
+        amount: String(amounts.get(row.id) ?? 0n),
+      }),
+    );
+  }
+
+  @Serve(listInvoices)
+  async invoices({ principal, page }: Call<typeof listInvoices>) {
+    const { organizationId } = principal;
+    await this.billing.ensureDraft(organizationId, this.ground.clock.now());
+    const { limit, after } = page.order;
+    const rows = await this.billing.list(principal.actor, organizationId, {
+      limit,
+      ...(after ? { after: [Number(after[0]), String(after[1])] as const } : {}),
+    });
+    return page.answer(rows, (row) => [row.periodStart, row.id], showInvoice);
+  }
+
+  @Serve(getInvoice)
+  async invoice({ principal, params }: Call<typeof getInvoice>) {
+    const { invoice, lines, totalNano, totalCents } = await this.billing.get(principal.actor, params.id);
+    return {
+      ...showInvoice(invoice),
+      lines: lines.map((l) => ({
+        projectId: l.projectId,
+        resource: l.resource,
+        meter: l.meter,
+        quantity: String(l.quantity),
+        unit: l.unit,
+        amount: String(l.amountNano),
+        cents: String(l.cents),
+      })),
+      total: String(totalNano),
+      totalCents: String(totalCents),
+    };
+  }
+
+  @Serve(addCredit)
+  async credit({ body }: Call<typeof addCredit>) {
+    const { organizationId, amountNano, kind, reference } = body;
+    const posted = await this.store.transaction(WORKER, async (tx) => {
+      const organization = await tx.first(organizations, { id: organizationId, kind: 'tenant' });
+      if (!organization) throw notFound('tenant', organizationId);
+      return this.ledger.credit(tx, organizationId, BigInt(amountNano), kind, `credit:${organizationId}:${reference}`);
+    });
+    return { ...(await this.show(organizationId)), posted: posted !== null };
+  }
+
+  private async show(organizationId: string) {
+    const row = await this.store.transaction(WORKER, (tx) => this.ledger.creditOf(tx, organizationId));
+    return {
+      organizationId,
+      balance: String(row.balanceNano),
+      available: String(row.availableNano),
+      held: String(row.heldNano),
+    };
+  }
+}
+
+function showInvoice(row: InvoiceRow) {
+  return {
+    // Rows carry ids of their own kind; the type of a column is text.
+    id: row.id as z.infer<typeof invoiceSchema>['id'],
+    state: row.state,
+    number: row.number,
+    periodStart: timeText(row.periodStart),
+    periodEnd: timeText(row.periodEnd),
+    createdAt: timeText(row.createdAt),
+  };
+}

@@ -1,0 +1,40 @@
+import { DomainError, notFound } from '#kernel';
+import type { Store } from '#platform/database';
+import { projects, type Principal } from '#identity/tenancy';
+
+/**
+ * The project that a request means: the named one, or the only one the key can see. Naming another tenant's project is
+ * "not found", as any unknown id.
+ */
+export async function projectOf(
+  store: Store,
+  principal: Principal,
+  wanted: string | undefined,
+): Promise<{ organizationId: string; projectId: string }> {
+  const seen = await store.transaction(principal.actor, (tx) =>
+    tx.find(
+      projects,
+      wanted === undefined
+        ? { organizationId: principal.organizationId }
+        : { id: wanted, organizationId: principal.organizationId },
+      { orderBy: [['id', 'asc']], limit: 2 },
+    ),
+  );
+  const [first, second] = seen;
+  if (wanted !== undefined) {
+    if (!first) throw notFound('project', wanted);
+    return { organizationId: first.organizationId, projectId: first.id };
+  }
+  if (!first)
+    throw new DomainError('invalid', 'project-missing', 'This key has no project to work in.', {
+      field: 'projectId',
+      fix: 'Create a project, or use a key of a tenant organization.',
+    });
+  if (second) {
+    throw new DomainError('invalid', 'project-ambiguous', 'This key sees several projects.', {
+      field: 'projectId',
+      fix: 'Say which one: projectId.',
+    });
+  }
+  return { organizationId: first.organizationId, projectId: first.id };
+}
