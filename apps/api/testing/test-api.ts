@@ -1,9 +1,16 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { openBroker, type OpenBroker } from '#broker';
 import { systemClock, systemRandom } from '#kernel';
-import { openStore, type OpenStore } from '#platform/database';
 import { Tenancy } from '#identity/tenancy';
-import { createMetrics, HealthRegistry, silentLogger } from '#platform/observability';
+import { readConfig } from '#platform/config';
+import { composeBroker, type Broker } from '#broker';
+import { Vendors } from '#compute/providers';
+import { deriveKey, hashToken, newSecretToken } from '#platform/secrets';
 import { testDatabase, type TestDatabase } from '#testing';
+import { MemoryObjects } from '#testing/world';
 import { createApi } from '../create-api.js';
 import type { Ground } from '../ground.js';
 
@@ -30,34 +37,34 @@ export class TestApi {
     readonly ground: Ground,
     readonly platformKey: string,
     private readonly database: TestDatabase,
-    private readonly opened: OpenStore,
+    private readonly opened: OpenBroker,
+    private readonly home: string,
   ) {}
 
   static async start(over: Partial<Ground> = {}): Promise<TestApi> {
     const database = await testDatabase();
-    const opened = await openStore(database.ownerUrl, database.secret, { poolSize: 4, name: 'api-spec' });
-    const ground: Ground = {
-      config: { bodyLimitBytes: 4_194_304, rateLimitPerMinute: 1_000_000, publicUrl: null },
-      store: opened.store,
-      secret: database.secret,
-      clock: systemClock,
-      random: systemRandom,
-      logger: silentLogger,
-      metrics: createMetrics({ process: 'api', defaults: false }),
-      health: new HealthRegistry(),
-      redis: null,
-      ...over,
-    };
+    const home = await mkdtemp(join(tmpdir(), 'berth-api-spec-'));
+    const config = readConfig({
+      DATABASE_URL: database.ownerUrl,
+      BERTH_SECRET: database.secret,
+      BERTH_HOME: home,
+      DATABASE_POOL_SIZE: '4',
+      RATE_LIMIT_PER_MINUTE: '1000000',
+      BODY_LIMIT_BYTES: '4194304',
+      LOG_LEVEL: 'silent',
+    });
+    const open = await openBroker(config, 'api');
+    if (open.platformKey === null) throw new Error('a fresh database gave no platform key');
+    const ground: Ground = { ...open, config, clock: systemClock, random: systemRandom, redis: null, ...over };
     const app = await createApi(ground);
-    const { platformKey } = await app.get(Tenancy).ensureInstall();
-    if (platformKey === null) throw new Error('a fresh database gave no platform key');
-    return new TestApi(app, ground, platformKey, database, opened);
+    return new TestApi(app, ground, open.platformKey, database, open, home);
   }
 
   async close(): Promise<void> {
     await this.app.close();
     await this.opened.close();
     await this.database.close();
+    await rm(this.home, { recursive: true, force: true });
   }
 
   /** `call('POST /v1/projects', { key, body, headers })`. A string body is sent as it is. */
@@ -92,4 +99,22 @@ export class TestApi {
     if (!project || !key) throw new Error('a tenant came without project or key');
     return { organizationId: organization.id, projectId: project.id, key: key.secret };
   }
+}
+
+/** The broker that a worker would drive, without vendors and without anybody to wake. */
+function testBroker(opened: OpenStore, secret: string): Broker {
+  const pepper = deriveKey(secret, 'token-pepper');
+  return composeBroker({
+    store: opened.store,
+    clock: systemClock,
+    random: systemRandom,
+    objects: new MemoryObjects(),
+    secrets: { issue: (kind) => newSecretToken(kind), hash: (token) => hashToken(token, pepper) },
+    wake: { wake: () => Promise.resolve() },
+    ring: () => undefined,
+    report: { repaired: () => undefined, failed: () => undefined },
+    vendors: new Vendors(),
+    installId: 'ins_00000000000000000000000000',
+    brokerUrl: 'http://127.0.0.1:0',
+  });
 }

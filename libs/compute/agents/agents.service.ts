@@ -14,8 +14,11 @@ export interface AgentSecrets {
 export interface WorkSource {
   /** Takes reports and logs in; answers which reports the agent may forget. */
   report(tx: Tx, agent: AgentRow, reports: readonly WorkReport[], logs: readonly LogLine[]): Promise<{ workId: string; fence: number }[]>;
-  /** The whole desired work of the agent, with up to `capacity` items more than it holds. */
-  desired(tx: Tx, agent: AgentRow, capacity: number): Promise<WorkItem[]>;
+  /**
+   * The whole desired work of the agent: what is assigned, and more as far as `capacity` goes. Work in `known` the agent holds
+   * already; assigned work that it does not know of (an answer was lost) takes up capacity, so that nothing piles up.
+   */
+  desired(tx: Tx, agent: AgentRow, capacity: number, known: ReadonlySet<string>): Promise<WorkItem[]>;
 }
 
 /** Wakes waiting polls across processes; losing one costs a poll interval, never work. */
@@ -140,7 +143,8 @@ export class Agents {
       }
       if (!row || row.state !== 'enrolled') return { work: [], acknowledged: request.reports.map(({ workId, fence }) => ({ workId, fence })), goodbye: true };
       const acknowledged = request.reports.length + request.logs.length > 0 ? await work.report(tx, row, request.reports, request.logs) : [];
-      const items = await work.desired(tx, row, request.draining ? 0 : request.capacity);
+      const known = new Set(request.knownWork.map((w) => w.workId));
+      const items = await work.desired(tx, row, request.draining ? 0 : request.capacity, known);
       return { work: items, acknowledged, goodbye: false };
     });
   }

@@ -102,7 +102,7 @@ export class Jobs {
   private async modelExists(model: string): Promise<boolean> {
     if (embeddedModels.some((m) => m.id === model)) return true;
     const enrolled = await this.d.store.transaction(WORKER, (tx) => tx.find(agents, { state: 'enrolled' }, { limit: 5_000 }));
-    return enrolled.some((a) => a.facts?.engines.includes(model) ?? false);
+    return enrolled.some((a) => a.facts?.engines.includes(`embedded/${model}`) ?? false);
   }
 
   /** A batch that says nothing of its size is estimated from its lines. */

@@ -106,13 +106,14 @@ export class JobWork implements WorkSource {
     tx.afterCommit(() => this.d.wake.wake('job', jobId).catch(() => undefined));
   }
 
-  async desired(tx: Tx, agent: AgentRow, capacity: number): Promise<WorkItem[]> {
+  async desired(tx: Tx, agent: AgentRow, capacity: number, known: ReadonlySet<string>): Promise<WorkItem[]> {
     const own = await this.d.leases.ofAgent(tx, agent.id);
     if (own.length === 0) return [];
     const leaseIds = own.map((l) => l.id);
     const held = await tx.find(shards, { leaseId: { in: leaseIds }, state: 'assigned' }, { orderBy: [['id', 'asc']] });
     const taken: ShardRow[] = [];
-    if (capacity > 0) taken.push(...(await this.claim(tx, own, capacity)));
+    const room = capacity - held.filter((s) => !known.has(s.id)).length;
+    if (room > 0) taken.push(...(await this.claim(tx, own, room)));
     const all = [...held, ...taken];
     if (all.length === 0) return [];
     const jobRows = new Map((await tx.find(jobs, { id: { in: [...new Set(all.map((s) => s.jobId))] } })).map((j) => [j.id, j]));
