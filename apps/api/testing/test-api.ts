@@ -6,11 +6,7 @@ import { openBroker, type OpenBroker } from '#broker';
 import { systemClock, systemRandom } from '#kernel';
 import { Tenancy } from '#identity/tenancy';
 import { readConfig } from '#platform/config';
-import { composeBroker, type Broker } from '#broker';
-import { Vendors } from '#compute/providers';
-import { deriveKey, hashToken, newSecretToken } from '#platform/secrets';
 import { testDatabase, type TestDatabase } from '#testing';
-import { MemoryObjects } from '#testing/world';
 import { createApi } from '../create-api.js';
 import type { Ground } from '../ground.js';
 
@@ -99,22 +95,4 @@ export class TestApi {
     if (!project || !key) throw new Error('a tenant came without project or key');
     return { organizationId: organization.id, projectId: project.id, key: key.secret };
   }
-}
-
-/** The broker that a worker would drive, without vendors and without anybody to wake. */
-function testBroker(opened: OpenStore, secret: string): Broker {
-  const pepper = deriveKey(secret, 'token-pepper');
-  return composeBroker({
-    store: opened.store,
-    clock: systemClock,
-    random: systemRandom,
-    objects: new MemoryObjects(),
-    secrets: { issue: (kind) => newSecretToken(kind), hash: (token) => hashToken(token, pepper) },
-    wake: { wake: () => Promise.resolve() },
-    ring: () => undefined,
-    report: { repaired: () => undefined, failed: () => undefined },
-    vendors: new Vendors(),
-    installId: 'ins_00000000000000000000000000',
-    brokerUrl: 'http://127.0.0.1:0',
-  });
 }
