@@ -5,6 +5,7 @@ import {
   type CallHandler,
   type ExecutionContext,
   type NestInterceptor,
+  type OnModuleDestroy,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { from, lastValueFrom, type Observable } from 'rxjs';
@@ -15,17 +16,26 @@ import { Cursors, digestOf } from './cursor.js';
 import { eventStream } from './events.js';
 import { Idempotency, type IdempotentRun } from './idempotency.js';
 import { PageCall, pageQuery } from './page.js';
-import { invalidInput } from './problem.js';
+import { HttpProblem, invalidInput } from './problem.js';
 import { isSchema, statusOf, type BytesAnswer, type Call, type EventAnswer, type RouteSpec } from './route.js';
 import { routeOf, setCall } from './serve.js';
 
 /** Turns a request into a checked `Call`, and the handler's answer into one that fits what the route declares. */
 @Injectable()
-export class CallInterceptor implements NestInterceptor {
+export class CallInterceptor implements NestInterceptor, OnModuleDestroy {
+  /** Ends what waits on `call.signal` (long polls, event streams) when this process stops. */
+  private readonly stopping = new AbortController();
+
   constructor(
     @Inject(Cursors) private readonly cursors: Cursors,
     @Inject(Idempotency) private readonly idempotency: Idempotency,
   ) {}
+
+  onModuleDestroy(): void {
+    this.stopping.abort(
+      new DomainError('unavailable', 'shutting-down', 'This process is shutting down.', { retryAfterMs: 1_000 }),
+    );
+  }
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     return from(this.run(context, next));
@@ -39,8 +49,9 @@ export class CallInterceptor implements NestInterceptor {
     if (!spec) throw new Error('a handler without a route got past the guard');
     const input = this.inputOf(spec, request);
     const handle = async (run: IdempotentRun | null): Promise<unknown> => {
-      setCall(request, this.callOf(spec, request, reply, input, run));
-      return answerOf(spec, await lastValueFrom(next.handle(), { defaultValue: undefined }), reply);
+      const call = this.callOf(spec, request, reply, input, run);
+      setCall(request, call);
+      return answerOf(spec, await lastValueFrom(next.handle(), { defaultValue: undefined }), reply, call.signal);
     };
 
     const { principal } = callerOf(request);
@@ -92,8 +103,8 @@ export class CallInterceptor implements NestInterceptor {
     run: IdempotentRun | null,
   ): Call {
     const { principal, agent } = callerOf(request);
-    const ended = new AbortController();
-    reply.raw.once('close', () => ended.abort());
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort(new HttpProblem(400, 'client-gone', 'The client went away.')));
     const call: Call<RouteSpec> = {
       params: input.params,
       query: input.query,
@@ -103,7 +114,7 @@ export class CallInterceptor implements NestInterceptor {
       agent: agent as Call['agent'],
       page: (input.page && this.pageOf(spec, request, input.page)) as Call['page'],
       upload: (spec.upload ? (request.body as Readable) : undefined) as Call['upload'],
-      signal: ended.signal,
+      signal: AbortSignal.any([gone.signal, this.stopping.signal]),
       requestId: request.id,
       request,
       reply,
@@ -166,7 +177,7 @@ function shown(spec: RouteSpec, answer: unknown): unknown {
   return { items: page.items.map((item) => schema.parse(item)), nextCursor: page.nextCursor };
 }
 
-function answerOf(spec: RouteSpec, answer: unknown, reply: FastifyReply): unknown {
+function answerOf(spec: RouteSpec, answer: unknown, reply: FastifyReply, signal: AbortSignal): unknown {
   if (isSchema(spec.returns)) return shown(spec, answer);
   if (spec.returns === 'nothing') return undefined;
   if ('text' in spec.returns) {
@@ -175,7 +186,7 @@ function answerOf(spec: RouteSpec, answer: unknown, reply: FastifyReply): unknow
   }
   if ('events' in spec.returns) {
     void reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no');
-    return new StreamableFile(eventStream(answer as AsyncIterable<EventAnswer<unknown>>), {
+    return new StreamableFile(eventStream(answer as AsyncIterable<EventAnswer<unknown>>, signal), {
       type: 'text/event-stream',
     });
   }

@@ -1,11 +1,10 @@
 import { createHmac } from 'node:crypto';
-import { DAY, DomainError, MINUTE, StaleVersion } from '#kernel';
-import { idempotencyKeys, type IdempotencyRow, type Principal } from '#identity/tenancy';
-import { WORKER, type Store, type Tx } from '#platform/database';
+import { DomainError, MINUTE, StaleVersion } from '#kernel';
+import { IDEMPOTENCY_KEPT_MS, idempotencyKeys, type IdempotencyRow, type Principal } from '#identity/tenancy';
+import type { Store, Tx } from '#platform/database';
 import type { Vault } from '#platform/secrets';
 import { digestOf } from './cursor.js';
 
-const KEPT_MS = DAY;
 /** A run that neither answered nor failed in this time has crashed; the next request with its key may run again. */
 const CRASHED_AFTER_MS = MINUTE;
 
@@ -57,7 +56,7 @@ export class Idempotency {
       const row = await tx.first(idempotencyKeys, id, { lock: 'update' });
       // Deleted in between: its run failed; whoever asks again gets it.
       if (!row) throw inProgress();
-      const over = row.createdAt <= createdAt - KEPT_MS;
+      const over = row.createdAt <= createdAt - IDEMPOTENCY_KEPT_MS;
       const crashed = row.status === null && row.createdAt <= createdAt - CRASHED_AFTER_MS;
       if (!over && (row.route !== route || row.bodyHash !== bodyHash)) throw reused();
       if (over || crashed) {
@@ -98,13 +97,6 @@ export class Idempotency {
   private placeOf(row: IdempotencyRow) {
     return { table: 'idempotency_keys', row: row.key, column: 'response', organizationId: row.organizationId };
   }
-}
-
-/** Deletes keys that have had their day. */
-export function forgetOldIdempotencyKeys(store: Store): Promise<number> {
-  return store.transaction(WORKER, async (tx) =>
-    tx.remove(idempotencyKeys, { createdAt: { lte: (await tx.now()) - KEPT_MS } }),
-  );
 }
 
 function inProgress(): DomainError {

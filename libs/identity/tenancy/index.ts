@@ -21,6 +21,7 @@ export {
   type OrganizationRow,
   type ProjectRow,
 } from './tables.js';
+export { forgetOldIdempotencyKeys, IDEMPOTENCY_KEPT_MS } from './idempotency-sweep.js';
 export type { Install } from './install.js';
 export type { IssuedKey } from './key-ring.js';
 export {
