@@ -4,6 +4,12 @@ export type ClientOptions = {
   baseUrl: `${string}://${string}` | (string & {});
 };
 
+export type AddedHost = {
+  host: Host;
+  enrolToken: string;
+  command: string;
+};
+
 export type ApiKey = {
   id: string;
   organizationId: string;
@@ -29,10 +35,97 @@ export type ApiKey = {
   lastUsedAt: string | null;
 };
 
+export type Artifact = {
+  id: string;
+  projectId: string;
+  name: string;
+  mediaType: string;
+  bytes: number;
+  sha256: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+};
+
+export type Balance = {
+  organizationId: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  balance: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  available: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  held: string;
+};
+
+export type CreateJob = {
+  name?: string;
+  projectId?: string;
+  spec:
+    | {
+        kind: 'command';
+        command: Array<string>;
+        env?: {
+          [key: string]: string;
+        };
+        inputs?: Array<{
+          path: string;
+          artifactId: string;
+        }>;
+        outputs?: Array<string>;
+      }
+    | {
+        kind: 'batch-inference';
+        model: string;
+        inputArtifactId: string;
+        linesPerShard?: number;
+      };
+  workload?: WorkloadInput;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  maxCost?: string;
+  timeoutS?: number;
+  maxAttempts?: number;
+  keepWarmS?: number;
+  labels?: {
+    [key: string]: string;
+  };
+};
+
 export type CreatedOrganization = {
   organization: Organization;
   project: Project | null;
   key: IssuedApiKey | null;
+};
+
+export type CreditedBalance = {
+  organizationId: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  balance: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  available: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  held: string;
+  posted: boolean;
+};
+
+export type Enrolment = {
+  agentId: string;
+  credential: string;
+  pollMs: number;
 };
 
 export type Health = {
@@ -41,6 +134,84 @@ export type Health = {
     name: string;
     ok: boolean;
   }>;
+};
+
+export type Host = {
+  id: string;
+  name: string;
+  state: 'enrolling' | 'ready' | 'cordoned' | 'lost';
+  region: string;
+  country: string | null;
+  slots: number;
+  slotsTaken: number;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  pricePerSlotHour: string;
+  lastSeenAt: string | null;
+  hardware: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+};
+
+export type HostInvitation = {
+  enrolToken: string;
+  command: string;
+};
+
+export type Invoice = {
+  id: string;
+  state: 'draft' | 'issuing' | 'issuing_failed' | 'open' | 'paid' | 'past_due' | 'uncollectible' | 'void';
+  number: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  periodStart: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  periodEnd: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+};
+
+export type InvoiceWithLines = {
+  id: string;
+  state: 'draft' | 'issuing' | 'issuing_failed' | 'open' | 'paid' | 'past_due' | 'uncollectible' | 'void';
+  number: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  periodStart: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  periodEnd: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+  lines: Array<{
+    projectId: string;
+    resource: string;
+    meter: string;
+    quantity: string;
+    unit: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    amount: string;
+    cents: string;
+  }>;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  total: string;
+  totalCents: string;
 };
 
 export type IssuedApiKey = {
@@ -72,6 +243,127 @@ export type IssuedApiKey = {
   secret: string;
 };
 
+export type Job = {
+  id: string;
+  projectId: string;
+  name: string;
+  kind: 'command' | 'batch-inference';
+  state: 'queued' | 'placing' | 'starting' | 'running' | 'recovering' | 'succeeded' | 'failed' | 'cancelled';
+  reason: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+  startedAt: string | null;
+  endedAt: string | null;
+  progress: {
+    shardsTotal: number;
+    shardsDone: number;
+    linesTotal: number;
+    linesOk: number;
+    linesFailed: number;
+  };
+  placementId: string | null;
+  leaseId: string | null;
+  cost: {
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    held: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    charged: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    cap: string;
+  };
+  labels: {
+    [key: string]: string;
+  };
+  workload: Workload;
+  cancelRequested: boolean;
+  /**
+   * UTC time, ISO 8601
+   */
+  timeoutAt: string;
+};
+
+export type JobEvent = {
+  id: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  at: string;
+  type: string;
+  from: string | null;
+  to: string | null;
+  message: string;
+};
+
+export type JobPreview = {
+  lines: number;
+  shards: number;
+  workload: Workload;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  cap: string;
+};
+
+export type Lease = {
+  id: string;
+  projectId: string;
+  jobId: string | null;
+  placementId: string | null;
+  state:
+    'requested' | 'calling' | 'provisioning' | 'booting' | 'ready' | 'draining' | 'terminating' | 'unknown' | 'ended';
+  endReason: 'released' | 'failed' | 'preempted' | 'lost' | 'rejected' | 'expired' | 'unpaid' | null;
+  message: string | null;
+  providerId: string;
+  offerId: string;
+  sku: string;
+  region: string;
+  accelerator: string;
+  count: number;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  pricePerHour: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  requestedAt: string;
+  acceptedAt: string | null;
+  endedAt: string | null;
+  chargedThrough: string | null;
+};
+
+export type LedgerTransaction = {
+  id: string;
+  kind: string;
+  reference: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  at: string;
+  /**
+   * Change of the credit
+   */
+  amount: string;
+};
+
+export type LogLine = {
+  /**
+   * UTC time, ISO 8601
+   */
+  at: string;
+  stream: string;
+  text: string;
+  shard: string;
+};
+
 export type Me = {
   keyId: string;
   organizationId: string;
@@ -100,6 +392,27 @@ export type NewApiKey = {
   organizationId?: string;
 };
 
+export type NewCredit = {
+  organizationId: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amountNano: string;
+  kind?: 'grant' | 'payment';
+  reference: string;
+};
+
+export type NewHost = {
+  name: string;
+  slots?: number;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  pricePerSlotHour: string;
+  region?: string;
+  country?: string;
+};
+
 export type NewOrganization = {
   name: string;
   kind?: 'tenant' | 'provider';
@@ -112,6 +425,52 @@ export type NewProject = {
    * For platform administrators; everybody else has only the own organization
    */
   organizationId?: string;
+};
+
+export type Offer = {
+  id: string;
+  providerId: string;
+  providerKind: 'hyperscaler' | 'bare-metal' | 'decentralized' | 'serverless';
+  sku: string;
+  region: string;
+  zone: string | null;
+  country: string | null;
+  accelerator: string;
+  acceleratorVendor: 'nvidia' | 'amd' | 'google' | 'aws' | 'intel' | 'qualcomm' | 'cpu';
+  count: number;
+  vramGiB: number;
+  interconnect: {
+    intraNode:
+      | 'none'
+      | 'pcie3'
+      | 'pcie4'
+      | 'pcie5'
+      | 'nvlink'
+      | 'nvswitch'
+      | 'xgmi'
+      | 'ici'
+      | 'neuronlink'
+      | 'roce-on-chip'
+      | 'unknown';
+    intraNodeGBps: number | null;
+    interNode: 'unknown' | 'ethernet' | 'roce' | 'infiniband' | 'efa';
+    interNodeGbps: number | null;
+  };
+  vcpus: number | null;
+  ramGiB: number | null;
+  pricing: 'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y';
+  /**
+   * Nano-dollars per hour, whole machine
+   */
+  pricePerHour: string;
+  pricePerGpuHour: string | null;
+  stock: number | null;
+  status: 'listed' | 'rentable';
+  source: string;
+  observedAt: string;
+  confidence: number;
+  doubts: Array<string>;
+  certifications: Array<string>;
 };
 
 export type Organization = {
@@ -127,6 +486,90 @@ export type Organization = {
 
 export type OrganizationChange = {
   state: 'active' | 'suspended';
+};
+
+export type Placement = {
+  id: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+  workload: Workload;
+  objective: 'cheapest' | 'balanced' | 'reliable' | 'fastest';
+  scope: 'market' | 'rentable';
+  considered: number;
+  fitting: number;
+  candidates: Array<{
+    rank: number;
+    offer: Offer;
+    /**
+     * Expected seconds from start to finished work, restarts and boots included
+     */
+    expectedS: number;
+    /**
+     * Seconds of useful work on this offer
+     */
+    usefulS: number;
+    cost: {
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      compute: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      restarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      failedStarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      coldStart: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      billingWaste: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      egress: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      timeValue: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      risk: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      total: string;
+    };
+    scores: {
+      gpuFit: number;
+      interconnect: number;
+      reliability: number;
+      price: number;
+    };
+    /**
+     * Sentences a person can read
+     */
+    reasons: Array<string>;
+  }>;
+  rejections: {
+    [key: string]: number;
+  };
+  hints: Array<string>;
+};
+
+export type PlacementPreview = {
+  workload: WorkloadInput;
+  scope?: 'market' | 'rentable';
+  limit?: number;
+  projectId?: string;
 };
 
 export type Problem = {
@@ -156,6 +599,168 @@ export type Project = {
    * UTC time, ISO 8601
    */
   createdAt: string;
+};
+
+export type SyncAnswer = {
+  work: Array<{
+    workId: string;
+    jobId: string;
+    leaseId: string;
+    fence: number;
+    deadlineAt: string;
+    spec:
+      | {
+          kind: 'batch-inference';
+          model: string;
+          inputPath: string;
+          lineFrom: number;
+          lineTo: number;
+        }
+      | {
+          kind: 'command';
+          command: Array<string>;
+          env: {
+            [key: string]: string;
+          };
+          inputs: Array<{
+            path: string;
+            from: string;
+          }>;
+          outputs: Array<string>;
+          timeoutS: number;
+        };
+  }>;
+  acknowledged: Array<{
+    workId: string;
+    fence: number;
+  }>;
+  goodbye: boolean;
+};
+
+export type Usage = {
+  /**
+   * UTC time, ISO 8601
+   */
+  from: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  to: string;
+  by: 'hour' | 'day' | 'project' | 'job' | 'resource';
+  totals: Array<{
+    group: string;
+    meter: string;
+    unit: string;
+    quantity: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    amount: string;
+  }>;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+};
+
+export type Workload = {
+  accelerator?: {
+    models?: Array<string>;
+    count: number;
+    minVramGiB?: number;
+    interconnect?: 'any' | 'nvlink' | 'nvswitch';
+  };
+  nodes: number;
+  minVcpus?: number;
+  minRamGiB?: number;
+  work:
+    | {
+        kind: 'gpu-hours';
+        hours: number;
+        reference: string;
+      }
+    | {
+        kind: 'wall-hours';
+        hours: number;
+      }
+    | {
+        kind: 'tokens';
+        inputTokens: number;
+        outputTokens: number;
+        parametersB: number;
+        bytesPerParameter: number;
+      };
+  checkpointS: number;
+  egressGB: number;
+  objective: 'cheapest' | 'balanced' | 'reliable' | 'fastest';
+  constraints: {
+    regions?: Array<string>;
+    countries?: Array<string>;
+    providers?: Array<string>;
+    excludeProviders?: Array<string>;
+    providerKinds?: Array<'hyperscaler' | 'bare-metal' | 'decentralized' | 'serverless'>;
+    pricing?: Array<'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y'>;
+    certifications?: Array<string>;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    maxPricePerHour?: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    maxTotal?: string;
+    deadlineS?: number;
+  };
+};
+
+export type WorkloadInput = {
+  accelerator?: {
+    models?: Array<string>;
+    count: number;
+    minVramGiB?: number;
+    interconnect?: 'any' | 'nvlink' | 'nvswitch';
+  };
+  nodes?: number;
+  minVcpus?: number;
+  minRamGiB?: number;
+  work?:
+    | {
+        kind: 'gpu-hours';
+        hours: number;
+        reference: string;
+      }
+    | {
+        kind: 'wall-hours';
+        hours: number;
+      }
+    | {
+        kind: 'tokens';
+        inputTokens: number;
+        outputTokens: number;
+        parametersB: number;
+        bytesPerParameter?: number;
+      };
+  checkpointS?: number;
+  egressGB?: number;
+  objective?: 'cheapest' | 'balanced' | 'reliable' | 'fastest';
+  constraints?: {
+    regions?: Array<string>;
+    countries?: Array<string>;
+    providers?: Array<string>;
+    excludeProviders?: Array<string>;
+    providerKinds?: Array<'hyperscaler' | 'bare-metal' | 'decentralized' | 'serverless'>;
+    pricing?: Array<'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y'>;
+    certifications?: Array<string>;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    maxPricePerHour?: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    maxTotal?: string;
+    deadlineS?: number;
+  };
 };
 
 export type ListOrganizationsData = {
@@ -633,6 +1238,1684 @@ export type RevokeKeyResponses = {
 };
 
 export type RevokeKeyResponse = RevokeKeyResponses[keyof RevokeKeyResponses];
+
+export type ListOffersData = {
+  body?: never;
+  path?: never;
+  query?: {
+    gpu?: string;
+    count?: number;
+    minVramGiB?: number;
+    region?: string;
+    country?: string;
+    provider?: string;
+    pricing?: 'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y';
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    maxPricePerHour?: string;
+    status?: 'listed' | 'rentable';
+    sort?: 'price' | 'gpu-price';
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/offers';
+};
+
+export type ListOffersErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListOffersError = ListOffersErrors[keyof ListOffersErrors];
+
+export type ListOffersResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Offer>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListOffersResponse = ListOffersResponses[keyof ListOffersResponses];
+
+export type PreviewPlacementData = {
+  body: PlacementPreview;
+  path?: never;
+  query?: never;
+  url: '/v1/placements/preview';
+};
+
+export type PreviewPlacementErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type PreviewPlacementError = PreviewPlacementErrors[keyof PreviewPlacementErrors];
+
+export type PreviewPlacementResponses = {
+  /**
+   * OK
+   */
+  200: Placement;
+};
+
+export type PreviewPlacementResponse = PreviewPlacementResponses[keyof PreviewPlacementResponses];
+
+export type GetPlacementData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/placements/{id}';
+};
+
+export type GetPlacementErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetPlacementError = GetPlacementErrors[keyof GetPlacementErrors];
+
+export type GetPlacementResponses = {
+  /**
+   * OK
+   */
+  200: Placement;
+};
+
+export type GetPlacementResponse = GetPlacementResponses[keyof GetPlacementResponses];
+
+export type CreateArtifactData = {
+  body: Blob | File;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query?: {
+    name?: string;
+    projectId?: string;
+  };
+  url: '/v1/artifacts';
+};
+
+export type CreateArtifactErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type CreateArtifactError = CreateArtifactErrors[keyof CreateArtifactErrors];
+
+export type CreateArtifactResponses = {
+  /**
+   * Created
+   */
+  201: Artifact;
+};
+
+export type CreateArtifactResponse = CreateArtifactResponses[keyof CreateArtifactResponses];
+
+export type GetArtifactData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/artifacts/{id}';
+};
+
+export type GetArtifactErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetArtifactError = GetArtifactErrors[keyof GetArtifactErrors];
+
+export type GetArtifactResponses = {
+  /**
+   * OK
+   */
+  200: Artifact;
+};
+
+export type GetArtifactResponse = GetArtifactResponses[keyof GetArtifactResponses];
+
+export type ReadArtifactData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/artifacts/{id}/content';
+};
+
+export type ReadArtifactErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadArtifactError = ReadArtifactErrors[keyof ReadArtifactErrors];
+
+export type ReadArtifactResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadArtifactResponse = ReadArtifactResponses[keyof ReadArtifactResponses];
+
+export type ListJobsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    state?: 'queued' | 'placing' | 'starting' | 'running' | 'recovering' | 'succeeded' | 'failed' | 'cancelled';
+    projectId?: string;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/jobs';
+};
+
+export type ListJobsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListJobsError = ListJobsErrors[keyof ListJobsErrors];
+
+export type ListJobsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Job>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListJobsResponse = ListJobsResponses[keyof ListJobsResponses];
+
+export type CreateJobData = {
+  body: CreateJob;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query?: never;
+  url: '/v1/jobs';
+};
+
+export type CreateJobErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type CreateJobError = CreateJobErrors[keyof CreateJobErrors];
+
+export type CreateJobResponses = {
+  /**
+   * Created
+   */
+  201: Job;
+};
+
+export type CreateJobResponse = CreateJobResponses[keyof CreateJobResponses];
+
+export type PreviewJobData = {
+  body: CreateJob;
+  path?: never;
+  query?: never;
+  url: '/v1/jobs/preview';
+};
+
+export type PreviewJobErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type PreviewJobError = PreviewJobErrors[keyof PreviewJobErrors];
+
+export type PreviewJobResponses = {
+  /**
+   * OK
+   */
+  200: JobPreview;
+};
+
+export type PreviewJobResponse = PreviewJobResponses[keyof PreviewJobResponses];
+
+export type GetJobData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/jobs/{id}';
+};
+
+export type GetJobErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetJobError = GetJobErrors[keyof GetJobErrors];
+
+export type GetJobResponses = {
+  /**
+   * OK
+   */
+  200: Job;
+};
+
+export type GetJobResponse = GetJobResponses[keyof GetJobResponses];
+
+export type CancelJobData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/jobs/{id}/cancel';
+};
+
+export type CancelJobErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type CancelJobError = CancelJobErrors[keyof CancelJobErrors];
+
+export type CancelJobResponses = {
+  /**
+   * OK
+   */
+  200: Job;
+};
+
+export type CancelJobResponse = CancelJobResponses[keyof CancelJobResponses];
+
+export type ListJobEventsData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/jobs/{id}/history';
+};
+
+export type ListJobEventsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListJobEventsError = ListJobEventsErrors[keyof ListJobEventsErrors];
+
+export type ListJobEventsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<JobEvent>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListJobEventsResponse = ListJobEventsResponses[keyof ListJobEventsResponses];
+
+export type WatchJobData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/jobs/{id}/events';
+};
+
+export type WatchJobErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type WatchJobError = WatchJobErrors[keyof WatchJobErrors];
+
+export type WatchJobResponses = {
+  /**
+   * Server-sent events
+   */
+  200: JobEvent | Job;
+};
+
+export type WatchJobResponse = WatchJobResponses[keyof WatchJobResponses];
+
+export type ReadJobResultsData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/jobs/{id}/results';
+};
+
+export type ReadJobResultsErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadJobResultsError = ReadJobResultsErrors[keyof ReadJobResultsErrors];
+
+export type ReadJobResultsResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadJobResultsResponse = ReadJobResultsResponses[keyof ReadJobResultsResponses];
+
+export type ListJobLogsData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/jobs/{id}/logs';
+};
+
+export type ListJobLogsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListJobLogsError = ListJobLogsErrors[keyof ListJobLogsErrors];
+
+export type ListJobLogsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<LogLine>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListJobLogsResponse = ListJobLogsResponses[keyof ListJobLogsResponses];
+
+export type ReadJobOutputData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query: {
+    path: string;
+  };
+  url: '/v1/jobs/{id}/outputs';
+};
+
+export type ReadJobOutputErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadJobOutputError = ReadJobOutputErrors[keyof ReadJobOutputErrors];
+
+export type ReadJobOutputResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadJobOutputResponse = ReadJobOutputResponses[keyof ReadJobOutputResponses];
+
+export type ListLeasesData = {
+  body?: never;
+  path?: never;
+  query?: {
+    state?:
+      'requested' | 'calling' | 'provisioning' | 'booting' | 'ready' | 'draining' | 'terminating' | 'unknown' | 'ended';
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/leases';
+};
+
+export type ListLeasesErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListLeasesError = ListLeasesErrors[keyof ListLeasesErrors];
+
+export type ListLeasesResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Lease>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListLeasesResponse = ListLeasesResponses[keyof ListLeasesResponses];
+
+export type GetLeaseData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/leases/{id}';
+};
+
+export type GetLeaseErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetLeaseError = GetLeaseErrors[keyof GetLeaseErrors];
+
+export type GetLeaseResponses = {
+  /**
+   * OK
+   */
+  200: Lease;
+};
+
+export type GetLeaseResponse = GetLeaseResponses[keyof GetLeaseResponses];
+
+export type ListHostsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/hosts';
+};
+
+export type ListHostsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListHostsError = ListHostsErrors[keyof ListHostsErrors];
+
+export type ListHostsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Host>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListHostsResponse = ListHostsResponses[keyof ListHostsResponses];
+
+export type AddHostData = {
+  body: NewHost;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query?: never;
+  url: '/v1/hosts';
+};
+
+export type AddHostErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type AddHostError = AddHostErrors[keyof AddHostErrors];
+
+export type AddHostResponses = {
+  /**
+   * Created
+   */
+  201: AddedHost;
+};
+
+export type AddHostResponse = AddHostResponses[keyof AddHostResponses];
+
+export type RemoveHostData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/hosts/{id}';
+};
+
+export type RemoveHostErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type RemoveHostError = RemoveHostErrors[keyof RemoveHostErrors];
+
+export type RemoveHostResponses = {
+  /**
+   * OK
+   */
+  200: Host;
+};
+
+export type RemoveHostResponse = RemoveHostResponses[keyof RemoveHostResponses];
+
+export type GetHostData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/hosts/{id}';
+};
+
+export type GetHostErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetHostError = GetHostErrors[keyof GetHostErrors];
+
+export type GetHostResponses = {
+  /**
+   * OK
+   */
+  200: Host;
+};
+
+export type GetHostResponse = GetHostResponses[keyof GetHostResponses];
+
+export type InviteHostData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/hosts/{id}/invite';
+};
+
+export type InviteHostErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type InviteHostError = InviteHostErrors[keyof InviteHostErrors];
+
+export type InviteHostResponses = {
+  /**
+   * OK
+   */
+  200: HostInvitation;
+};
+
+export type InviteHostResponse = InviteHostResponses[keyof InviteHostResponses];
+
+export type GetUsageData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * UTC time, ISO 8601
+     */
+    from?: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    to?: string;
+    by?: 'hour' | 'day' | 'project' | 'job' | 'resource';
+  };
+  url: '/v1/usage';
+};
+
+export type GetUsageErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetUsageError = GetUsageErrors[keyof GetUsageErrors];
+
+export type GetUsageResponses = {
+  /**
+   * OK
+   */
+  200: Usage;
+};
+
+export type GetUsageResponse = GetUsageResponses[keyof GetUsageResponses];
+
+export type GetBalanceData = {
+  body?: never;
+  path?: never;
+  query?: never;
+  url: '/v1/ledger';
+};
+
+export type GetBalanceErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetBalanceError = GetBalanceErrors[keyof GetBalanceErrors];
+
+export type GetBalanceResponses = {
+  /**
+   * OK
+   */
+  200: Balance;
+};
+
+export type GetBalanceResponse = GetBalanceResponses[keyof GetBalanceResponses];
+
+export type ListTransactionsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/ledger/transactions';
+};
+
+export type ListTransactionsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListTransactionsError = ListTransactionsErrors[keyof ListTransactionsErrors];
+
+export type ListTransactionsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<LedgerTransaction>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListTransactionsResponse = ListTransactionsResponses[keyof ListTransactionsResponses];
+
+export type ListInvoicesData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/invoices';
+};
+
+export type ListInvoicesErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListInvoicesError = ListInvoicesErrors[keyof ListInvoicesErrors];
+
+export type ListInvoicesResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Invoice>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListInvoicesResponse = ListInvoicesResponses[keyof ListInvoicesResponses];
+
+export type GetInvoiceData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/invoices/{id}';
+};
+
+export type GetInvoiceErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetInvoiceError = GetInvoiceErrors[keyof GetInvoiceErrors];
+
+export type GetInvoiceResponses = {
+  /**
+   * OK
+   */
+  200: InvoiceWithLines;
+};
+
+export type GetInvoiceResponse = GetInvoiceResponses[keyof GetInvoiceResponses];
+
+export type AddCreditData = {
+  body: NewCredit;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/credit';
+};
+
+export type AddCreditErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type AddCreditError = AddCreditErrors[keyof AddCreditErrors];
+
+export type AddCreditResponses = {
+  /**
+   * OK
+   */
+  200: CreditedBalance;
+};
+
+export type AddCreditResponse = AddCreditResponses[keyof AddCreditResponses];
+
+export type EnrolAgentData = {
+  body: {
+    token: string;
+    facts: {
+      hostname: string;
+      os: string;
+      arch: string;
+      vcpus: number;
+      cpuModel: string;
+      ramGiB: number;
+      diskFreeGiB: number;
+      gpus: Array<{
+        index: number;
+        name: string;
+        uuid: string;
+        vramGiB: number;
+        driverVersion: string;
+      }>;
+      gpuLink: string;
+      agentVersion: string;
+      engines: Array<string>;
+    };
+  };
+  path?: never;
+  query?: never;
+  url: '/agent/v1/enroll';
+};
+
+export type EnrolAgentErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type EnrolAgentError = EnrolAgentErrors[keyof EnrolAgentErrors];
+
+export type EnrolAgentResponses = {
+  /**
+   * OK
+   */
+  200: Enrolment;
+};
+
+export type EnrolAgentResponse = EnrolAgentResponses[keyof EnrolAgentResponses];
+
+export type SyncAgentData = {
+  body: {
+    seq: number;
+    facts?: {
+      hostname: string;
+      os: string;
+      arch: string;
+      vcpus: number;
+      cpuModel: string;
+      ramGiB: number;
+      diskFreeGiB: number;
+      gpus: Array<{
+        index: number;
+        name: string;
+        uuid: string;
+        vramGiB: number;
+        driverVersion: string;
+      }>;
+      gpuLink: string;
+      agentVersion: string;
+      engines: Array<string>;
+    };
+    telemetry?: {
+      cpuBusy: number;
+      ramUsedGiB: number;
+      gpus: Array<{
+        index: number;
+        utilization: number;
+        memoryUsedGiB: number;
+        temperatureC: number;
+      }>;
+    };
+    reports: Array<
+      | {
+          workId: string;
+          fence: number;
+          state: 'running';
+          progress?: {
+            done: number;
+            total: number;
+          };
+        }
+      | {
+          workId: string;
+          fence: number;
+          state: 'done';
+          resultSha256: string | null;
+          counts: {
+            ok: number;
+            failed: number;
+            inputTokens: number;
+            outputTokens: number;
+          };
+          exitCode: number | null;
+          busyMs: number;
+        }
+      | {
+          workId: string;
+          fence: number;
+          state: 'failed';
+          code: string;
+          message: string;
+          exitCode: number | null;
+        }
+    >;
+    logs?: Array<{
+      workId: string;
+      fence: number;
+      n: number;
+      at: string;
+      stream: 'stdout' | 'stderr' | 'agent';
+      text: string;
+    }>;
+    capacity: number;
+    waitMs: number;
+    knownWork: Array<{
+      workId: string;
+      fence: number;
+    }>;
+    draining?: boolean;
+  };
+  path?: never;
+  query?: never;
+  url: '/agent/v1/sync';
+};
+
+export type SyncAgentErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type SyncAgentError = SyncAgentErrors[keyof SyncAgentErrors];
+
+export type SyncAgentResponses = {
+  /**
+   * OK
+   */
+  200: SyncAnswer;
+};
+
+export type SyncAgentResponse = SyncAgentResponses[keyof SyncAgentResponses];
+
+export type ReadWorkInputData = {
+  body?: never;
+  path: {
+    workId: string;
+  };
+  query?: never;
+  url: '/agent/v1/inputs/{workId}';
+};
+
+export type ReadWorkInputErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadWorkInputError = ReadWorkInputErrors[keyof ReadWorkInputErrors];
+
+export type ReadWorkInputResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadWorkInputResponse = ReadWorkInputResponses[keyof ReadWorkInputResponses];
+
+export type ReadWorkArtifactData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: {
+    workId?: string;
+  };
+  url: '/agent/v1/artifacts/{id}';
+};
+
+export type ReadWorkArtifactErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadWorkArtifactError = ReadWorkArtifactErrors[keyof ReadWorkArtifactErrors];
+
+export type ReadWorkArtifactResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadWorkArtifactResponse = ReadWorkArtifactResponses[keyof ReadWorkArtifactResponses];
+
+export type PutWorkResultData = {
+  body: Blob | File;
+  path: {
+    workId: string;
+    fence: string;
+  };
+  query?: never;
+  url: '/agent/v1/results/{workId}/{fence}';
+};
+
+export type PutWorkResultErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type PutWorkResultError = PutWorkResultErrors[keyof PutWorkResultErrors];
+
+export type PutWorkResultResponses = {
+  /**
+   * Done
+   */
+  204: void;
+};
+
+export type PutWorkResultResponse = PutWorkResultResponses[keyof PutWorkResultResponses];
+
+export type PutWorkOutputData = {
+  body: Blob | File;
+  path: {
+    workId: string;
+    fence: string;
+  };
+  query: {
+    path: string;
+    bytes?: number;
+  };
+  url: '/agent/v1/outputs/{workId}/{fence}';
+};
+
+export type PutWorkOutputErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type PutWorkOutputError = PutWorkOutputErrors[keyof PutWorkOutputErrors];
+
+export type PutWorkOutputResponses = {
+  /**
+   * Done
+   */
+  204: void;
+};
+
+export type PutWorkOutputResponse = PutWorkOutputResponses[keyof PutWorkOutputResponses];
 
 export type GetMeData = {
   body?: never;
