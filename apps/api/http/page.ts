@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import type { CursorValue, Cursors } from './cursor.js';
-import type { Page } from './route.js';
 import { queryInt } from './query-types.js';
+
+export interface Page<T> {
+  readonly items: T[];
+  readonly nextCursor: string | null;
+}
 
 export const DEFAULT_PAGE = 50;
 export const MAX_PAGE = 200;

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { AgentRow } from '#compute/agents';
 import type { Principal, Role } from '#identity/tenancy';
 import type { Tx } from '#platform/database';
-import type { PageCall } from './page.js';
+import type { Page, PageCall } from './page.js';
 
 /** Who may call a route: anybody, an enrolled agent, or the holder of a key with one of these roles. */
 export type Access = 'public' | 'agent' | { readonly roles: readonly Role[] };
@@ -91,11 +91,6 @@ export interface EventAnswer<T> {
   readonly id?: string;
   readonly event?: string;
   readonly data: T;
-}
-
-export interface Page<T> {
-  readonly items: T[];
-  readonly nextCursor: string | null;
 }
 
 /** What the handler of a route gives back. */

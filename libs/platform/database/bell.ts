@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 
 const CHANNEL = 'berth_bell';
+const LISTEN = 'listen berth_bell';
 /** Rings within this time go out as one notification. */
 const BATCH_MS = 5;
 /** PostgreSQL refuses payloads of 8,000 bytes. */
@@ -36,7 +37,7 @@ export class Bell {
     client.on('end', () => this.lost(client, new Error('the connection ended')));
     try {
       await client.connect();
-      await client.query(`listen ${CHANNEL}`);
+      await client.query(LISTEN);
       this.client = client;
     } catch (error) {
       this.lost(client, error);
