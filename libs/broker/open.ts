@@ -7,6 +7,7 @@ import { openObjectStore, type ObjectStore } from '#platform/objects';
 import { createLogger, createMetrics, HealthRegistry, type Logger, type Metrics, type Repairs } from '#platform/observability';
 import { JobQueues } from '#platform/queue';
 import { deriveKey, hashToken, newSecretToken } from '#platform/secrets';
+import { defaultLeaseTimes, type LeaseTimes } from '#compute/leases';
 import { Vendors } from '#compute/providers';
 import { composeBroker, type Broker } from './compose.js';
 import { VendorBinder } from './vendor-binder.js';
@@ -77,6 +78,7 @@ export async function openBroker(config: Config, name: 'api' | 'worker', onFirst
     vendors,
     installId: install.id,
     brokerUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
+    leaseTimes: knownTimes(config.testLeaseTimes ?? {}),
   });
   await store.transaction(WORKER, (tx) => broker.ledger.openOwn(tx));
   const binder = new VendorBinder(broker, { store, config, installId: install.id });
@@ -104,6 +106,13 @@ export async function openBroker(config: Config, name: 'api' | 'worker', onFirst
       await opened.close();
     },
   };
+}
+
+/** Lease times by name; a name that no lease has is a mistake of the test that gives it. */
+function knownTimes(times: Readonly<Record<string, number>>): Partial<LeaseTimes> {
+  const wrong = Object.keys(times).filter((name) => !(name in defaultLeaseTimes));
+  if (wrong.length > 0) throw new Error(`BERTH_TEST_LEASE_TIMES: leases have no ${wrong.join(', ')}`);
+  return times;
 }
 
 const INSTALL_LOOK_MS = 500;

@@ -63,6 +63,7 @@ describe('readConfig', () => {
       SANDBOX_URL: 'http://127.0.0.1:7071/',
       SANDBOX_KEY: 'sandbox-key',
       LOG_LEVEL: 'debug',
+      BERTH_TEST_LEASE_TIMES: '{"pollMs":200}',
       NODE_ENV: 'test',
     });
     expect(config).toEqual({
@@ -85,6 +86,7 @@ describe('readConfig', () => {
       defaultMarginBps: 250,
       sandbox: { url: 'http://127.0.0.1:7071', key: 'sandbox-key' },
       logLevel: 'debug',
+      testLeaseTimes: { pollMs: 200 },
     });
   });
 
@@ -129,6 +131,17 @@ describe('readConfig', () => {
     expect(sentences).toHaveLength(1);
     expect(sentences[0]).toContain(name);
     expect(sentences[0]).not.toContain('canary');
+  });
+
+  it('takes other lease times in tests only', () => {
+    const BERTH_TEST_LEASE_TIMES = '{"pollMs":1}';
+    expect(problemsOf({ BERTH_TEST_LEASE_TIMES, NODE_ENV: 'test' })).toEqual([]);
+    for (const kind of ['production', 'development', '']) {
+      expect(problemsOf({ BERTH_TEST_LEASE_TIMES, NODE_ENV: kind }).join()).toContain('is for tests only');
+    }
+    for (const wrong of ['{', '[1]', '{"pollMs":-1}', '{"pollMs":"1"}', '7']) {
+      expect(problemsOf({ BERTH_TEST_LEASE_TIMES: wrong, NODE_ENV: 'test' })).toHaveLength(1);
+    }
   });
 
   it.each(['0.0.0.0', '::', '192.168.1.4', 'broker.example.com'])('listens on %s only with a secret', (host) => {

@@ -39,6 +39,8 @@ export interface Config {
   readonly defaultMarginBps: number;
   readonly sandbox: { readonly url: string; readonly key: string | null } | null;
   readonly logLevel: LogLevel;
+  /** By name, milliseconds; what the names are is the leases' business. Null outside tests. */
+  readonly testLeaseTimes: Readonly<Record<string, number>> | null;
 }
 
 /** Read by other programs of this product (the agent, the sandbox, the command line), so not a mistake when they are seen here. */
@@ -79,6 +81,7 @@ export function readConfig(env: Environment = process.env): Config {
     defaultMarginBps: v.DEFAULT_MARGIN_BPS,
     sandbox: v.SANDBOX_URL === null ? null : { url: v.SANDBOX_URL, key: v.SANDBOX_KEY },
     logLevel: v.LOG_LEVEL,
+    testLeaseTimes: v.BERTH_TEST_LEASE_TIMES,
   };
 }
 
@@ -123,6 +126,12 @@ function contradictions(given: Partial<Record<VariableName, string>>): ConfigPro
   if (given.SANDBOX_KEY !== undefined && given.SANDBOX_URL === undefined) {
     const fix = 'Set SANDBOX_URL, or remove SANDBOX_KEY.';
     found.push(problem('SANDBOX_KEY', given.SANDBOX_KEY, 'is of no use without SANDBOX_URL', fix));
+  }
+  if (given.BERTH_TEST_LEASE_TIMES !== undefined && given.NODE_ENV !== 'test') {
+    const fix = 'Remove it; a real installation keeps the built-in times.';
+    found.push(
+      problem('BERTH_TEST_LEASE_TIMES', given.BERTH_TEST_LEASE_TIMES, 'is for tests only, with NODE_ENV=test', fix),
+    );
   }
   return found;
 }

@@ -61,6 +61,16 @@ function urlWith(text: string, schemes: readonly string[]): URL | undefined {
   return url && schemes.includes(url.protocol) && url.hostname !== '' ? url : undefined;
 }
 
+const timesSchema = z.record(z.string(), z.int().nonnegative());
+
+function timesIn(text: string): Readonly<Record<string, number>> | undefined {
+  try {
+    return timesSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
 export const WORKER_ROLES = ['reconcile', 'sweep', 'billing'] as const;
 export type WorkerRole = (typeof WORKER_ROLES)[number];
 
@@ -207,6 +217,16 @@ export const environmentSchema = z.object({
     (text) => text,
   ),
   LOG_LEVEL: oneOf('Least serious log line that is written.', 'info', LOG_LEVELS),
+  BERTH_TEST_LEASE_TIMES: variable(
+    {
+      about:
+        'Other times of a lease than the built-in ones, for tests: a JSON object in milliseconds. Needs NODE_ENV=test.',
+      fallback: 'the built-in times',
+      mustBe: 'must be a JSON object of whole numbers, such as {"pollMs":200}',
+    },
+    null,
+    (text) => timesIn(text),
+  ),
   NODE_ENV: oneOf('Kind of run; nothing but test helpers look at it.', 'production', [
     'production',
     'development',
