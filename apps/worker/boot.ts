@@ -1,4 +1,5 @@
-import { systemClock } from '#kernel';
+import { HOUR, systemClock } from '#kernel';
+import { forgetOldIdempotencyKeys } from '#identity/tenancy';
 import type { Config } from '#platform/config';
 import { startOpsServer } from '#platform/observability';
 import { JobHandlers } from '#platform/queue';
@@ -57,7 +58,8 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
   }
 
   async function syncOffers(): Promise<void> {
-    for (const { providerId, error } of await binder.syncOffers()) logger.warn({ providerId, err: error }, 'offers could not be read');
+    for (const { providerId, error } of await binder.syncOffers())
+      logger.warn({ providerId, err: error }, 'offers could not be read');
   }
 
   if (config.roles.includes('sweep')) {
@@ -66,12 +68,18 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(HOSTS_EVERY_MS, 'watch hosts', () => broker.hosts.observe());
     timers.every(OFFERS_EVERY_MS, 'sync offers', syncOffers);
     timers.every(ORPHANS_EVERY_MS, 'sweep orphans', orphans);
-    await store.transaction(WORKER, (tx) => broker.catalog.loadSnapshot(tx)).then((n) => (n > 0 ? logger.info({ offers: n }, 'loaded the market snapshot') : undefined));
+    timers.every(HOUR, 'forget old idempotency keys', () => forgetOldIdempotencyKeys(store));
+    await store
+      .transaction(WORKER, (tx) => broker.catalog.loadSnapshot(tx))
+      .then((n) => (n > 0 ? logger.info({ offers: n }, 'loaded the market snapshot') : undefined));
   } else {
     timers.every(PROVIDERS_EVERY_MS, 'bind providers', () => binder.refresh());
   }
   await queues.start(handlers, config.roles);
-  const ops = config.metricsPort === null ? null : await startOpsServer({ port: config.metricsPort, health: open.health, registry: open.metrics.registry });
+  const ops =
+    config.metricsPort === null
+      ? null
+      : await startOpsServer({ port: config.metricsPort, health: open.health, registry: open.metrics.registry });
   logger.info({ roles: config.roles }, 'working');
   return {
     roles: config.roles,
