@@ -1,7 +1,8 @@
 import { allowedFor, rooms } from './scripts/frame/house.mjs';
 
 const quoted = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-const support = '(\\.(spec|contract|fixture)\\.ts$|/testing/|^libs/testing|^libs/adapters/conformance|s3-stand-in\\.ts$)';
+const support =
+  '(\\.(spec|contract|fixture)\\.ts$|/testing/|^libs/testing|^libs/adapters/conformance|s3-stand-in\\.ts$)';
 
 /** The second net: no cycles anywhere, and every arrow between rooms is one of the house's. */
 export default {
@@ -25,6 +26,10 @@ export default {
     exclude: { path: '^(dist|node_modules)' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['berth-source', 'import', 'node', 'default', 'types'], extensions: ['.ts', '.mjs', '.js', '.json'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['berth-source', 'import', 'node', 'default', 'types'],
+      extensions: ['.ts', '.mjs', '.js', '.json'],
+    },
   },
 };

@@ -3,15 +3,30 @@ import boundaries from 'eslint-plugin-boundaries';
 import tseslint from 'typescript-eslint';
 import { allowedFor, allowedForApp, apps, rooms } from './scripts/frame/house.mjs';
 
-const specs = ['**/*.spec.ts', '**/*.contract.ts', '**/*.fixture.ts', 'test/**', 'libs/testing/**', '**/testing/**', '**/s3-stand-in.ts', 'libs/adapters/conformance/**'];
+const specs = [
+  '**/*.spec.ts',
+  '**/*.contract.ts',
+  '**/*.fixture.ts',
+  'test/**',
+  'libs/testing/**',
+  '**/testing/**',
+  '**/s3-stand-in.ts',
+  'libs/adapters/conformance/**',
+];
 const any = (types) => ({ to: { element: { types: { anyOf: types } } } });
 
 const policies = [
   ...rooms.map((room) => ({ from: { element: { type: room } }, allow: any(allowedFor(room)) })),
-  ...apps.map((app) => ({ from: { element: { type: `app-${app}` } }, allow: any([`app-${app}`, ...allowedForApp(app)]) })),
+  ...apps.map((app) => ({
+    from: { element: { type: `app-${app}` } },
+    allow: any([`app-${app}`, ...allowedForApp(app)]),
+  })),
   { from: { element: { type: 'client' } }, allow: any(['client', 'contracts', 'kernel']) },
   { from: { element: { type: 'testing' } }, allow: any(['testing', ...rooms]) },
-  { from: { element: { type: 'tests' } }, allow: any(['tests', 'testing', 'client', 'migrations', ...rooms, ...apps.map((a) => `app-${a}`)]) },
+  {
+    from: { element: { type: 'tests' } },
+    allow: any(['tests', 'testing', 'client', 'migrations', ...rooms, ...apps.map((a) => `app-${a}`)]),
+  },
   { from: { element: { type: 'migrations' } }, allow: any(['migrations', ...rooms]) },
   // The schema's history belongs to the database room, which applies it.
   { from: { element: { type: 'platform/database' } }, allow: any(['migrations']) },
@@ -34,7 +49,10 @@ export default tseslint.config(
         { type: 'tests', pattern: 'test' },
       ],
       'import/resolver': {
-        typescript: { project: 'tsconfig.json', conditionNames: ['berth-source', 'types', 'import', 'node', 'default'] },
+        typescript: {
+          project: 'tsconfig.json',
+          conditionNames: ['berth-source', 'types', 'import', 'node', 'default'],
+        },
       },
     },
     rules: {
@@ -43,7 +61,10 @@ export default tseslint.config(
       '@typescript-eslint/no-non-null-assertion': 'error',
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
-      '@typescript-eslint/ban-ts-comment': ['error', { 'ts-expect-error': true, 'ts-ignore': true, 'ts-nocheck': true }],
+      '@typescript-eslint/ban-ts-comment': [
+        'error',
+        { 'ts-expect-error': true, 'ts-ignore': true, 'ts-nocheck': true },
+      ],
       // Control characters are what several of our checks look for.
       'no-control-regex': 'off',
       'no-restricted-imports': [

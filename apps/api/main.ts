@@ -3,7 +3,9 @@ import { ConfigError, readConfig } from '#platform/config';
 
 /** The API as a process: one JSON line on standard output when it listens, logs on standard error. */
 try {
-  const api = await bootApi(readConfig(), (platformKey) => process.stdout.write(`${JSON.stringify({ platformKey })}\n`));
+  const api = await bootApi(readConfig(), (platformKey) =>
+    process.stdout.write(`${JSON.stringify({ platformKey })}\n`),
+  );
   process.stdout.write(
     `${JSON.stringify({ listening: api.url, ...(api.platformKey ? { platformKey: api.platformKey } : {}) })}\n`,
   );

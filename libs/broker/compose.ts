@@ -62,11 +62,18 @@ export function composeBroker(p: BrokerParts): Broker {
   const holds = new Holds(ledger, clock, random);
   const metering = new Metering(ledger, holds, clock, random);
   const catalog = new Catalog();
-  const placements = new Placements(store, catalog, clock, random, { rentableTtlMs: 1_000, marketTtlMs: 60_000, ...p.placementTimes });
+  const placements = new Placements(store, catalog, clock, random, {
+    rentableTtlMs: 1_000,
+    marketTtlMs: 60_000,
+    ...p.placementTimes,
+  });
   const agents = new Agents(store, p.secrets, clock, random);
   const artifacts = new Artifacts(store, p.objects, clock, random);
   const providers = new Providers(ledger, clock, random);
-  const hosts = new Hosts(store, agents, catalog, clock, random, { agentSilenceMs: leaseTimes.agentSilenceMs, awakeSinceMs });
+  const hosts = new Hosts(store, agents, catalog, clock, random, {
+    agentSilenceMs: leaseTimes.agentSilenceMs,
+    awakeSinceMs,
+  });
   const leasesOf = new Leases(holds, metering, clock, random, leaseTimes);
   const jobs = new Jobs({
     store,
@@ -98,7 +105,16 @@ export function composeBroker(p: BrokerParts): Broker {
     brokerUrl: p.brokerUrl,
     awakeSinceMs,
   });
-  const jobReconciler = new JobReconciler({ store, leases: leasesOf, providers, holds, placer: placements, wake, ring: p.ring, clock });
+  const jobReconciler = new JobReconciler({
+    store,
+    leases: leasesOf,
+    providers,
+    holds,
+    placer: placements,
+    wake,
+    ring: p.ring,
+    clock,
+  });
   return {
     store,
     ledger,
@@ -122,7 +138,11 @@ export function composeBroker(p: BrokerParts): Broker {
       const { leaseId } = agent;
       if (leaseId === null) return;
       // The lease's wake time moves up with its version, so that no reconcile in progress writes over it.
-      await tx.update(leases, { id: leaseId, state: { in: ['provisioning', 'booting'] } }, { wakeAt: await tx.now(), version: { add: 1 } });
+      await tx.update(
+        leases,
+        { id: leaseId, state: { in: ['provisioning', 'booting'] } },
+        { wakeAt: await tx.now(), version: { add: 1 } },
+      );
       tx.afterCommit(() => wake.wake('lease', leaseId).catch(() => undefined));
     },
   };

@@ -9,10 +9,23 @@ import { shards, type JobRow } from '#work/jobs';
 import { openWorld, type World } from '#testing/world';
 
 const submit = async (world: World, input: CreateJobInput): Promise<JobRow> =>
-  world.broker.jobs.submit({ organizationId: world.organizationId, projectId: world.projectId, actor: WORKER, request: createJobSchema.parse(input) });
+  world.broker.jobs.submit({
+    organizationId: world.organizationId,
+    projectId: world.projectId,
+    actor: WORKER,
+    request: createJobSchema.parse(input),
+  });
 
 const batch = async (world: World, lines: number, more: Partial<CreateJobInput> = {}): Promise<JobRow> =>
-  submit(world, { spec: { kind: 'batch-inference', model: 'universal-sentence-encoder', inputArtifactId: (await world.upload(lines)) as never, linesPerShard: 10 }, ...more });
+  submit(world, {
+    spec: {
+      kind: 'batch-inference',
+      model: 'universal-sentence-encoder',
+      inputArtifactId: (await world.upload(lines)) as never,
+      linesPerShard: 10,
+    },
+    ...more,
+  });
 
 async function booksBalance(world: World): Promise<void> {
   await world.store.transaction(WORKER, async (tx) => {
@@ -50,7 +63,10 @@ describe('the main job on a rented machine', () => {
   it('refuses a job over the credit and says how much is missing; nothing is rented', async () => {
     const world = await openWorld();
     await world.credit('1');
-    await expect(batch(world, 10, { maxCost: '3000000000' })).rejects.toMatchObject({ kind: 'payment-required', details: { facts: { missingNano: '2000000000' } } });
+    await expect(batch(world, 10, { maxCost: '3000000000' })).rejects.toMatchObject({
+      kind: 'payment-required',
+      details: { facts: { missingNano: '2000000000' } },
+    });
     await world.run(10_000);
     expect(world.cloud.machines()).toEqual([]);
     await booksBalance(world);
@@ -72,7 +88,10 @@ describe('the main job on a rented machine', () => {
   });
 
   it('ends with exactly one machine when the vendor without client tokens never answers a create', async () => {
-    const world = await openWorld({ faults: [{ point: 'create', kind: 'answer-lost-after-effect', occurrence: 1 }], settings: { windowMs: 5_000 } });
+    const world = await openWorld({
+      faults: [{ point: 'create', kind: 'answer-lost-after-effect', occurrence: 1 }],
+      settings: { windowMs: 5_000 },
+    });
     await world.credit('25');
     const job = await batch(world, 20);
     await world.run(600_000);
@@ -94,7 +113,11 @@ describe('the main job on a rented machine', () => {
   it('stops a job whose cap is used up, charges no more than the cap, and says so', async () => {
     const world = await openWorld({ faults: [{ point: 'machine', kind: 'silent-death', arg: 60_000 }] });
     await world.credit('25');
-    const job = await submit(world, { spec: { kind: 'command', command: ['sleep', 'x'] }, maxCost: '30000000', workload: {} });
+    const job = await submit(world, {
+      spec: { kind: 'command', command: ['sleep', 'x'] },
+      maxCost: '30000000',
+      workload: {},
+    });
     world.broker.work.desired = () => Promise.resolve([]);
     await world.run(1_800_000, 5_000);
     const after = await world.broker.jobs.get(WORKER, job.id);

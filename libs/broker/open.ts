@@ -4,7 +4,14 @@ import { loadOrCreateSecret, type Config } from '#platform/config';
 import { Bell, migrate, openStore, roleUrl, WORKER, type PgStore } from '#platform/database';
 import { startEmbedded } from '#platform/embedded';
 import { openObjectStore, type ObjectStore } from '#platform/objects';
-import { createLogger, createMetrics, HealthRegistry, type Logger, type Metrics, type Repairs } from '#platform/observability';
+import {
+  createLogger,
+  createMetrics,
+  HealthRegistry,
+  type Logger,
+  type Metrics,
+  type Repairs,
+} from '#platform/observability';
 import { JobQueues } from '#platform/queue';
 import { deriveKey, hashToken, newSecretToken } from '#platform/secrets';
 import { defaultLeaseTimes, type LeaseTimes } from '#compute/leases';
@@ -36,7 +43,11 @@ export interface OpenBroker {
  * `PUBLIC_URL` is where rented machines reach the API; without it they are told the local address. `onFirstBoot` gets the first
  * platform key as soon as it exists, so that a boot that fails later does not take it along.
  */
-export async function openBroker(config: Config, name: 'api' | 'worker', onFirstBoot: (platformKey: string) => void = () => undefined): Promise<OpenBroker> {
+export async function openBroker(
+  config: Config,
+  name: 'api' | 'worker',
+  onFirstBoot: (platformKey: string) => void = () => undefined,
+): Promise<OpenBroker> {
   const logger = createLogger({ name, level: config.logLevel });
   const metrics = createMetrics({ process: name });
   const health = new HealthRegistry();
@@ -53,11 +64,16 @@ export async function openBroker(config: Config, name: 'api' | 'worker', onFirst
   if (install.platformKey !== null) onFirstBoot(install.platformKey);
   const objects = await openObjectStore(config.objectsUrl);
   const queues = await JobQueues.open({
-    location: config.redisUrl === null ? { kind: 'postgres', url: roleUrl(ownerUrl, secret, 'berth_queue') } : { kind: 'redis', url: config.redisUrl },
+    location:
+      config.redisUrl === null
+        ? { kind: 'postgres', url: roleUrl(ownerUrl, secret, 'berth_queue') }
+        : { kind: 'redis', url: config.redisUrl },
     logger,
     repairs,
   });
-  const bell = new Bell(roleUrl(ownerUrl, secret, 'berth_worker'), (error) => logger.warn({ err: error }, 'the bell lost its connection'));
+  const bell = new Bell(roleUrl(ownerUrl, secret, 'berth_worker'), (error) =>
+    logger.warn({ err: error }, 'the bell lost its connection'),
+  );
   await bell.open();
   const vendors = new Vendors();
   const broker = composeBroker({

@@ -42,7 +42,11 @@ export class VendorBinder {
   private bind(provider: ProviderRow): void {
     const { vendors } = this.broker;
     if (provider.adapter === 'host') {
-      vendors.bind(provider.id, { port: new HostPort(this.d.store, this.broker.hosts, provider.id, this.d.installId), acceptance: 'facts', residentAgent: true });
+      vendors.bind(provider.id, {
+        port: new HostPort(this.d.store, this.broker.hosts, provider.id, this.d.installId),
+        acceptance: 'facts',
+        residentAgent: true,
+      });
       return;
     }
     if (provider.adapter === 'sandbox' && this.d.config.sandbox !== null) {

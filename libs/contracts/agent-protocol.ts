@@ -30,7 +30,16 @@ export type HostFacts = z.infer<typeof hostFactsSchema>;
 export const telemetrySchema = z.strictObject({
   cpuBusy: z.number().min(0).max(1),
   ramUsedGiB: z.number().nonnegative(),
-  gpus: z.array(z.strictObject({ index: z.int(), utilization: z.number().min(0).max(1), memoryUsedGiB: z.number(), temperatureC: z.number() })).max(64),
+  gpus: z
+    .array(
+      z.strictObject({
+        index: z.int(),
+        utilization: z.number().min(0).max(1),
+        memoryUsedGiB: z.number(),
+        temperatureC: z.number(),
+      }),
+    )
+    .max(64),
 });
 
 /** One piece of work for an agent; `fence` rises with every assignment, and a result with an old fence is refused. */
@@ -62,26 +71,52 @@ export const workItemSchema = z.object({
 export type WorkItem = z.infer<typeof workItemSchema>;
 
 export const workReportSchema = z.discriminatedUnion('state', [
-  z.strictObject({ workId: z.string(), fence: z.int(), state: z.literal('running'), progress: z.strictObject({ done: z.int(), total: z.int() }).optional() }),
+  z.strictObject({
+    workId: z.string(),
+    fence: z.int(),
+    state: z.literal('running'),
+    progress: z.strictObject({ done: z.int(), total: z.int() }).optional(),
+  }),
   z.strictObject({
     workId: z.string(),
     fence: z.int(),
     state: z.literal('done'),
     /** Name of the uploaded result (`PUT /agent/v1/results/{workId}/{fence}` came before); null when there is none. */
     resultSha256: z.string().nullable(),
-    counts: z.strictObject({ ok: z.int().nonnegative(), failed: z.int().nonnegative(), inputTokens: z.int().nonnegative(), outputTokens: z.int().nonnegative() }),
+    counts: z.strictObject({
+      ok: z.int().nonnegative(),
+      failed: z.int().nonnegative(),
+      inputTokens: z.int().nonnegative(),
+      outputTokens: z.int().nonnegative(),
+    }),
     exitCode: z.int().nullable(),
     busyMs: z.number().nonnegative(),
   }),
-  z.strictObject({ workId: z.string(), fence: z.int(), state: z.literal('failed'), code: z.string().max(60), message: z.string().max(2_000), exitCode: z.int().nullable() }),
+  z.strictObject({
+    workId: z.string(),
+    fence: z.int(),
+    state: z.literal('failed'),
+    code: z.string().max(60),
+    message: z.string().max(2_000),
+    exitCode: z.int().nullable(),
+  }),
 ]);
 export type WorkReport = z.infer<typeof workReportSchema>;
 
-export const logLineSchema = z.strictObject({ workId: z.string(), fence: z.int(), n: z.int().nonnegative(), at: z.iso.datetime(), stream: z.enum(['stdout', 'stderr', 'agent']), text: z.string().max(8_192) });
+export const logLineSchema = z.strictObject({
+  workId: z.string(),
+  fence: z.int(),
+  n: z.int().nonnegative(),
+  at: z.iso.datetime(),
+  stream: z.enum(['stdout', 'stderr', 'agent']),
+  text: z.string().max(8_192),
+});
 export type LogLine = z.infer<typeof logLineSchema>;
 
 export const enrolRequestSchema = z.strictObject({ token: z.string().max(200), facts: hostFactsSchema });
-export const enrolResponseSchema = z.object({ agentId: z.string(), credential: z.string(), pollMs: z.int() }).meta({ id: 'Enrolment' });
+export const enrolResponseSchema = z
+  .object({ agentId: z.string(), credential: z.string(), pollMs: z.int() })
+  .meta({ id: 'Enrolment' });
 
 /**
  * One long poll. `seq` rises by one per sync; a lower one is refused (a cloned disk shows as a fork).

@@ -31,8 +31,18 @@ export const chatBody = z.strictObject({
 });
 
 export const batchLine = z.discriminatedUnion('url', [
-  z.strictObject({ custom_id: z.string().min(1).max(512), method: z.literal('POST'), url: z.literal('/v1/embeddings'), body: embeddingBody }),
-  z.strictObject({ custom_id: z.string().min(1).max(512), method: z.literal('POST'), url: z.literal('/v1/chat/completions'), body: chatBody }),
+  z.strictObject({
+    custom_id: z.string().min(1).max(512),
+    method: z.literal('POST'),
+    url: z.literal('/v1/embeddings'),
+    body: embeddingBody,
+  }),
+  z.strictObject({
+    custom_id: z.string().min(1).max(512),
+    method: z.literal('POST'),
+    url: z.literal('/v1/chat/completions'),
+    body: chatBody,
+  }),
 ]);
 export type BatchLine = z.infer<typeof batchLine>;
 

@@ -2,7 +2,16 @@ import { z } from 'zod';
 import { idOf, isoTime, nanoUsdText } from './wire.js';
 import { workloadSchema } from './workload.js';
 
-export const jobStates = ['queued', 'placing', 'starting', 'running', 'recovering', 'succeeded', 'failed', 'cancelled'] as const;
+export const jobStates = [
+  'queued',
+  'placing',
+  'starting',
+  'running',
+  'recovering',
+  'succeeded',
+  'failed',
+  'cancelled',
+] as const;
 export type JobState = (typeof jobStates)[number];
 
 export const commandSpec = z.strictObject({
@@ -10,7 +19,10 @@ export const commandSpec = z.strictObject({
   command: z.array(z.string().max(32_768)).min(1).max(256),
   env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(32_768)).default({}),
   /** Files placed in the working folder before the start. */
-  inputs: z.array(z.strictObject({ path: z.string().min(1).max(500), artifactId: idOf('artifact') })).max(100).default([]),
+  inputs: z
+    .array(z.strictObject({ path: z.string().min(1).max(500), artifactId: idOf('artifact') }))
+    .max(100)
+    .default([]),
   /** Paths relative to the working folder that are kept after the end. */
   outputs: z.array(z.string().min(1).max(500)).max(100).default([]),
 });
@@ -55,7 +67,13 @@ export const jobView = z
     createdAt: isoTime,
     startedAt: isoTime.nullable(),
     endedAt: isoTime.nullable(),
-    progress: z.object({ shardsTotal: z.int(), shardsDone: z.int(), linesTotal: z.int(), linesOk: z.int(), linesFailed: z.int() }),
+    progress: z.object({
+      shardsTotal: z.int(),
+      shardsDone: z.int(),
+      linesTotal: z.int(),
+      linesOk: z.int(),
+      linesFailed: z.int(),
+    }),
     placementId: idOf('placement').nullable(),
     leaseId: idOf('lease').nullable(),
     cost: z.object({ held: nanoUsdText, charged: nanoUsdText, cap: nanoUsdText }),
@@ -68,6 +86,13 @@ export const jobView = z
 export type JobView = z.infer<typeof jobView>;
 
 export const jobEventView = z
-  .object({ id: z.string(), at: isoTime, type: z.string(), from: z.string().nullable(), to: z.string().nullable(), message: z.string() })
+  .object({
+    id: z.string(),
+    at: isoTime,
+    type: z.string(),
+    from: z.string().nullable(),
+    to: z.string().nullable(),
+    message: z.string(),
+  })
   .meta({ id: 'JobEvent' });
 export type JobEventView = z.infer<typeof jobEventView>;

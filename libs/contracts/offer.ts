@@ -1,7 +1,19 @@
 import { z } from 'zod';
 
 /** How GPUs of one machine talk to each other. `nvswitch` means every pair at full NVLink speed. */
-export const intraNodeLinks = ['none', 'pcie3', 'pcie4', 'pcie5', 'nvlink', 'nvswitch', 'xgmi', 'ici', 'neuronlink', 'roce-on-chip', 'unknown'] as const;
+export const intraNodeLinks = [
+  'none',
+  'pcie3',
+  'pcie4',
+  'pcie5',
+  'nvlink',
+  'nvswitch',
+  'xgmi',
+  'ici',
+  'neuronlink',
+  'roce-on-chip',
+  'unknown',
+] as const;
 export type IntraNodeLink = (typeof intraNodeLinks)[number];
 
 /** How machines talk to each other. */
@@ -67,7 +79,10 @@ export interface Offer {
   /** Certificates of the operator ("soc2", "hipaa", "iso27001"), lower case. */
   readonly certifications: readonly string[];
   /** A warm lease or a registered host publishes itself; placement never looks up. */
-  readonly via: { readonly kind: 'market' } | { readonly kind: 'host'; readonly hostId: string } | { readonly kind: 'warm-lease'; readonly leaseId: string; readonly projectId: string };
+  readonly via:
+    | { readonly kind: 'market' }
+    | { readonly kind: 'host'; readonly hostId: string }
+    | { readonly kind: 'warm-lease'; readonly leaseId: string; readonly projectId: string };
 }
 
 const price = z.string().meta({ description: 'Nano-dollars per hour, whole machine' });

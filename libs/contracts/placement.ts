@@ -54,7 +54,9 @@ export const headlineScoresSchema = z.object({
 export const candidateSchema = z.object({
   rank: z.int(),
   offer: offerView,
-  expectedS: z.number().meta({ description: 'Expected seconds from start to finished work, restarts and boots included' }),
+  expectedS: z
+    .number()
+    .meta({ description: 'Expected seconds from start to finished work, restarts and boots included' }),
   usefulS: z.number().meta({ description: 'Seconds of useful work on this offer' }),
   cost: costTermsSchema,
   scores: headlineScoresSchema,

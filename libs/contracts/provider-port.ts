@@ -1,7 +1,16 @@
 import type { Offer } from './offer.js';
 
 /** States of a machine at a vendor, in our words; unknown vendor words map to `unknown` and are tolerated. */
-export const machineStates = ['pending', 'provisioning', 'running', 'stopping', 'terminated', 'failed', 'preempted', 'unknown'] as const;
+export const machineStates = [
+  'pending',
+  'provisioning',
+  'running',
+  'stopping',
+  'terminated',
+  'failed',
+  'preempted',
+  'unknown',
+] as const;
 export type MachineState = (typeof machineStates)[number];
 
 /** The closed set of vendor failures and how far each reaches, so that failure memory blocks the right thing. */

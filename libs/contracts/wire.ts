@@ -11,10 +11,12 @@ export const isoTime = z.iso.datetime().meta({ description: 'UTC time, ISO 8601'
 
 /** An id of one kind; a wrong prefix is refused with the right one named. */
 export function idOf<K extends IdKind>(kind: K) {
-  return z.custom<Id<K>>((v) => isId(kind, v), { error: `must be an id such as ${ID_PREFIXES[kind]}_01...` }).meta({
-    type: 'string',
-    pattern: `^${ID_PREFIXES[kind]}_[0-9a-hjkmnp-tv-z]{26}$`,
-  });
+  return z
+    .custom<Id<K>>((v) => isId(kind, v), { error: `must be an id such as ${ID_PREFIXES[kind]}_01...` })
+    .meta({
+      type: 'string',
+      pattern: `^${ID_PREFIXES[kind]}_[0-9a-hjkmnp-tv-z]{26}$`,
+    });
 }
 
 /** RFC 9457 problem details, with what a caller needs to go on. */

@@ -31,7 +31,11 @@ export const workloadSchema = z
     work: z
       .discriminatedUnion('kind', [
         /** Hours that the work takes on `accelerator count` units of the reference accelerator. */
-        z.strictObject({ kind: z.literal('gpu-hours'), hours: z.number().positive().max(1e7), reference: z.string().min(1).max(60) }),
+        z.strictObject({
+          kind: z.literal('gpu-hours'),
+          hours: z.number().positive().max(1e7),
+          reference: z.string().min(1).max(60),
+        }),
         /** Wall-clock hours on whatever is rented. */
         z.strictObject({ kind: z.literal('wall-hours'), hours: z.number().positive().max(1e6) }),
         /** Tokens through a model of `parametersB` billion parameters at `bytesPerParameter`. */

@@ -68,7 +68,9 @@ function devilEntries(text) {
       const match = /^([A-Z][A-Z' -]+), (?:n|adj|v\.t|v\.i|v|adv|pp|p\.p|pro|x|interj)\.\s*(?:pl\.\s*)?(.*)$/.exec(p);
       if (!match) return [];
       const [, word, rest] = match;
-      return [{ title: word.toLowerCase(), text: opening(rest), source: "The Devil's Dictionary, Ambrose Bierce, 1911" }];
+      return [
+        { title: word.toLowerCase(), text: opening(rest), source: "The Devil's Dictionary, Ambrose Bierce, 1911" },
+      ];
     });
 }
 

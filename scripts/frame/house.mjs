@@ -5,7 +5,16 @@
 export const floors = [
   ['kernel'],
   ['hardware', 'contracts'],
-  ['platform/config', 'platform/observability', 'platform/database', 'platform/queue', 'platform/reconcile', 'platform/objects', 'platform/secrets', 'platform/embedded'],
+  [
+    'platform/config',
+    'platform/observability',
+    'platform/database',
+    'platform/queue',
+    'platform/reconcile',
+    'platform/objects',
+    'platform/secrets',
+    'platform/embedded',
+  ],
   ['adapters/sandbox', 'adapters/sandbox-cloud', 'adapters/conformance'],
   ['identity/tenancy'],
   ['money/ledger', 'money/rating', 'money/quotas', 'money/metering', 'money/billing'],
@@ -46,7 +55,14 @@ export const apps = ['api', 'worker', 'agent', 'cli', 'sandbox'];
 /** What the agent (it runs on other people's machines), the CLI and the sandbox may know. */
 const narrowApps = {
   agent: ['kernel', 'contracts', 'hardware'],
-  sandbox: ['kernel', 'contracts', 'adapters/sandbox', 'adapters/sandbox-cloud', 'adapters/conformance', 'platform/observability'],
+  sandbox: [
+    'kernel',
+    'contracts',
+    'adapters/sandbox',
+    'adapters/sandbox-cloud',
+    'adapters/conformance',
+    'platform/observability',
+  ],
 };
 
 /** Every room that `room` may import, itself included. */

@@ -6,8 +6,19 @@ const root = join(import.meta.dirname, '../..');
 
 /** What the boundary rule says of one import, as if it stood in an existing file of that room. */
 async function complaints(file: string, source: string): Promise<string[]> {
-  const eslint = new ESLint({ cwd: root, overrideConfig: [{ files: ['**/*.ts'], languageOptions: { parserOptions: { projectService: false } }, rules: { '@typescript-eslint/no-floating-promises': 'off' } }] });
-  const [result] = await eslint.lintText(`import * as it from '${source}';\nexport const used = it;\n`, { filePath: join(root, file) });
+  const eslint = new ESLint({
+    cwd: root,
+    overrideConfig: [
+      {
+        files: ['**/*.ts'],
+        languageOptions: { parserOptions: { projectService: false } },
+        rules: { '@typescript-eslint/no-floating-promises': 'off' },
+      },
+    ],
+  });
+  const [result] = await eslint.lintText(`import * as it from '${source}';\nexport const used = it;\n`, {
+    filePath: join(root, file),
+  });
   return (result?.messages ?? []).map((m) => m.ruleId ?? m.message);
 }
 

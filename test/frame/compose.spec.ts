@@ -18,7 +18,12 @@ const composeSchema = z.object({
       command: z.array(z.string()).optional(),
       environment: z.record(z.string(), z.string()).optional(),
       volumes: z.array(z.string()).optional(),
-      depends_on: z.record(z.string(), z.object({ condition: z.enum(['service_started', 'service_healthy', 'service_completed_successfully']) })).optional(),
+      depends_on: z
+        .record(
+          z.string(),
+          z.object({ condition: z.enum(['service_started', 'service_healthy', 'service_completed_successfully']) }),
+        )
+        .optional(),
       healthcheck: z.object({ test: z.array(z.string()) }).optional(),
     }),
   ),
@@ -53,7 +58,8 @@ describe('docker/compose.yaml', () => {
   it('sets only variables that the configuration knows', () => {
     const known = new Set<string>([...VARIABLE_NAMES]);
     for (const [name, { environment }] of ours) {
-      for (const variable of Object.keys(environment ?? {})) expect([name, variable, known.has(variable)]).toEqual([name, variable, true]);
+      for (const variable of Object.keys(environment ?? {}))
+        expect([name, variable, known.has(variable)]).toEqual([name, variable, true]);
     }
   });
 
@@ -92,7 +98,9 @@ describe('docker/compose.yaml', () => {
 describe('docker/Dockerfile', () => {
   const text = readFileSync(join(folder, 'Dockerfile'), 'utf8');
   it('copies only what exists and does not run as root', () => {
-    const copied = [...text.matchAll(/^COPY (?:--\S+ )*(.+)$/gm)].flatMap(([, rest = '']) => rest.split(' ').slice(0, -1));
+    const copied = [...text.matchAll(/^COPY (?:--\S+ )*(.+)$/gm)].flatMap(([, rest = '']) =>
+      rest.split(' ').slice(0, -1),
+    );
     const made = new Set(['/berth/node_modules', '/berth/dist']);
     for (const path of copied) {
       if (made.has(path)) continue;

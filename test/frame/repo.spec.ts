@@ -9,12 +9,34 @@ const text = (path: string): string => readFileSync(join(root, path), 'utf8');
 const lockSchema = z.object({
   packages: z.record(
     z.string(),
-    z.object({ dev: z.boolean().optional(), resolved: z.string().optional(), link: z.boolean().optional(), hasInstallScript: z.boolean().optional(), optional: z.boolean().optional() }),
+    z.object({
+      dev: z.boolean().optional(),
+      resolved: z.string().optional(),
+      link: z.boolean().optional(),
+      hasInstallScript: z.boolean().optional(),
+      optional: z.boolean().optional(),
+    }),
   ),
 });
 const manifest = z.object({ allowScripts: z.record(z.string(), z.boolean()) }).parse(JSON.parse(text('package.json')));
 
-const PERMISSIVE = new Set(['MIT', 'MIT-0', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'ISC', '0BSD', 'BlueOak-1.0.0', 'Unlicense', 'CC0-1.0', 'Python-2.0', 'CC-BY-4.0', 'PostgreSQL', 'Artistic-2.0', 'WTFPL']);
+const PERMISSIVE = new Set([
+  'MIT',
+  'MIT-0',
+  'Apache-2.0',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  'ISC',
+  '0BSD',
+  'BlueOak-1.0.0',
+  'Unlicense',
+  'CC0-1.0',
+  'Python-2.0',
+  'CC-BY-4.0',
+  'PostgreSQL',
+  'Artistic-2.0',
+  'WTFPL',
+]);
 
 function permissive(expression: string): boolean {
   return expression
@@ -24,23 +46,38 @@ function permissive(expression: string): boolean {
 }
 
 describe('the repository', () => {
-  const documents = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...readdirSync(join(root, 'docs')).filter((f) => f.endsWith('.md')).map((f) => `docs/${f}`)];
+  const documents = [
+    'README.md',
+    'CONTRIBUTING.md',
+    'SECURITY.md',
+    ...readdirSync(join(root, 'docs'))
+      .filter((f) => f.endsWith('.md'))
+      .map((f) => `docs/${f}`),
+  ];
 
   it.each(documents)('%s links only to what is there', (document) => {
-    const links = [...text(document).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, link = '']) => link).filter((link) => !/^[a-z]+:/.test(link));
+    const links = [...text(document).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
+      .map(([, link = '']) => link)
+      .filter((link) => !/^[a-z]+:/.test(link));
     for (const link of links) expect([link, existsSync(resolve(root, dirname(document), link))]).toEqual([link, true]);
   });
 
   it('says of every package with an install script whether it may run', () => {
     const { packages } = lockSchema.parse(JSON.parse(text('package-lock.json')));
-    const names = Object.entries(packages).filter(([, p]) => p.hasInstallScript).map(([path]) => path.replace(/^.*node_modules\//, ''));
+    const names = Object.entries(packages)
+      .filter(([, p]) => p.hasInstallScript)
+      .map(([path]) => path.replace(/^.*node_modules\//, ''));
     expect(names.length).toBeGreaterThan(0);
     expect(names.filter((name) => !(name in manifest.allowScripts))).toEqual([]);
   });
 
   it('names no registry in the lock', () => {
     const { packages } = lockSchema.parse(JSON.parse(text('package-lock.json')));
-    expect(Object.entries(packages).filter(([, p]) => p.resolved !== undefined && !p.link && /^https?:/.test(p.resolved)).map(([name]) => name)).toEqual([]);
+    expect(
+      Object.entries(packages)
+        .filter(([, p]) => p.resolved !== undefined && !p.link && /^https?:/.test(p.resolved))
+        .map(([name]) => name),
+    ).toEqual([]);
   });
 
   it('depends at run time only on permissively licensed packages', () => {
@@ -48,7 +85,9 @@ describe('the repository', () => {
     const wrong: string[] = [];
     for (const [path, { dev, link }] of Object.entries(packages)) {
       if (path === '' || dev || link || !existsSync(join(root, path, 'package.json'))) continue;
-      const { license } = z.object({ license: z.union([z.string(), z.object({ type: z.string() })]).optional() }).parse(JSON.parse(text(join(path, 'package.json'))));
+      const { license } = z
+        .object({ license: z.union([z.string(), z.object({ type: z.string() })]).optional() })
+        .parse(JSON.parse(text(join(path, 'package.json'))));
       const said = typeof license === 'object' ? license.type : (license ?? 'none stated');
       if (!permissive(said)) wrong.push(`${path}: ${said}`);
     }

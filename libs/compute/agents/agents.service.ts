@@ -13,7 +13,12 @@ export interface AgentSecrets {
 /** Where work comes from and results go; implemented a floor above and bound by the app. */
 export interface WorkSource {
   /** Takes reports and logs in; answers which reports the agent may forget. */
-  report(tx: Tx, agent: AgentRow, reports: readonly WorkReport[], logs: readonly LogLine[]): Promise<{ workId: string; fence: number }[]>;
+  report(
+    tx: Tx,
+    agent: AgentRow,
+    reports: readonly WorkReport[],
+    logs: readonly LogLine[],
+  ): Promise<{ workId: string; fence: number }[]>;
   /**
    * The whole desired work of the agent: what is assigned, and more as far as `capacity` goes. Work in `known` the agent holds
    * already; assigned work that it does not know of (an answer was lost) takes up capacity, so that nothing piles up.
@@ -44,7 +49,10 @@ export class Agents {
   ) {}
 
   /** A one-time invitation for one machine; the token is shown to nobody else and kept only as a hash. */
-  async invite(tx: Tx, of: { organizationId: string; hostId: string } | { organizationId: string; leaseId: string }): Promise<{ agent: AgentRow; token: string }> {
+  async invite(
+    tx: Tx,
+    of: { organizationId: string; hostId: string } | { organizationId: string; leaseId: string },
+  ): Promise<{ agent: AgentRow; token: string }> {
     const token = this.secrets.issue('enrol');
     const host = 'hostId' in of;
     const now = this.clock.now();
@@ -73,10 +81,19 @@ export class Agents {
   }
 
   /** Trades a token for a credential. Of two enrolments with one token exactly one wins; the other is refused. */
-  async enrol(token: string, facts: HostFacts, onEnrolled: OnEnrolled): Promise<{ agentId: string; credential: string }> {
-    const refused = new DomainError('unauthenticated', 'enrolment-refused', 'This enrolment token is unknown, expired or was used before.', {
-      fix: 'Ask the broker for a new token (berth hosts add) and start the agent with it.',
-    });
+  async enrol(
+    token: string,
+    facts: HostFacts,
+    onEnrolled: OnEnrolled,
+  ): Promise<{ agentId: string; credential: string }> {
+    const refused = new DomainError(
+      'unauthenticated',
+      'enrolment-refused',
+      'This enrolment token is unknown, expired or was used before.',
+      {
+        fix: 'Ask the broker for a new token (berth hosts add) and start the agent with it.',
+      },
+    );
     const credential = this.secrets.issue('host');
     return this.store.transaction(WORKER, async (tx) => {
       const now = await tx.now();
@@ -128,21 +145,36 @@ export class Agents {
           { id: agent.id, state: 'enrolled', lastSeq: { lt: request.seq } },
           {
             lastSeq: request.seq,
-            ...(agent.lastSeenAt === null || now - agent.lastSeenAt >= SEEN_EVERY_MS ? { lastSeenAt: now, ...(request.telemetry ? { telemetry: request.telemetry } : {}) } : {}),
+            ...(agent.lastSeenAt === null || now - agent.lastSeenAt >= SEEN_EVERY_MS
+              ? { lastSeenAt: now, ...(request.telemetry ? { telemetry: request.telemetry } : {}) }
+              : {}),
             ...(request.facts ? { facts: request.facts } : {}),
           },
         );
         row = moved ?? (await tx.first(agents, { id: agent.id }));
         if (row && !moved && row.state === 'enrolled') {
-          throw new DomainError('conflict', 'stale-sequence', `Sequence ${request.seq} was seen before (last ${row.lastSeq}): another agent uses this credential.`, {
-            fix: 'Stop one of the two agents; a copied disk image must enrol anew.',
-          });
+          throw new DomainError(
+            'conflict',
+            'stale-sequence',
+            `Sequence ${request.seq} was seen before (last ${row.lastSeq}): another agent uses this credential.`,
+            {
+              fix: 'Stop one of the two agents; a copied disk image must enrol anew.',
+            },
+          );
         }
       } else {
         row = await tx.first(agents, { id: agent.id });
       }
-      if (!row || row.state !== 'enrolled') return { work: [], acknowledged: request.reports.map(({ workId, fence }) => ({ workId, fence })), goodbye: true };
-      const acknowledged = request.reports.length + request.logs.length > 0 ? await work.report(tx, row, request.reports, request.logs) : [];
+      if (!row || row.state !== 'enrolled')
+        return {
+          work: [],
+          acknowledged: request.reports.map(({ workId, fence }) => ({ workId, fence })),
+          goodbye: true,
+        };
+      const acknowledged =
+        request.reports.length + request.logs.length > 0
+          ? await work.report(tx, row, request.reports, request.logs)
+          : [];
       const known = new Set(request.knownWork.map((w) => w.workId));
       const items = await work.desired(tx, row, request.draining ? 0 : request.capacity, known);
       return { work: items, acknowledged, goodbye: false };

@@ -18,7 +18,11 @@ export class Artifacts {
   ) {}
 
   /** Stores the bytes first, then the row: a crash between leaves an object nobody names, never a row without bytes. */
-  async put(actor: Actor, of: { organizationId: string; projectId: string; name: string; mediaType: string }, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<ArtifactRow> {
+  async put(
+    actor: Actor,
+    of: { organizationId: string; projectId: string; name: string; mediaType: string },
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+  ): Promise<ArtifactRow> {
     const id = newId('artifact', this.clock.now(), this.random);
     const objectKey = `artifacts/${of.organizationId}/${id}`;
     const { sha256, bytes } = await this.objects.put(objectKey, body);

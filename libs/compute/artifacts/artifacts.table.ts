@@ -15,6 +15,16 @@ export interface ArtifactRow {
 
 export const artifacts = table<ArtifactRow>(
   'artifacts',
-  { id: 'text', organizationId: 'text', projectId: 'text', name: 'text', mediaType: 'text', bytes: 'int', sha256: 'text', objectKey: 'text', createdAt: 'time' },
+  {
+    id: 'text',
+    organizationId: 'text',
+    projectId: 'text',
+    name: 'text',
+    mediaType: 'text',
+    bytes: 'int',
+    sha256: 'text',
+    objectKey: 'text',
+    createdAt: 'time',
+  },
   { key: ['id'] },
 );

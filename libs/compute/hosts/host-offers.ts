@@ -51,7 +51,10 @@ function slotSizes(slotCount: number, gpus: boolean): number[] {
   return sizes;
 }
 
-function linkOf(reported: string, table: Offer['interconnect']['intraNode'] | undefined): Offer['interconnect']['intraNode'] {
+function linkOf(
+  reported: string,
+  table: Offer['interconnect']['intraNode'] | undefined,
+): Offer['interconnect']['intraNode'] {
   const word = reported.toLowerCase();
   if (word.includes('nvswitch')) return 'nvswitch';
   if (word.includes('nvlink') || /^nv\d+/.test(word)) return 'nvlink';

@@ -1,4 +1,12 @@
-import { VendorError, type CreateOutcome, type CreateRequest, type Offer, type ProviderDescription, type ProviderPort, type VendorMachine } from '#contracts';
+import {
+  VendorError,
+  type CreateOutcome,
+  type CreateRequest,
+  type Offer,
+  type ProviderDescription,
+  type ProviderPort,
+  type VendorMachine,
+} from '#contracts';
 import { UniqueViolation, WORKER, type Store } from '#platform/database';
 import { toOffer, offers } from '#market/catalog';
 import { Hosts } from './hosts.service.js';
@@ -20,7 +28,13 @@ export class HostPort implements ProviderPort {
   ) {}
 
   describe(): ProviderDescription {
-    return { name: 'host', clientTokens: true, consistencyWindowMs: 0, synchronousTerminate: true, billing: { minimumS: 0, incrementS: 0.001 } };
+    return {
+      name: 'host',
+      clientTokens: true,
+      consistencyWindowMs: 0,
+      synchronousTerminate: true,
+      billing: { minimumS: 0, incrementS: 0.001 },
+    };
   }
 
   async *listOffers(): AsyncIterable<Offer> {
@@ -31,7 +45,11 @@ export class HostPort implements ProviderPort {
   async create(request: CreateRequest): Promise<CreateOutcome> {
     const hostId = request.offer.via.kind === 'host' ? request.offer.via.hostId : null;
     const wanted = Math.max(1, request.offer.count);
-    const busy = (message: string): CreateOutcome => ({ kind: 'failed', error: new VendorError('no-capacity', 'offer', message, BUSY_RETRY_MS), vendorId: null });
+    const busy = (message: string): CreateOutcome => ({
+      kind: 'failed',
+      error: new VendorError('no-capacity', 'offer', message, BUSY_RETRY_MS),
+      vendorId: null,
+    });
     try {
       return await this.store.transaction(WORKER, async (tx) => {
         const host = hostId === null ? null : await tx.first(hosts, { id: hostId }, { lock: 'update' });
@@ -45,7 +63,9 @@ export class HostPort implements ProviderPort {
           const claimedAt = await tx.now();
           await tx.insert(
             slots,
-            free.slice(0, wanted).map((n) => ({ hostId: host.id, n, leaseId: request.leaseId, attemptId: request.attemptId, claimedAt })),
+            free
+              .slice(0, wanted)
+              .map((n) => ({ hostId: host.id, n, leaseId: request.leaseId, attemptId: request.attemptId, claimedAt })),
           );
           await this.hostsOf.publish(tx, host);
         }
@@ -71,7 +91,10 @@ export class HostPort implements ProviderPort {
     if (installId !== this.installId) return;
     const found = await this.store.transaction(WORKER, async (tx) => {
       const own = new Map((await tx.find(hosts, { providerId: this.providerId })).map((h) => [h.id, h]));
-      const taken = own.size === 0 ? [] : await tx.find(slots, { hostId: { in: [...own.keys()] } }, { orderBy: [['leaseId', 'asc']] });
+      const taken =
+        own.size === 0
+          ? []
+          : await tx.find(slots, { hostId: { in: [...own.keys()] } }, { orderBy: [['leaseId', 'asc']] });
       return taken.flatMap((slot) => {
         const host = own.get(slot.hostId);
         return host ? [this.machine(slot, host)] : [];

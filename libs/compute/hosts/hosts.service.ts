@@ -33,7 +33,11 @@ export class Hosts {
       const id = newId('host', this.clock.now(), this.random);
       const row: HostRow = { id, ...of, state: 'enrolling', agentId: null, createdAt: now, version: 1, wakeAt: null };
       const [added] = await tx.insertNew(hosts, [row]);
-      if (!added) throw new DomainError('conflict', 'host-name-taken', `A host named "${of.name}" is registered already.`, { field: 'name', fix: 'Choose another name or remove that host.' });
+      if (!added)
+        throw new DomainError('conflict', 'host-name-taken', `A host named "${of.name}" is registered already.`, {
+          field: 'name',
+          fix: 'Choose another name or remove that host.',
+        });
       const { token } = await this.agentsOf.invite(tx, { organizationId: of.organizationId, hostId: id });
       return { host: added, token };
     });
@@ -48,7 +52,11 @@ export class Hosts {
   /** Its agent has enrolled: from now on it can be leased. */
   async enrolled(tx: Tx, agent: AgentRow): Promise<void> {
     if (agent.hostId === null) return;
-    const [host] = await tx.update(hosts, { id: agent.hostId }, { agentId: agent.id, state: 'ready', version: { add: 1 } });
+    const [host] = await tx.update(
+      hosts,
+      { id: agent.hostId },
+      { agentId: agent.id, state: 'ready', version: { add: 1 } },
+    );
     if (host) await this.publish(tx, host);
   }
 

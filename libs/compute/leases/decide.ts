@@ -66,7 +66,11 @@ export type LeaseAction =
   | { readonly do: 'rest'; readonly untilMs: number | null };
 
 /** When another worker may conclude that the winner of a `calling` attempt will never answer: budget + deadline + the vendor's lag. */
-export function takeOverAtMs(attempt: Pick<LeaseAttemptRow, 'intentAt'>, times: LeaseTimes, consistencyWindowMs: number): number {
+export function takeOverAtMs(
+  attempt: Pick<LeaseAttemptRow, 'intentAt'>,
+  times: LeaseTimes,
+  consistencyWindowMs: number,
+): number {
   return attempt.intentAt + times.sendBudgetMs + times.callDeadlineMs + consistencyWindowMs;
 }
 
@@ -77,8 +81,10 @@ export function nextAction(lease: LeaseRow, facts: LeaseFacts, times: LeaseTimes
     case 'ended':
       return { do: 'rest', untilMs: null };
     case 'requested':
-      if (lease.want === 'release') return { do: 'give-up', reason: 'released', message: 'released before anything was rented' };
-      if (lease.attemptN >= times.maxAttempts) return { do: 'give-up', reason: 'failed', message: `no machine after ${lease.attemptN} tries` };
+      if (lease.want === 'release')
+        return { do: 'give-up', reason: 'released', message: 'released before anything was rented' };
+      if (lease.attemptN >= times.maxAttempts)
+        return { do: 'give-up', reason: 'failed', message: `no machine after ${lease.attemptN} tries` };
       return { do: 'call' };
     case 'calling': {
       const at = attempt ? takeOverAtMs(attempt, times, facts.consistencyWindowMs) : nowMs;
@@ -87,30 +93,39 @@ export function nextAction(lease: LeaseRow, facts: LeaseFacts, times: LeaseTimes
     case 'unknown':
       return lease.wakeAt !== null && lease.wakeAt > nowMs ? { do: 'rest', untilMs: lease.wakeAt } : { do: 'look' };
     case 'provisioning':
-      if (lease.want === 'release') return { do: 'terminate', reason: 'released', message: 'released while the machine was starting' };
-      if (nowMs - lease.stateSince > times.bootTimeoutMs) return { do: 'terminate', reason: 'failed', message: 'the machine did not start in time' };
+      if (lease.want === 'release')
+        return { do: 'terminate', reason: 'released', message: 'released while the machine was starting' };
+      if (nowMs - lease.stateSince > times.bootTimeoutMs)
+        return { do: 'terminate', reason: 'failed', message: 'the machine did not start in time' };
       return pollOrRest(lease, nowMs);
     case 'booting':
-      if (lease.want === 'release') return { do: 'terminate', reason: 'released', message: 'released while the machine was booting' };
+      if (lease.want === 'release')
+        return { do: 'terminate', reason: 'released', message: 'released while the machine was booting' };
       if (facts.agent?.state === 'enrolled') {
         const mismatch = facts.acceptance === 'facts' && facts.agent.facts ? probe(lease, facts.agent.facts) : null;
         if (mismatch !== null) return { do: 'terminate', reason: 'rejected', message: mismatch };
         return { do: 'accept' };
       }
-      if (nowMs - lease.stateSince > times.bootTimeoutMs) return { do: 'terminate', reason: 'failed', message: 'the machine runs but its agent never enrolled' };
+      if (nowMs - lease.stateSince > times.bootTimeoutMs)
+        return { do: 'terminate', reason: 'failed', message: 'the machine runs but its agent never enrolled' };
       return pollOrRest(lease, nowMs);
     case 'ready':
     case 'draining': {
       if (lease.want === 'release') return { do: 'terminate', reason: 'released', message: 'released' };
-      if (lease.drainUntil !== null && nowMs >= lease.drainUntil) return { do: 'terminate', reason: 'preempted', message: 'the vendor takes the machine back' };
-      if (lease.jobId === null && lease.keepUntil !== null && nowMs >= lease.keepUntil) return { do: 'terminate', reason: 'released', message: 'idle for as long as it was to be kept' };
+      if (lease.drainUntil !== null && nowMs >= lease.drainUntil)
+        return { do: 'terminate', reason: 'preempted', message: 'the vendor takes the machine back' };
+      if (lease.jobId === null && lease.keepUntil !== null && nowMs >= lease.keepUntil)
+        return { do: 'terminate', reason: 'released', message: 'idle for as long as it was to be kept' };
       const heard = Math.max(facts.agent?.lastSeenAt ?? lease.stateSince, facts.awakeSinceMs);
-      if (facts.agent?.state === 'gone' || nowMs - heard > times.agentSilenceMs) return { do: 'terminate', reason: 'lost', message: 'the agent has been silent for too long' };
+      if (facts.agent?.state === 'gone' || nowMs - heard > times.agentSilenceMs)
+        return { do: 'terminate', reason: 'lost', message: 'the agent has been silent for too long' };
       if (lease.chargedThrough !== null && nowMs - lease.chargedThrough >= times.meterEveryMs) return { do: 'meter' };
       return pollOrRest(lease, nowMs);
     }
     case 'terminating':
-      return lease.wakeAt !== null && lease.wakeAt > nowMs ? { do: 'rest', untilMs: lease.wakeAt } : { do: 'finish-terminate' };
+      return lease.wakeAt !== null && lease.wakeAt > nowMs
+        ? { do: 'rest', untilMs: lease.wakeAt }
+        : { do: 'finish-terminate' };
   }
 }
 
@@ -134,7 +149,10 @@ export function probe(lease: Pick<LeaseRow, 'offer'>, facts: HostFacts): string 
 }
 
 /** What a vendor's view of the machine means for a lease that should be alive. */
-export function judgeMachine(lease: LeaseRow, machine: VendorMachine | null): 'gone' | 'starting' | 'running' | 'preempted' | 'failed' {
+export function judgeMachine(
+  lease: LeaseRow,
+  machine: VendorMachine | null,
+): 'gone' | 'starting' | 'running' | 'preempted' | 'failed' {
   if (machine === null) return 'gone';
   switch (machine.state) {
     case 'terminated':

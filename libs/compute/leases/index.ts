@@ -2,4 +2,15 @@ export { Leases, burn, resourceOf, leasedOffer, offerOfLease, warmOffer, type Ne
 export { LeaseReconciler, type LeaseReconcilerDeps } from './leases.reconciler.js';
 export { sweepOrphans, type OrphanReport } from './orphans.js';
 export { defaultLeaseTimes, probe, type LeaseTimes } from './decide.js';
-export { leases, leaseAttempts, leaseMachine, leaseStates, endReasons, type LeaseRow, type LeaseState, type LeaseAttemptRow, type LeasedOffer, type EndReason } from './leases.table.js';
+export {
+  leases,
+  leaseAttempts,
+  leaseMachine,
+  leaseStates,
+  endReasons,
+  type LeaseRow,
+  type LeaseState,
+  type LeaseAttemptRow,
+  type LeasedOffer,
+  type EndReason,
+} from './leases.table.js';

@@ -8,7 +8,14 @@ import { rememberFailure } from '#market/reliability';
 import { Holds } from '#money/quotas';
 import { isAlive, judgeMachine, nextAction, takeOverAtMs, type LeaseAction } from './decide.js';
 import { burn, Leases, offerOfLease } from './leases.service.js';
-import { leaseAttempts, leaseMachine, leases, type EndReason, type LeaseAttemptRow, type LeaseRow } from './leases.table.js';
+import {
+  leaseAttempts,
+  leaseMachine,
+  leases,
+  type EndReason,
+  type LeaseAttemptRow,
+  type LeaseRow,
+} from './leases.table.js';
 
 export interface LeaseReconcilerDeps {
   readonly store: Store;
@@ -39,8 +46,12 @@ export class LeaseReconciler implements Reconciler {
     const { lease, attempt, agent } = await this.d.store.transaction(WORKER, async (tx) => {
       const lease = await tx.first(leases, { id });
       if (!lease) return { lease: null, attempt: null, agent: null };
-      const attempt = lease.state === 'calling' || lease.state === 'unknown' ? await tx.first(leaseAttempts, { leaseId: id, n: lease.attemptN }) : null;
-      const agent = lease.agentId !== null && lease.state !== 'ended' ? await tx.first(agents, { id: lease.agentId }) : null;
+      const attempt =
+        lease.state === 'calling' || lease.state === 'unknown'
+          ? await tx.first(leaseAttempts, { leaseId: id, n: lease.attemptN })
+          : null;
+      const agent =
+        lease.agentId !== null && lease.state !== 'ended' ? await tx.first(agents, { id: lease.agentId }) : null;
       return { lease, attempt, agent };
     });
     if (!lease) return 'rest';
@@ -48,13 +59,25 @@ export class LeaseReconciler implements Reconciler {
     const times = this.d.leases.times;
     const action = nextAction(
       lease,
-      { nowMs: this.d.clock.now(), attempt, agent, consistencyWindowMs: port.describe().consistencyWindowMs, acceptance, awakeSinceMs: this.d.awakeSinceMs },
+      {
+        nowMs: this.d.clock.now(),
+        attempt,
+        agent,
+        consistencyWindowMs: port.describe().consistencyWindowMs,
+        acceptance,
+        awakeSinceMs: this.d.awakeSinceMs,
+      },
       times,
     );
     return this.perform(lease, attempt, agent, action);
   }
 
-  private async perform(lease: LeaseRow, attempt: LeaseAttemptRow | null, agent: AgentRow | null, action: LeaseAction): Promise<'again' | 'rest'> {
+  private async perform(
+    lease: LeaseRow,
+    attempt: LeaseAttemptRow | null,
+    agent: AgentRow | null,
+    action: LeaseAction,
+  ): Promise<'again' | 'rest'> {
     switch (action.do) {
       case 'rest':
         await this.restUntil(lease, action.untilMs);
@@ -88,7 +111,9 @@ export class LeaseReconciler implements Reconciler {
   /** Keeps the wake time where the decision wants it; a write only when it differs. */
   private async restUntil(lease: LeaseRow, untilMs: number | null): Promise<void> {
     if (lease.wakeAt === untilMs) return;
-    await this.tx((tx) => transition(tx, leases, leaseMachine, lease, lease.state, { wakeAt: untilMs, message: '' })).catch((e: unknown) => {
+    await this.tx((tx) =>
+      transition(tx, leases, leaseMachine, lease, lease.state, { wakeAt: untilMs, message: '' }),
+    ).catch((e: unknown) => {
       if (lease.state !== 'ended') throw e;
     });
   }
@@ -115,7 +140,9 @@ export class LeaseReconciler implements Reconciler {
         looks: 0,
         watchUntil: null,
       };
-      const invited = residentAgent ? null : await this.d.agents.invite(tx, { organizationId: lease.organizationId, leaseId: lease.id });
+      const invited = residentAgent
+        ? null
+        : await this.d.agents.invite(tx, { organizationId: lease.organizationId, leaseId: lease.id });
       const calling = await transition(tx, leases, leaseMachine, lease, 'calling', {
         patch: { attemptN: n, stateSince: now, ...(invited ? { agentId: invited.agent.id } : {}) },
         wakeAt: takeOverAtMs(attempt, times, port.describe().consistencyWindowMs),
@@ -154,11 +181,19 @@ export class LeaseReconciler implements Reconciler {
         wakeAt: now + this.d.vendors.of(lease.providerId).port.describe().consistencyWindowMs,
         message: `no answer from the vendor: ${outcome.reason}`,
       });
-      await tx.update(leaseAttempts, { id: attempt.id, state: 'calling' }, { state: 'unknown', message: outcome.reason });
+      await tx.update(
+        leaseAttempts,
+        { id: attempt.id, state: 'calling' },
+        { state: 'unknown', message: outcome.reason },
+      );
       return;
     }
     const { error, vendorId } = outcome;
-    await tx.update(leaseAttempts, { id: attempt.id, state: 'calling' }, { state: 'failed', errorKind: error.kind, message: error.message.slice(0, 500), vendorId });
+    await tx.update(
+      leaseAttempts,
+      { id: attempt.id, state: 'calling' },
+      { state: 'failed', errorKind: error.kind, message: error.message.slice(0, 500), vendorId },
+    );
     await rememberFailure(tx, lease.offer, error);
     if (vendorId !== null) {
       // The vendor left a machine behind with its error: it is ours to remove before the lease ends.
@@ -169,7 +204,11 @@ export class LeaseReconciler implements Reconciler {
       });
       return;
     }
-    if ((error.kind === 'transient' || error.kind === 'rate-limited') && attempt.n < this.d.leases.times.maxAttempts && lease.want === 'run') {
+    if (
+      (error.kind === 'transient' || error.kind === 'rate-limited') &&
+      attempt.n < this.d.leases.times.maxAttempts &&
+      lease.want === 'run'
+    ) {
       await transition(tx, leases, leaseMachine, lease, 'requested', {
         patch: { stateSince: now },
         wakeAt: now + (error.retryAfterMs ?? 2_000 * attempt.n),
@@ -193,7 +232,11 @@ export class LeaseReconciler implements Reconciler {
   private async takeOver(lease: LeaseRow, attempt: LeaseAttemptRow | null): Promise<'again'> {
     await this.tx(async (tx) => {
       const now = await tx.now();
-      await transition(tx, leases, leaseMachine, lease, 'unknown', { patch: { stateSince: now }, wakeAt: now, message: 'the caller never came back: looking at the vendor' });
+      await transition(tx, leases, leaseMachine, lease, 'unknown', {
+        patch: { stateSince: now },
+        wakeAt: now,
+        message: 'the caller never came back: looking at the vendor',
+      });
       if (attempt) await tx.update(leaseAttempts, { id: attempt.id, state: 'calling' }, { state: 'unknown' });
     });
     return 'again';
@@ -222,16 +265,33 @@ export class LeaseReconciler implements Reconciler {
       const now = await tx.now();
       const looks = (attempt?.looks ?? 0) + 1;
       if (attempt && looks < 2) {
-        await transition(tx, leases, leaseMachine, lease, 'unknown', { wakeAt: now + Math.max(windowMs, 1), message: '' });
+        await transition(tx, leases, leaseMachine, lease, 'unknown', {
+          wakeAt: now + Math.max(windowMs, 1),
+          message: '',
+        });
         await tx.update(leaseAttempts, { id: attempt.id }, { looks });
         return;
       }
-      if (attempt) await tx.update(leaseAttempts, { id: attempt.id }, { state: 'superseded', looks, watchUntil: now + this.d.leases.times.watchMs });
+      if (attempt)
+        await tx.update(
+          leaseAttempts,
+          { id: attempt.id },
+          { state: 'superseded', looks, watchUntil: now + this.d.leases.times.watchMs },
+        );
       if (lease.want === 'run' && lease.attemptN < this.d.leases.times.maxAttempts) {
         await this.retireAgent(tx, lease);
-        await transition(tx, leases, leaseMachine, lease, 'requested', { patch: { stateSince: now, agentId: null }, wakeAt: now, message: 'the vendor has no such machine: asking anew' });
+        await transition(tx, leases, leaseMachine, lease, 'requested', {
+          patch: { stateSince: now, agentId: null },
+          wakeAt: now,
+          message: 'the vendor has no such machine: asking anew',
+        });
       } else {
-        await this.end(tx, lease, lease.want === 'release' ? 'released' : 'failed', 'the vendor never answered and has no such machine');
+        await this.end(
+          tx,
+          lease,
+          lease.want === 'release' ? 'released' : 'failed',
+          'the vendor never answered and has no such machine',
+        );
       }
     });
     return 'again';
@@ -255,22 +315,43 @@ export class LeaseReconciler implements Reconciler {
         // A first "not there" may be a stale read: believe it only when it is said again a window later.
         const windowMs = port.describe().consistencyWindowMs;
         if (machine === null && lease.failures < 1) {
-          await transition(tx, leases, leaseMachine, lease, lease.state, { patch: { failures: lease.failures + 1 }, wakeAt: now + Math.max(windowMs, 1), message: '' });
+          await transition(tx, leases, leaseMachine, lease, lease.state, {
+            patch: { failures: lease.failures + 1 },
+            wakeAt: now + Math.max(windowMs, 1),
+            message: '',
+          });
           return 'rest';
         }
-        const reason: EndReason = verdict === 'preempted' ? 'preempted' : lease.state === 'provisioning' || lease.state === 'booting' ? 'failed' : 'lost';
+        const reason: EndReason =
+          verdict === 'preempted'
+            ? 'preempted'
+            : lease.state === 'provisioning' || lease.state === 'booting'
+              ? 'failed'
+              : 'lost';
         await this.endMetered(tx, lease, reason, `the vendor says the machine is ${machine?.state ?? 'not there'}`);
         return 'rest';
       }
       if (lease.state === 'provisioning') {
         if (verdict === 'starting') {
-          await transition(tx, leases, leaseMachine, lease, lease.state, { patch: { failures: 0 }, wakeAt: now + times.pollMs, message: '' });
+          await transition(tx, leases, leaseMachine, lease, lease.state, {
+            patch: { failures: 0 },
+            wakeAt: now + times.pollMs,
+            message: '',
+          });
           return 'rest';
         }
         const bootedAt = machine?.billedFromMs ?? now;
-        const resident = residentAgent && lease.offer.hostId !== null ? await tx.first(agents, { hostId: lease.offer.hostId, state: 'enrolled' }) : null;
+        const resident =
+          residentAgent && lease.offer.hostId !== null
+            ? await tx.first(agents, { hostId: lease.offer.hostId, state: 'enrolled' })
+            : null;
         await transition(tx, leases, leaseMachine, lease, 'booting', {
-          patch: { bootedAt: Math.min(bootedAt, now), stateSince: now, failures: 0, ...(resident ? { agentId: resident.id } : {}) },
+          patch: {
+            bootedAt: Math.min(bootedAt, now),
+            stateSince: now,
+            failures: 0,
+            ...(resident ? { agentId: resident.id } : {}),
+          },
           wakeAt: now,
           message: resident ? 'the host is up' : 'the machine runs; waiting for its agent',
         });
@@ -287,8 +368,17 @@ export class LeaseReconciler implements Reconciler {
       }
       void agent;
       const meterAt = (lease.chargedThrough ?? now) + times.meterEveryMs;
-      const wakes = [now + (lease.state === 'booting' ? times.pollMs : Math.max(times.pollMs, 10_000)), meterAt, lease.keepUntil ?? Infinity, lease.drainUntil ?? Infinity];
-      await transition(tx, leases, leaseMachine, lease, lease.state, { patch: { failures: 0 }, wakeAt: Math.min(...wakes), message: '' });
+      const wakes = [
+        now + (lease.state === 'booting' ? times.pollMs : Math.max(times.pollMs, 10_000)),
+        meterAt,
+        lease.keepUntil ?? Infinity,
+        lease.drainUntil ?? Infinity,
+      ];
+      await transition(tx, leases, leaseMachine, lease, lease.state, {
+        patch: { failures: 0 },
+        wakeAt: Math.min(...wakes),
+        message: '',
+      });
       return 'rest';
     });
   }
@@ -298,7 +388,13 @@ export class LeaseReconciler implements Reconciler {
     await this.tx(async (tx) => {
       const now = await tx.now();
       await transition(tx, leases, leaseMachine, lease, 'ready', {
-        patch: { acceptedAt: now, chargedThrough: now, stateSince: now, failures: 0, ...(lease.costThrough === null ? { costThrough: lease.bootedAt } : {}) },
+        patch: {
+          acceptedAt: now,
+          chargedThrough: now,
+          stateSince: now,
+          failures: 0,
+          ...(lease.costThrough === null ? { costThrough: lease.bootedAt } : {}),
+        },
         wakeAt: now + this.d.leases.times.pollMs,
         message: 'accepted: the machine is as sold',
       });
@@ -325,7 +421,11 @@ export class LeaseReconciler implements Reconciler {
         });
         await this.wakeJob(tx, lease);
       } else {
-        await transition(tx, leases, leaseMachine, lease, lease.state, { patch, wakeAt: now + this.d.leases.times.pollMs, message: '' });
+        await transition(tx, leases, leaseMachine, lease, lease.state, {
+          patch,
+          wakeAt: now + this.d.leases.times.pollMs,
+          message: '',
+        });
       }
     });
     return 'again';
@@ -341,7 +441,8 @@ export class LeaseReconciler implements Reconciler {
         wakeAt: now,
         message,
       });
-      if (reason === 'failed' || reason === 'rejected') await rememberFailure(tx, lease.offer, { kind: 'boot-failed', scope: 'offer', message });
+      if (reason === 'failed' || reason === 'rejected')
+        await rememberFailure(tx, lease.offer, { kind: 'boot-failed', scope: 'offer', message });
       if (reason === 'lost') await rememberFailure(tx, lease.offer, { kind: 'lost', scope: 'offer', message });
       await this.wakeJob(tx, lease);
     });
@@ -356,17 +457,27 @@ export class LeaseReconciler implements Reconciler {
         await port.terminate(lease.vendorId);
         const machine = await port.get(lease.vendorId);
         if (machine !== null && isAlive(machine)) {
-          await this.later(lease, Math.min(30_000, this.d.leases.times.pollMs * 2 ** Math.min(lease.failures, 4)), lease.failures + 1);
+          await this.later(
+            lease,
+            Math.min(30_000, this.d.leases.times.pollMs * 2 ** Math.min(lease.failures, 4)),
+            lease.failures + 1,
+          );
           return 'rest';
         }
       }
     } catch (error) {
       if (!(error instanceof VendorError)) throw error;
-      await this.later(lease, error.retryAfterMs ?? Math.min(30_000, this.d.leases.times.pollMs * 2 ** Math.min(lease.failures, 4)), lease.failures + 1);
+      await this.later(
+        lease,
+        error.retryAfterMs ?? Math.min(30_000, this.d.leases.times.pollMs * 2 ** Math.min(lease.failures, 4)),
+        lease.failures + 1,
+      );
       return 'rest';
     }
     const [word, ...rest] = (lease.message ?? 'released').split(': ');
-    const reason = (['released', 'failed', 'preempted', 'lost', 'rejected', 'expired', 'unpaid'] as const).find((r) => r === word) ?? 'released';
+    const reason =
+      (['released', 'failed', 'preempted', 'lost', 'rejected', 'expired', 'unpaid'] as const).find((r) => r === word) ??
+      'released';
     await this.tx((tx) => this.endMetered(tx, lease, reason, rest.join(': ') || 'the machine is gone'));
     return 'rest';
   }
@@ -376,11 +487,18 @@ export class LeaseReconciler implements Reconciler {
     const now = await tx.now();
     const chargeToMs = lease.state === 'terminating' ? (lease.chargedThrough ?? now) : now;
     const { patch } = await this.d.leases.meter(tx, lease, now, { chargeToMs, costToMs: now });
-    if (reason === 'lost' || reason === 'preempted') await rememberFailure(tx, lease.offer, { kind: reason, scope: 'offer', message });
+    if (reason === 'lost' || reason === 'preempted')
+      await rememberFailure(tx, lease.offer, { kind: reason, scope: 'offer', message });
     await this.end(tx, { ...lease }, reason, message, patch);
   }
 
-  private async end(tx: Tx, lease: LeaseRow, reason: EndReason, message: string, patch: Parameters<typeof transition<LeaseRow['state'], LeaseRow>>[5]['patch'] = {}): Promise<void> {
+  private async end(
+    tx: Tx,
+    lease: LeaseRow,
+    reason: EndReason,
+    message: string,
+    patch: Parameters<typeof transition<LeaseRow['state'], LeaseRow>>[5]['patch'] = {},
+  ): Promise<void> {
     const now = await tx.now();
     await transition(tx, leases, leaseMachine, lease, 'ended', {
       patch: { ...patch, endReason: reason, endedAt: now, stateSince: now, message },
@@ -396,13 +514,21 @@ export class LeaseReconciler implements Reconciler {
   private async retireAgent(tx: Tx, lease: LeaseRow): Promise<void> {
     if (lease.agentId === null) return;
     // A host's own agent outlives the lease; only an agent made for this lease ends with it.
-    await tx.update(agents, { id: lease.agentId, kind: 'lease', state: { not: 'gone' } }, { state: 'gone', credentialHash: null, tokenHash: null });
+    await tx.update(
+      agents,
+      { id: lease.agentId, kind: 'lease', state: { not: 'gone' } },
+      { state: 'gone', credentialHash: null, tokenHash: null },
+    );
   }
 
   private async later(lease: LeaseRow, ms: number, failures = lease.failures): Promise<void> {
     await this.tx(async (tx) => {
       const now = await tx.now();
-      await transition(tx, leases, leaseMachine, lease, lease.state, { patch: { failures }, wakeAt: now + ms, message: '' });
+      await transition(tx, leases, leaseMachine, lease, lease.state, {
+        patch: { failures },
+        wakeAt: now + ms,
+        message: '',
+      });
     });
   }
 
@@ -415,6 +541,7 @@ export class LeaseReconciler implements Reconciler {
 }
 
 async function noteLateOutcome(tx: Tx, attempt: LeaseAttemptRow, outcome: CreateOutcome): Promise<void> {
-  const vendorId = outcome.kind === 'created' ? outcome.machine.vendorId : outcome.kind === 'failed' ? outcome.vendorId : null;
+  const vendorId =
+    outcome.kind === 'created' ? outcome.machine.vendorId : outcome.kind === 'failed' ? outcome.vendorId : null;
   if (vendorId !== null) await tx.update(leaseAttempts, { id: attempt.id }, { vendorId });
 }

@@ -73,14 +73,25 @@ export class Leases {
   }
 
   /** Gives an idle warm lease to a job of the same project. Throws StaleVersion when somebody else took it. */
-  async attach(tx: Tx, lease: LeaseRow, to: { jobId: string; jobHoldId: string; placementId: string | null }): Promise<LeaseRow | null> {
+  async attach(
+    tx: Tx,
+    lease: LeaseRow,
+    to: { jobId: string; jobHoldId: string; placementId: string | null },
+  ): Promise<LeaseRow | null> {
     const carve = await this.carve(tx, to.jobHoldId, lease.id, lease.chargePerHour);
     if (carve === null) return null;
     const now = await tx.now();
     const { patch } = await this.meter(tx, lease, now);
     if (lease.holdId !== null) await this.holds.settle(tx, lease.holdId);
     return transition(tx, leases, leaseMachine, lease, lease.state, {
-      patch: { ...patch, jobId: to.jobId, holdId: carve, placementId: to.placementId, idleSince: null, keepUntil: null },
+      patch: {
+        ...patch,
+        jobId: to.jobId,
+        holdId: carve,
+        placementId: to.placementId,
+        idleSince: null,
+        keepUntil: null,
+      },
       wakeAt: now,
       type: 'lease.attached',
       message: `taken over warm by ${to.jobId}`,
@@ -94,7 +105,10 @@ export class Leases {
   async letGo(tx: Tx, lease: LeaseRow, keepWarmMs: number): Promise<{ lease: LeaseRow; amounts: MeteredAmounts }> {
     const now = await tx.now();
     const { patch, amounts } = await this.meter(tx, lease, now);
-    const keep = keepWarmMs > 0 && lease.state === 'ready' && lease.want === 'run' ? await this.keepHold(tx, lease, keepWarmMs) : null;
+    const keep =
+      keepWarmMs > 0 && lease.state === 'ready' && lease.want === 'run'
+        ? await this.keepHold(tx, lease, keepWarmMs)
+        : null;
     if (lease.holdId !== null) await this.holds.settle(tx, lease.holdId);
     const after = await transition(tx, leases, leaseMachine, lease, lease.state, {
       patch: keep
@@ -132,7 +146,12 @@ export class Leases {
    * Meters a lease up to `nowMs` and returns the marks that the caller must put into its guarded update of the lease: the update's
    * version guard is what makes the interval once-only. `last` closes the vendor's side in the vendor's own increments.
    */
-  async meter(tx: Tx, lease: LeaseRow, nowMs: number, end?: { chargeToMs: number; costToMs: number }): Promise<{ patch: Patch<LeaseRow>; amounts: MeteredAmounts }> {
+  async meter(
+    tx: Tx,
+    lease: LeaseRow,
+    nowMs: number,
+    end?: { chargeToMs: number; costToMs: number },
+  ): Promise<{ patch: Patch<LeaseRow>; amounts: MeteredAmounts }> {
     const chargeFrom = lease.chargedThrough ?? lease.acceptedAt;
     const costFrom = lease.costThrough ?? lease.bootedAt;
     const chargeTo = end?.chargeToMs ?? nowMs;
@@ -152,7 +171,12 @@ export class Leases {
         // A lease that was let go has no hold: the tenant's clock has stopped, the vendor's runs on.
         lease.acceptedAt === null || chargeFrom === null || lease.holdId === null
           ? null
-          : { perHour: lease.chargePerHour, startMs: lease.acceptedAt, fromMs: chargeFrom, toMs: Math.max(chargeFrom, chargeTo) },
+          : {
+              perHour: lease.chargePerHour,
+              startMs: lease.acceptedAt,
+              fromMs: chargeFrom,
+              toMs: Math.max(chargeFrom, chargeTo),
+            },
       cost:
         lease.bootedAt === null || costFrom === null
           ? null
@@ -167,7 +191,11 @@ export class Leases {
 
   /** Idle leases of a project that its next job may take over at once. */
   warm(tx: Tx, projectId: string, limit = 20): Promise<LeaseRow[]> {
-    return tx.find(leases, { projectId, state: 'ready', want: 'run', jobId: { isNull: true } }, { orderBy: [['id', 'asc']], limit });
+    return tx.find(
+      leases,
+      { projectId, state: 'ready', want: 'run', jobId: { isNull: true } },
+      { orderBy: [['id', 'asc']], limit },
+    );
   }
 
   get(tx: Tx, id: string): Promise<LeaseRow | null> {
@@ -176,13 +204,24 @@ export class Leases {
 
   /** The leases whose work an agent does now. */
   ofAgent(tx: Tx, agentId: string): Promise<LeaseRow[]> {
-    return tx.find(leases, { agentId, state: 'ready', want: 'run', jobId: { isNull: false } }, { orderBy: [['id', 'asc']] });
+    return tx.find(
+      leases,
+      { agentId, state: 'ready', want: 'run', jobId: { isNull: false } },
+      { orderBy: [['id', 'asc']] },
+    );
   }
 }
 
 /** An idle lease as an offer to its own project: it is there, it boots in no time, and only that project may take it. */
 export function warmOffer(lease: LeaseRow, nowMs: number): Offer {
-  return { ...offerOfLease(lease), id: lease.id, stock: 1, source: 'warm-lease', observedAtMs: nowMs, via: { kind: 'warm-lease', leaseId: lease.id, projectId: lease.projectId } };
+  return {
+    ...offerOfLease(lease),
+    id: lease.id,
+    stock: 1,
+    source: 'warm-lease',
+    observedAtMs: nowMs,
+    via: { kind: 'warm-lease', leaseId: lease.id, projectId: lease.projectId },
+  };
 }
 
 /** The parts of the leased offer that a vendor or a ranking needs, in the form of an offer. */

@@ -2,7 +2,17 @@ import { StateMachine } from '#kernel';
 import type { Offer } from '#contracts';
 import { table } from '#platform/database';
 
-export const leaseStates = ['requested', 'calling', 'provisioning', 'booting', 'ready', 'draining', 'terminating', 'unknown', 'ended'] as const;
+export const leaseStates = [
+  'requested',
+  'calling',
+  'provisioning',
+  'booting',
+  'ready',
+  'draining',
+  'terminating',
+  'unknown',
+  'ended',
+] as const;
 export type LeaseState = (typeof leaseStates)[number];
 
 export const endReasons = ['released', 'failed', 'preempted', 'lost', 'rejected', 'expired', 'unpaid'] as const;
@@ -21,11 +31,24 @@ export const leaseMachine = new StateMachine<LeaseState>('lease', 'requested', {
 });
 
 /** The offer as it was when the lease was asked for; its price stands in the lease's `costPerHour`. */
-export interface LeasedOffer
-  extends Pick<
-    Offer,
-    'id' | 'providerId' | 'providerKind' | 'sku' | 'region' | 'country' | 'accelerator' | 'acceleratorVendor' | 'count' | 'vramGiB' | 'interconnect' | 'vcpus' | 'ramGiB' | 'pricing' | 'billing'
-  > {
+export interface LeasedOffer extends Pick<
+  Offer,
+  | 'id'
+  | 'providerId'
+  | 'providerKind'
+  | 'sku'
+  | 'region'
+  | 'country'
+  | 'accelerator'
+  | 'acceleratorVendor'
+  | 'count'
+  | 'vramGiB'
+  | 'interconnect'
+  | 'vcpus'
+  | 'ramGiB'
+  | 'pricing'
+  | 'billing'
+> {
   hostId: string | null;
 }
 

@@ -48,7 +48,9 @@ export async function sweepOrphans(
       report.repaired(atSight ? 'superseded-machine' : 'orphan', 'machine', machine.vendorId);
     } catch (error) {
       if (!(error instanceof VendorError)) throw error;
-      report.alarm(`machine ${machine.vendorId} of ${providerId} belongs to nobody and could not be terminated: ${error.message}`);
+      report.alarm(
+        `machine ${machine.vendorId} of ${providerId} belongs to nobody and could not be terminated: ${error.message}`,
+      );
     }
   }
   return { seen: machines.length, terminated };

@@ -33,7 +33,9 @@ export class Providers {
     const [added] = await tx.insertNew(providers, [row]);
     const provider = added ?? (await tx.first(providers, { organizationId: of.organizationId, name: of.name }));
     if (!provider) throw new Error('the provider vanished between two statements');
-    await this.ledger.open(tx, [{ id: account.payable(provider.id), kind: 'payable', organizationId: of.organizationId }]);
+    await this.ledger.open(tx, [
+      { id: account.payable(provider.id), kind: 'payable', organizationId: of.organizationId },
+    ]);
     return provider;
   }
 

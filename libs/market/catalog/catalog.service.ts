@@ -44,11 +44,22 @@ export class Catalog {
   }
 
   /** A page in the order of the price and then the id; prices per GPU leave out machines without one. */
-  async list(tx: Tx, filter: OfferFilter, sort: OfferSort, page: { limit: number; after?: readonly [bigint, string] }): Promise<OfferRow[]> {
+  async list(
+    tx: Tx,
+    filter: OfferFilter,
+    sort: OfferSort,
+    page: { limit: number; after?: readonly [bigint, string] },
+  ): Promise<OfferRow[]> {
     const by = sort === 'price' ? 'pricePerHour' : 'pricePerGpuHour';
     const price = filter.maxPricePerHour === undefined ? {} : { pricePerHour: { lte: filter.maxPricePerHour } };
     const where: Where<OfferRow> = {
-      ...(filter.gpu === undefined ? {} : { accelerator: { in: accelerators.filter((a) => acceleratorMatches(filter.gpu ?? '', a.name)).map((a) => a.name) } }),
+      ...(filter.gpu === undefined
+        ? {}
+        : {
+            accelerator: {
+              in: accelerators.filter((a) => acceleratorMatches(filter.gpu ?? '', a.name)).map((a) => a.name),
+            },
+          }),
       ...(filter.count === undefined ? {} : { count: filter.count }),
       ...(filter.region === undefined ? {} : { region: filter.region }),
       ...(filter.provider === undefined ? {} : { providerId: filter.provider }),

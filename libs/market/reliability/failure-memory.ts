@@ -46,7 +46,12 @@ function scopeKey(offer: { id: string; providerId: string; region: string }, sco
 export async function rememberFailure(
   tx: Tx,
   offer: { id: string; providerId: string; region: string },
-  failure: { kind: VendorErrorKind | 'boot-failed' | 'lost' | 'preempted'; scope: VendorError['scope']; message: string; retryAfterMs?: number | null },
+  failure: {
+    kind: VendorErrorKind | 'boot-failed' | 'lost' | 'preempted';
+    scope: VendorError['scope'];
+    message: string;
+    retryAfterMs?: number | null;
+  },
 ): Promise<void> {
   const first = FIRST_BLOCK_MS[failure.kind];
   if (first === undefined) return;
@@ -56,7 +61,16 @@ export async function rememberFailure(
   // A quiet hour forgives everything.
   const strikes = before && now - before.lastAt < LONGEST_MS ? before.strikes + 1 : 1;
   const blockMs = failure.retryAfterMs ?? Math.min(LONGEST_MS, first * 2 ** Math.min(strikes - 1, 10));
-  await tx.upsert(failureMemory, [{ scope, kind: failure.kind, strikes, blockedUntil: now + blockMs, lastAt: now, message: failure.message.slice(0, 500) }]);
+  await tx.upsert(failureMemory, [
+    {
+      scope,
+      kind: failure.kind,
+      strikes,
+      blockedUntil: now + blockMs,
+      lastAt: now,
+      message: failure.message.slice(0, 500),
+    },
+  ]);
 }
 
 /** One scope that is left alone until `untilMs`, in the form that placement takes. */

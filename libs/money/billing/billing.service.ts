@@ -49,9 +49,23 @@ export class Billing {
     );
   }
 
-  list(actor: Actor, organizationId: string, page: { limit: number; after?: readonly [number, string] }): Promise<InvoiceRow[]> {
+  list(
+    actor: Actor,
+    organizationId: string,
+    page: { limit: number; after?: readonly [number, string] },
+  ): Promise<InvoiceRow[]> {
     return this.store.transaction(actor, (tx) =>
-      tx.find(invoices, { organizationId }, { orderBy: [['periodStart', 'desc'], ['id', 'desc']], ...page }),
+      tx.find(
+        invoices,
+        { organizationId },
+        {
+          orderBy: [
+            ['periodStart', 'desc'],
+            ['id', 'desc'],
+          ],
+          ...page,
+        },
+      ),
     );
   }
 
@@ -70,13 +84,26 @@ type UsageLine = Omit<InvoiceLine, 'cents'>;
 export function draft(invoice: InvoiceRow, lines: readonly UsageLine[]): DraftInvoice {
   const totalNano = lines.reduce((a, l) => a + l.amountNano, 0n);
   const totalCents = divRound(totalNano, NANO_PER_CENT);
-  const cents = totalNano > 0n ? splitByLargestRemainder(totalCents, lines.map((l) => l.amountNano)) : lines.map(() => 0n);
+  const cents =
+    totalNano > 0n
+      ? splitByLargestRemainder(
+          totalCents,
+          lines.map((l) => l.amountNano),
+        )
+      : lines.map(() => 0n);
   return { invoice, lines: lines.map((l, i) => ({ ...l, cents: cents[i] ?? 0n })), totalNano, totalCents };
 }
 
 async function usageLines(tx: Tx, invoice: InvoiceRow): Promise<UsageLine[]> {
   if (!(tx instanceof PgTx)) throw new TypeError('invoices are counted in PostgreSQL');
-  const rows = await tx.query<{ project_id: string; resource: string; meter: string; unit: string; quantity: string; amount: string }>(
+  const rows = await tx.query<{
+    project_id: string;
+    resource: string;
+    meter: string;
+    unit: string;
+    quantity: string;
+    amount: string;
+  }>(
     sql`select project_id, resource, meter, unit, sum(quantity)::text as quantity, sum(amount_nano)::text as amount
         from usage_records
         where organization_id = ${invoice.organizationId} and side = 'charge'

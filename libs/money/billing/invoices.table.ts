@@ -1,6 +1,15 @@
 import { table } from '#platform/database';
 
-export const invoiceStates = ['draft', 'issuing', 'issuing_failed', 'open', 'paid', 'past_due', 'uncollectible', 'void'] as const;
+export const invoiceStates = [
+  'draft',
+  'issuing',
+  'issuing_failed',
+  'open',
+  'paid',
+  'past_due',
+  'uncollectible',
+  'void',
+] as const;
 export type InvoiceState = (typeof invoiceStates)[number];
 
 /** One per organization and month; its lines follow from usage while it is a draft. */
@@ -16,6 +25,14 @@ export interface InvoiceRow {
 
 export const invoices = table<InvoiceRow>(
   'invoices',
-  { id: 'text', organizationId: 'text', periodStart: 'time', periodEnd: 'time', state: 'text', number: 'text', createdAt: 'time' },
+  {
+    id: 'text',
+    organizationId: 'text',
+    periodStart: 'time',
+    periodEnd: 'time',
+    state: 'text',
+    number: 'text',
+    createdAt: 'time',
+  },
   { key: ['id'], unique: [['organizationId', 'periodStart']] },
 );

@@ -1,2 +1,11 @@
 export { Ledger, account, type Entry, type Posting } from './ledger.service.js';
-export { accounts, entries, transactions, accountKinds, type AccountRow, type AccountKind, type EntryRow, type TransactionRow } from './ledger.table.js';
+export {
+  accounts,
+  entries,
+  transactions,
+  accountKinds,
+  type AccountRow,
+  type AccountKind,
+  type EntryRow,
+  type TransactionRow,
+} from './ledger.table.js';

@@ -80,7 +80,10 @@ export class Ledger {
         transactionId: id,
         n,
         accountId: e.accountId,
-        organizationId: e.accountId === (posting.organizationId && account.credit(posting.organizationId)) ? posting.organizationId : null,
+        organizationId:
+          e.accountId === (posting.organizationId && account.credit(posting.organizationId))
+            ? posting.organizationId
+            : null,
         amountNano: e.amountNano,
       })),
     );
@@ -95,16 +98,30 @@ export class Ledger {
     const done = await tx.update(
       accounts,
       { id: accountId, ...floor },
-      { balanceNano: { add: amountNano }, ...(from === 'held' ? { heldNano: { add: amountNano } } : { availableNano: { add: amountNano } }) },
+      {
+        balanceNano: { add: amountNano },
+        ...(from === 'held' ? { heldNano: { add: amountNano } } : { availableNano: { add: amountNano } }),
+      },
     );
     if (done.length === 0) {
-      throw new DomainError('payment-required', 'insufficient-credit', `Account ${accountId} does not exist or has too little.`);
+      throw new DomainError(
+        'payment-required',
+        'insufficient-credit',
+        `Account ${accountId} does not exist or has too little.`,
+      );
     }
   }
 
   /** Puts credit into a tenant's account; `kind` grant is a gift of the broker, payment is money that came in. */
-  async credit(tx: Tx, organizationId: string, amountNano: bigint, kind: 'grant' | 'payment', idempotencyKey: string): Promise<string | null> {
-    if (amountNano <= 0n) throw new DomainError('invalid', 'amount-not-positive', 'Credit must be more than zero.', { field: 'amount' });
+  async credit(
+    tx: Tx,
+    organizationId: string,
+    amountNano: bigint,
+    kind: 'grant' | 'payment',
+    idempotencyKey: string,
+  ): Promise<string | null> {
+    if (amountNano <= 0n)
+      throw new DomainError('invalid', 'amount-not-positive', 'Credit must be more than zero.', { field: 'amount' });
     await this.open(tx, [{ id: account.credit(organizationId), kind: 'credit', organizationId }]);
     return this.post(tx, {
       idempotencyKey,
@@ -122,7 +139,15 @@ export class Ledger {
   async creditOf(tx: Tx, organizationId: string): Promise<AccountRow> {
     const id = account.credit(organizationId);
     return (
-      (await tx.first(accounts, { id })) ?? { id, organizationId, kind: 'credit', balanceNano: 0n, availableNano: 0n, heldNano: 0n, bounded: true }
+      (await tx.first(accounts, { id })) ?? {
+        id,
+        organizationId,
+        kind: 'credit',
+        balanceNano: 0n,
+        availableNano: 0n,
+        heldNano: 0n,
+        bounded: true,
+      }
     );
   }
 }

@@ -15,7 +15,15 @@ export type AccountKind = (typeof accountKinds)[number];
 
 export const accounts = table<AccountRow>(
   'ledger_accounts',
-  { id: 'text', organizationId: 'text', kind: 'text', balanceNano: 'bigint', availableNano: 'bigint', heldNano: 'bigint', bounded: 'bool' },
+  {
+    id: 'text',
+    organizationId: 'text',
+    kind: 'text',
+    balanceNano: 'bigint',
+    availableNano: 'bigint',
+    heldNano: 'bigint',
+    bounded: 'bool',
+  },
   { key: ['id'] },
 );
 
@@ -31,7 +39,15 @@ export interface TransactionRow {
 
 export const transactions = table<TransactionRow>(
   'ledger_transactions',
-  { id: 'text', idempotencyKey: 'text', kind: 'text', organizationId: 'text', reference: 'text', reverses: 'text', at: 'time' },
+  {
+    id: 'text',
+    idempotencyKey: 'text',
+    kind: 'text',
+    organizationId: 'text',
+    reference: 'text',
+    reverses: 'text',
+    at: 'time',
+  },
   { key: ['id'], unique: [['idempotencyKey']] },
 );
 

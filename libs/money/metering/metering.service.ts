@@ -14,9 +14,19 @@ export interface LeaseInterval {
   readonly holdId: string | null;
   readonly resource: string;
   /** The tenant pays from the accepted probe on; null = not accepted yet. */
-  readonly charge: { readonly perHour: bigint; readonly startMs: number; readonly fromMs: number; readonly toMs: number } | null;
+  readonly charge: {
+    readonly perHour: bigint;
+    readonly startMs: number;
+    readonly fromMs: number;
+    readonly toMs: number;
+  } | null;
   /** The vendor is owed from boot on. */
-  readonly cost: { readonly perHour: bigint; readonly startMs: number; readonly fromMs: number; readonly toMs: number } | null;
+  readonly cost: {
+    readonly perHour: bigint;
+    readonly startMs: number;
+    readonly fromMs: number;
+    readonly toMs: number;
+  } | null;
 }
 
 export interface MeteredAmounts {
@@ -43,7 +53,7 @@ export class Metering {
       const s = interval[side];
       if (!s || s.toMs <= s.fromMs) continue;
       // Cut at month ends, so that each record belongs to one invoice.
-      for (let from = s.fromMs; from < s.toMs; ) {
+      for (let from = s.fromMs; from < s.toMs;) {
         const to = Math.min(s.toMs, monthEnd(from));
         pieces.push(
           this.row(interval, {
@@ -93,7 +103,17 @@ export class Metering {
   /** Tokens and lines of one finished shard; counted once whatever happens, priced at zero while the lease is paid by time. */
   async shardCounts(
     tx: Tx,
-    shard: { id: string; leaseId: string; organizationId: string; projectId: string; jobId: string; providerId: string; resource: string; fromMs: number; toMs: number },
+    shard: {
+      id: string;
+      leaseId: string;
+      organizationId: string;
+      projectId: string;
+      jobId: string;
+      providerId: string;
+      resource: string;
+      fromMs: number;
+      toMs: number;
+    },
     counts: Partial<Record<Exclude<Meter, 'lease-time'>, number>>,
   ): Promise<void> {
     const rows = (Object.entries(counts) as [Exclude<Meter, 'lease-time'>, number][])
@@ -125,8 +145,18 @@ export class Metering {
   }
 
   private row(
-    of: { leaseId: string; organizationId: string; projectId: string; jobId: string | null; providerId: string; resource: string },
-    rest: Pick<UsageRow, 'key' | 'meter' | 'side' | 'fromAt' | 'toAt' | 'quantity' | 'unit' | 'unitPriceNano' | 'amountNano'>,
+    of: {
+      leaseId: string;
+      organizationId: string;
+      projectId: string;
+      jobId: string | null;
+      providerId: string;
+      resource: string;
+    },
+    rest: Pick<
+      UsageRow,
+      'key' | 'meter' | 'side' | 'fromAt' | 'toAt' | 'quantity' | 'unit' | 'unitPriceNano' | 'amountNano'
+    >,
   ): UsageRow {
     const { leaseId, organizationId, projectId, jobId, providerId, resource } = of;
     return {

@@ -20,7 +20,10 @@ const GROUP: Record<UsageGroup, Sql> = {
 };
 
 /** What a tenant used and what it cost, by one dimension; row-level security keeps it to the caller's own. */
-export async function usageBy(tx: Tx, of: { organizationId: string; fromMs: number; toMs: number; by: UsageGroup }): Promise<UsageTotal[]> {
+export async function usageBy(
+  tx: Tx,
+  of: { organizationId: string; fromMs: number; toMs: number; by: UsageGroup },
+): Promise<UsageTotal[]> {
   if (!(tx instanceof PgTx)) throw new TypeError('usage is counted in PostgreSQL');
   const group = GROUP[of.by];
   const rows = await tx.query<{ bucket: string; meter: string; unit: string; quantity: string; amount: string }>(
@@ -30,5 +33,11 @@ export async function usageBy(tx: Tx, of: { organizationId: string; fromMs: numb
           and to_at > ${new Date(of.fromMs).toISOString()} and from_at < ${new Date(of.toMs).toISOString()}
         group by 1, 2, 3 order by 1, 2, 3`,
   );
-  return rows.map((r) => ({ group: r.bucket, meter: r.meter, unit: r.unit, quantity: BigInt(r.quantity), amountNano: BigInt(r.amount) }));
+  return rows.map((r) => ({
+    group: r.bucket,
+    meter: r.meter,
+    unit: r.unit,
+    quantity: BigInt(r.quantity),
+    amountNano: BigInt(r.amount),
+  }));
 }

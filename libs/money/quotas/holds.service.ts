@@ -3,7 +3,12 @@ import type { Tx } from '#platform/database';
 import { account, accounts, Ledger } from '#money/ledger';
 import { holds, type HoldRow, type HoldState } from './holds.table.js';
 
-export const holdMachine = new StateMachine<HoldState>('hold', 'held', { held: ['settled', 'released', 'expired'], settled: [], released: [], expired: [] });
+export const holdMachine = new StateMachine<HoldState>('hold', 'held', {
+  held: ['settled', 'released', 'expired'],
+  settled: [],
+  released: [],
+  expired: [],
+});
 
 export interface HoldRequest {
   readonly organizationId: string;
@@ -40,7 +45,11 @@ export class Holds {
         `This needs ${formatUsd(amountNano)} set aside and ${formatUsd(availableNano)} of credit is available: ${formatUsd(amountNano - availableNano)} is missing.`,
         {
           fix: 'Top up the credit, lower maxCost, or wait for running work to release its holds.',
-          facts: { neededNano: String(amountNano), availableNano: String(availableNano), missingNano: String(amountNano - availableNano) },
+          facts: {
+            neededNano: String(amountNano),
+            availableNano: String(availableNano),
+            missingNano: String(amountNano - availableNano),
+          },
         },
       );
     }
@@ -49,9 +58,17 @@ export class Holds {
 
   /** Takes part of a job's hold for a lease; null when less than `amountNano` is left in it. */
   async carve(tx: Tx, parentId: string, leaseId: string, amountNano: bigint): Promise<HoldRow | null> {
-    const [parent] = await tx.update(holds, { id: parentId, state: 'held', remainingNano: { gte: amountNano } }, { remainingNano: { add: -amountNano } });
+    const [parent] = await tx.update(
+      holds,
+      { id: parentId, state: 'held', remainingNano: { gte: amountNano } },
+      { remainingNano: { add: -amountNano } },
+    );
     if (!parent) return null;
-    return this.write(tx, { organizationId: parent.organizationId, projectId: parent.projectId, leaseId, amountNano }, parent.id);
+    return this.write(
+      tx,
+      { organizationId: parent.organizationId, projectId: parent.projectId, leaseId, amountNano },
+      parent.id,
+    );
   }
 
   /** Moves up to `wantedNano` more from the parent into a carve; returns what could be moved. */
@@ -73,7 +90,11 @@ export class Holds {
   /** Marks `amountNano` of a hold as spent; the caller posts the matching ledger transaction with `from: 'held'`. False: less is left. */
   async spend(tx: Tx, id: string, amountNano: bigint): Promise<boolean> {
     if (amountNano === 0n) return true;
-    const done = await tx.update(holds, { id, state: 'held', remainingNano: { gte: amountNano } }, { remainingNano: { add: -amountNano } });
+    const done = await tx.update(
+      holds,
+      { id, state: 'held', remainingNano: { gte: amountNano } },
+      { remainingNano: { add: -amountNano } },
+    );
     return done.length === 1;
   }
 
@@ -89,7 +110,11 @@ export class Holds {
       const back = await tx.update(holds, { id: before.parentId, state: 'held' }, { remainingNano: { add: rest } });
       if (back.length === 1) return;
     }
-    await tx.update(accounts, { id: account.credit(before.organizationId) }, { availableNano: { add: rest }, heldNano: { add: -rest } });
+    await tx.update(
+      accounts,
+      { id: account.credit(before.organizationId) },
+      { availableNano: { add: rest }, heldNano: { add: -rest } },
+    );
   }
 
   private async write(tx: Tx, request: HoldRequest, parentId: string | null): Promise<HoldRow> {

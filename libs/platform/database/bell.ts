@@ -69,7 +69,9 @@ export class Bell {
     const { client } = this;
     if (!client) return;
     for (let i = 0; i < ids.length; i += BATCH_IDS) {
-      client.query('select pg_notify($1, $2)', [CHANNEL, ids.slice(i, i + BATCH_IDS).join(' ')]).catch((e: unknown) => this.onError(e));
+      client
+        .query('select pg_notify($1, $2)', [CHANNEL, ids.slice(i, i + BATCH_IDS).join(' ')])
+        .catch((e: unknown) => this.onError(e));
     }
   }
 

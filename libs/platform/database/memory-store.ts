@@ -29,7 +29,8 @@ function compare(a: unknown, b: unknown): number {
   if (a === null) return 1;
   if (b === null) return -1;
   if (typeof a === 'string' && typeof b === 'string') return Buffer.compare(Buffer.from(a), Buffer.from(b));
-  if ((typeof a === 'number' || typeof a === 'bigint') && (typeof b === 'number' || typeof b === 'bigint')) return a < b ? -1 : a > b ? 1 : 0;
+  if ((typeof a === 'number' || typeof a === 'bigint') && (typeof b === 'number' || typeof b === 'bigint'))
+    return a < b ? -1 : a > b ? 1 : 0;
   if (typeof a === 'boolean' && typeof b === 'boolean') return Number(a) - Number(b);
   throw new TypeError('these values have no order');
 }
@@ -50,7 +51,17 @@ function holds(row: AnyRow, where: Record<string, unknown>): boolean {
     }
     const order = compare(actual, value);
     const ok =
-      op === 'eq' ? order === 0 : op === 'not' ? order !== 0 : op === 'lt' ? order < 0 : op === 'lte' ? order <= 0 : op === 'gt' ? order > 0 : order >= 0;
+      op === 'eq'
+        ? order === 0
+        : op === 'not'
+          ? order !== 0
+          : op === 'lt'
+            ? order < 0
+            : op === 'lte'
+              ? order <= 0
+              : op === 'gt'
+                ? order > 0
+                : order >= 0;
     if (!ok) return false;
   }
   return true;
@@ -129,7 +140,8 @@ class MemoryTx implements Tx {
     for (const set of t.unique) {
       if (set.some((c) => (row[c] ?? null) === null)) continue;
       for (const [otherKey, other] of rows) {
-        if (otherKey !== ownKey && set.every((c) => compare(other[c] ?? null, row[c] ?? null) === 0)) return set.join(', ');
+        if (otherKey !== ownKey && set.every((c) => compare(other[c] ?? null, row[c] ?? null) === 0))
+          return set.join(', ');
       }
     }
     return null;
@@ -215,7 +227,8 @@ class MemoryTx implements Tx {
         const kind = (t.columns as Record<string, string>)[column];
         if (kind === undefined) throw new TypeError(`${t.name} has no column ${column}`);
         if (added === null) next[column] = kind === 'json' ? jsonSafe(value) : copy(value);
-        else next[column] = typeof added === 'bigint' ? (row[column] as bigint) + added : (row[column] as number) + added;
+        else
+          next[column] = typeof added === 'bigint' ? (row[column] as bigint) + added : (row[column] as number) + added;
       }
       const clash = this.collision(t, next, key);
       if (clash !== null) throw new UniqueViolation(t.name, clash);

@@ -67,7 +67,9 @@ export async function migrate(ownerUrl: string, secret: string): Promise<{ appli
 }
 
 async function createRoles(client: Client, secret: string): Promise<void> {
-  const { rows } = await client.query<{ rolname: string }>('select rolname from pg_roles where rolname = any($1)', [[...databaseRoles]]);
+  const { rows } = await client.query<{ rolname: string }>('select rolname from pg_roles where rolname = any($1)', [
+    [...databaseRoles],
+  ]);
   const have = new Set(rows.map((r) => r.rolname));
   for (const role of databaseRoles) {
     // Role names are ours and passwords base64url, so neither can break out of the quotes; utility statements take no parameters.
@@ -76,7 +78,9 @@ async function createRoles(client: Client, secret: string): Promise<void> {
       // Roles belong to the whole server: another database of the same server may create one at the same moment.
       await client
         .query(`create role ${role} ${options}`)
-        .catch((error: { code?: string }) => (error.code === '42710' || error.code === '23505' ? undefined : Promise.reject(error)));
+        .catch((error: { code?: string }) =>
+          error.code === '42710' || error.code === '23505' ? undefined : Promise.reject(error),
+        );
     } else {
       await client.query(`alter role ${role} password '${rolePassword(secret, role)}'`);
     }

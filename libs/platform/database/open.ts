@@ -7,7 +7,11 @@ export interface OpenStore {
 }
 
 /** Opens the pools of one process: one per role, `poolSize` connections each. */
-export async function openStore(ownerUrl: string, secret: string, options: { poolSize: number; name: string }): Promise<OpenStore> {
+export async function openStore(
+  ownerUrl: string,
+  secret: string,
+  options: { poolSize: number; name: string },
+): Promise<OpenStore> {
   const app = await openDataSource(roleUrl(ownerUrl, secret, 'berth_app'), options);
   const worker = await openDataSource(roleUrl(ownerUrl, secret, 'berth_worker'), options);
   return {

@@ -76,7 +76,10 @@ function scopeOf(actor: Exclude<Actor, { as: 'worker' }>): Sql {
 }
 
 function sqlState(error: unknown): string {
-  const driver = error instanceof QueryFailedError ? (error.driverError as { code?: unknown }) : (error as { code?: unknown } | null);
+  const driver =
+    error instanceof QueryFailedError
+      ? (error.driverError as { code?: unknown })
+      : (error as { code?: unknown } | null);
   return typeof driver?.code === 'string' ? driver.code : '';
 }
 
@@ -105,7 +108,9 @@ export class PgTx implements Tx {
 
   async now(): Promise<number> {
     if (this.startedAtMs === null) {
-      const [row] = await this.query<{ ms: string }>(sql`select (extract(epoch from now()) * 1000)::bigint::text as ms`);
+      const [row] = await this.query<{ ms: string }>(
+        sql`select (extract(epoch from now()) * 1000)::bigint::text as ms`,
+      );
       this.startedAtMs = Number(row?.ms);
     }
     return this.startedAtMs;
@@ -130,7 +135,13 @@ export class PgTx implements Tx {
     const sets = columns.map((c) => sql`${identifier(snake(c))} = excluded.${identifier(snake(c))}`);
     const keys = t.key.map((k) => identifier(snake(k)));
     for (let i = 0; i < rows.length; i += CHUNK) {
-      await this.query(insertSql(t, rows.slice(i, i + CHUNK), sql` on conflict (${join(keys, ', ')}) do update set ${join(sets, ', ')}`));
+      await this.query(
+        insertSql(
+          t,
+          rows.slice(i, i + CHUNK),
+          sql` on conflict (${join(keys, ', ')}) do update set ${join(sets, ', ')}`,
+        ),
+      );
     }
   }
 
@@ -177,7 +188,9 @@ export class PgTx implements Tx {
   async remove<R extends object>(t: Table<R>, where: Where<R>): Promise<number> {
     const conditions = whereParts(t, where);
     if (conditions.length === 0) throw new TypeError(`removal of every row of ${t.name} refused`);
-    const back = await this.query(sql`delete from ${identifier(t.name)} where ${join(conditions, ' and ')} returning 1 as one`);
+    const back = await this.query(
+      sql`delete from ${identifier(t.name)} where ${join(conditions, ' and ')} returning 1 as one`,
+    );
     return back.length;
   }
 
@@ -291,7 +304,11 @@ function whereParts<R extends object>(t: Table<R>, where: Where<R>): Sql[] {
   return parts;
 }
 
-function afterPart<R extends object>(t: Table<R>, order: FindOptions<R>['orderBy'] & object, after: readonly unknown[]): Sql {
+function afterPart<R extends object>(
+  t: Table<R>,
+  order: FindOptions<R>['orderBy'] & object,
+  after: readonly unknown[],
+): Sql {
   const columns = order.map(([c]) => column(t, c));
   const values = order.map(([c], i) => sql`${toSql(kindOf(t, c), after[i])}`);
   const directions = new Set(order.map(([, d]) => d));

@@ -46,7 +46,13 @@ export function describeStoreContract(name: string, open: () => Promise<Store>):
 
     it('gives back every kind of column as it went in', async () => {
       const id = fresh();
-      const row = thing(id, { n: 7, money: 98_765_432_109_876_543_210n, at: 1_763_700_000_123, body: { a: [1, 'x', null] }, tags: ['a', 'b,c'] });
+      const row = thing(id, {
+        n: 7,
+        money: 98_765_432_109_876_543_210n,
+        at: 1_763_700_000_123,
+        body: { a: [1, 'x', null] },
+        tags: ['a', 'b,c'],
+      });
       await store.transaction(WORKER, (tx) => tx.insert(things, row));
       expect(await store.transaction(WORKER, (tx) => tx.first(things, { id }))).toEqual(row);
     });
@@ -81,7 +87,9 @@ export function describeStoreContract(name: string, open: () => Promise<Store>):
       const id = fresh();
       const seen: (string | null)[] = [];
       await store.transaction(WORKER, async (tx) => {
-        tx.afterCommit(async () => void seen.push((await store.transaction(WORKER, (t) => t.first(things, { id })))?.id ?? null));
+        tx.afterCommit(
+          async () => void seen.push((await store.transaction(WORKER, (t) => t.first(things, { id })))?.id ?? null),
+        );
         tx.afterCommit(() => void seen.push('second'));
         await tx.insert(things, thing(id));
       });
@@ -91,19 +99,31 @@ export function describeStoreContract(name: string, open: () => Promise<Store>):
     it('refuses a second row with the same key or unique set, and lets nulls be', async () => {
       const id = fresh();
       await store.transaction(WORKER, (tx) => tx.insert(things, thing(id, { scope: id, n: 1 })));
-      await expect(store.transaction(WORKER, (tx) => tx.insert(things, thing(id)))).rejects.toBeInstanceOf(UniqueViolation);
-      await expect(store.transaction(WORKER, (tx) => tx.insert(things, thing(`${id}b`, { scope: id, n: 1 })))).rejects.toBeInstanceOf(UniqueViolation);
-      await store.transaction(WORKER, (tx) => tx.insert(things, [thing(`${id}c`, { n: 1 }), thing(`${id}d`, { n: 1 })]));
-      const added = await store.transaction(WORKER, (tx) => tx.insertNew(things, [thing(id), thing(`${id}e`), thing(`${id}f`, { scope: id, n: 1 })]));
+      await expect(store.transaction(WORKER, (tx) => tx.insert(things, thing(id)))).rejects.toBeInstanceOf(
+        UniqueViolation,
+      );
+      await expect(
+        store.transaction(WORKER, (tx) => tx.insert(things, thing(`${id}b`, { scope: id, n: 1 }))),
+      ).rejects.toBeInstanceOf(UniqueViolation);
+      await store.transaction(WORKER, (tx) =>
+        tx.insert(things, [thing(`${id}c`, { n: 1 }), thing(`${id}d`, { n: 1 })]),
+      );
+      const added = await store.transaction(WORKER, (tx) =>
+        tx.insertNew(things, [thing(id), thing(`${id}e`), thing(`${id}f`, { scope: id, n: 1 })]),
+      );
       expect(added.map((r) => r.id)).toEqual([`${id}e`]);
     });
 
     it('changes a row only while the condition holds, and says which rows changed', async () => {
       const id = fresh();
       await store.transaction(WORKER, (tx) => tx.insert(things, thing(id, { n: 3, money: 100n })));
-      const won = await store.transaction(WORKER, (tx) => tx.update(things, { id, n: 3 }, { n: 4, money: { add: -30n } }));
+      const won = await store.transaction(WORKER, (tx) =>
+        tx.update(things, { id, n: 3 }, { n: 4, money: { add: -30n } }),
+      );
       const lost = await store.transaction(WORKER, (tx) => tx.update(things, { id, n: 3 }, { n: 5 }));
-      const tooMuch = await store.transaction(WORKER, (tx) => tx.update(things, { id, money: { gte: 71n } }, { money: { add: -71n } }));
+      const tooMuch = await store.transaction(WORKER, (tx) =>
+        tx.update(things, { id, money: { gte: 71n } }, { money: { add: -71n } }),
+      );
       expect([won.map((r) => [r.n, r.money]), lost, tooMuch]).toEqual([[[4, 70n]], [], []]);
     });
 
@@ -111,7 +131,11 @@ export function describeStoreContract(name: string, open: () => Promise<Store>):
       const id = fresh();
       await store.transaction(WORKER, (tx) => tx.insert(things, thing(id, { money: 10n })));
       const takes = await Promise.all(
-        Array.from({ length: 25 }, () => store.transaction(WORKER, (tx) => tx.update(things, { id, money: { gte: 1n } }, { money: { add: -1n }, n: { add: 1 } }))),
+        Array.from({ length: 25 }, () =>
+          store.transaction(WORKER, (tx) =>
+            tx.update(things, { id, money: { gte: 1n } }, { money: { add: -1n }, n: { add: 1 } }),
+          ),
+        ),
       );
       const row = await store.transaction(WORKER, (tx) => tx.first(things, { id }));
       expect([takes.filter((t) => t.length === 1).length, row?.money, row?.n]).toEqual([10, 0n, 10]);
@@ -119,9 +143,16 @@ export function describeStoreContract(name: string, open: () => Promise<Store>):
 
     it('finds by every operator', async () => {
       const p = fresh();
-      await store.transaction(WORKER, (tx) => tx.insert(things, [1, 2, 3, 4].map((n) => thing(`${p}${n}`, { scope: p, n, at: n === 4 ? null : n * 1_000 }))));
+      await store.transaction(WORKER, (tx) =>
+        tx.insert(
+          things,
+          [1, 2, 3, 4].map((n) => thing(`${p}${n}`, { scope: p, n, at: n === 4 ? null : n * 1_000 })),
+        ),
+      );
       const ids = async (where: object): Promise<number[]> =>
-        (await store.transaction(WORKER, (tx) => tx.find(things, { scope: p, ...where }, { orderBy: [['n', 'asc']] }))).map((r) => r.n);
+        (
+          await store.transaction(WORKER, (tx) => tx.find(things, { scope: p, ...where }, { orderBy: [['n', 'asc']] }))
+        ).map((r) => r.n);
       expect(await ids({ n: { lt: 3 } })).toEqual([1, 2]);
       expect(await ids({ n: { lte: 3 } })).toEqual([1, 2, 3]);
       expect(await ids({ n: { gt: 3 } })).toEqual([4]);
@@ -136,13 +167,29 @@ export function describeStoreContract(name: string, open: () => Promise<Store>):
 
     it('pages by keyset in both directions without gap or repeat', async () => {
       const p = fresh();
-      await store.transaction(WORKER, (tx) => tx.insert(things, [1, 2, 3, 4, 5].map((n) => thing(`${p}${n}`, { scope: p, n, money: BigInt(n % 2) }))));
+      await store.transaction(WORKER, (tx) =>
+        tx.insert(
+          things,
+          [1, 2, 3, 4, 5].map((n) => thing(`${p}${n}`, { scope: p, n, money: BigInt(n % 2) })),
+        ),
+      );
       for (const direction of ['asc', 'desc'] as const) {
         const got: string[] = [];
         let after: readonly unknown[] | undefined;
         for (;;) {
           const page = await store.transaction(WORKER, (tx) =>
-            tx.find(things, { scope: p }, { orderBy: [['money', direction], ['id', direction]], limit: 2, ...(after ? { after } : {}) }),
+            tx.find(
+              things,
+              { scope: p },
+              {
+                orderBy: [
+                  ['money', direction],
+                  ['id', direction],
+                ],
+                limit: 2,
+                ...(after ? { after } : {}),
+              },
+            ),
           );
           const last = page.at(-1);
           if (!last) break;

@@ -44,7 +44,8 @@ export type Where<Row> = { readonly [K in keyof Row]?: Condition<NonNullable<Row
 
 /** New values; `{add: n}` adds to what stands in the row at the moment of the update. */
 export type Patch<Row> = {
-  readonly [K in keyof Row]?: Row[K] | (NonNullable<Row[K]> extends number | bigint ? { readonly add: NonNullable<Row[K]> } : never);
+  readonly [K in keyof Row]?:
+    Row[K] | (NonNullable<Row[K]> extends number | bigint ? { readonly add: NonNullable<Row[K]> } : never);
 };
 
 export interface FindOptions<Row> {
@@ -106,7 +107,8 @@ type Operator = 'eq' | 'in' | 'not' | 'lt' | 'lte' | 'gt' | 'gte' | 'isNull';
 
 /** A condition taken apart; refuses null and undefined, which would silently match nothing or everything. */
 export function conditionOf(column: string, condition: unknown): { op: Operator; value: unknown } {
-  if (condition === undefined || condition === null) throw new TypeError(`condition on ${column} is ${String(condition)}; use {isNull: true}`);
+  if (condition === undefined || condition === null)
+    throw new TypeError(`condition on ${column} is ${String(condition)}; use {isNull: true}`);
   if (typeof condition === 'object' && !Array.isArray(condition)) {
     const entries = Object.entries(condition);
     const [op, value] = entries[0] ?? [];

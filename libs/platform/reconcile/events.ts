@@ -16,6 +16,16 @@ export interface EventRow {
 
 export const events = table<EventRow>(
   'events',
-  { subjectId: 'text', n: 'int', organizationId: 'text', projectId: 'text', type: 'text', fromState: 'text', toState: 'text', message: 'text', at: 'time' },
+  {
+    subjectId: 'text',
+    n: 'int',
+    organizationId: 'text',
+    projectId: 'text',
+    type: 'text',
+    fromState: 'text',
+    toState: 'text',
+    message: 'text',
+    at: 'time',
+  },
   { key: ['subjectId', 'n'] },
 );

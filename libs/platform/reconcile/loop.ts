@@ -100,7 +100,8 @@ export class ReconcileLoop {
         const before = this.overdue.get(key);
         const sweeps = before && before.wakeAt === wakeAt ? before.sweeps + 1 : 1;
         this.overdue.set(key, { wakeAt: wakeAt ?? 0, sweeps });
-        if (sweeps < 3 || now - (wakeAt ?? now) < PAST_THE_QUEUE_AFTER_MS) await this.queue.wake(kind, id).catch(() => undefined);
+        if (sweeps < 3 || now - (wakeAt ?? now) < PAST_THE_QUEUE_AFTER_MS)
+          await this.queue.wake(kind, id).catch(() => undefined);
         else if (!this.running.has(key)) {
           this.report.repaired('direct-reconcile', kind, id);
           await this.reconcile(kind, id);

@@ -90,7 +90,13 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const clock = options.clock ?? new ManualClock(Date.UTC(2026, 10, 21));
   const store = options.store ?? new MemoryStore(clock);
   const random = new SeededRandom(options.seed ?? 1);
-  const cloud = new SandboxCloud({ clock, seed: options.seed ?? 1, skus: options.skus ?? [cpuSku], settings: options.settings ?? {}, faults: options.faults ?? [] });
+  const cloud = new SandboxCloud({
+    clock,
+    seed: options.seed ?? 1,
+    skus: options.skus ?? [cpuSku],
+    settings: options.settings ?? {},
+    faults: options.faults ?? [],
+  });
   const woken = new Set<string>();
   const repairs: World['repairs'] = [];
   const failures: World['failures'] = [];
@@ -104,7 +110,10 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     secrets: plainSecrets(random),
     wake: { wake: (kind, id) => Promise.resolve(void woken.add(`${kind}:${id}`)) },
     ring: () => undefined,
-    report: { repaired: (net, _kind, id) => repairs.push({ net, id }), failed: (_kind, id, error) => failures.push({ id, error }) },
+    report: {
+      repaired: (net, _kind, id) => repairs.push({ net, id }),
+      failed: (_kind, id, error) => failures.push({ id, error }),
+    },
     vendors,
     installId,
     brokerUrl: 'http://broker.test',
@@ -115,10 +124,22 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const projectId = newId('project', clock.now(), random);
   const provider = await store.transaction(WORKER, async (tx) => {
     const createdAt = clock.now();
-    await tx.insert(organizations, { id: organizationId, name: `tenant ${organizationId}`, kind: 'tenant', state: 'active', createdAt });
+    await tx.insert(organizations, {
+      id: organizationId,
+      name: `tenant ${organizationId}`,
+      kind: 'tenant',
+      state: 'active',
+      createdAt,
+    });
     await tx.insert(projects, { id: projectId, organizationId, name: 'default', createdAt });
     await broker.ledger.openOwn(tx);
-    return broker.providers.ensure(tx, { organizationId, name: 'sandbox', kind: 'hyperscaler', adapter: 'sandbox', marginBps: 1_000 });
+    return broker.providers.ensure(tx, {
+      organizationId,
+      name: 'sandbox',
+      kind: 'hyperscaler',
+      adapter: 'sandbox',
+      marginBps: 1_000,
+    });
   });
   const port = sandboxPort(cloud, { providerId: provider.id, clock });
   vendors.bind(provider.id, { port, acceptance: 'enrolled', residentAgent: false });
@@ -161,13 +182,30 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
       }
     },
     async credit(dollars) {
-      await store.transaction(WORKER, (tx) => broker.ledger.credit(tx, organizationId, usd(dollars), 'grant', `grant:${organizationId}:${clock.now()}:${dollars}`));
+      await store.transaction(WORKER, (tx) =>
+        broker.ledger.credit(
+          tx,
+          organizationId,
+          usd(dollars),
+          'grant',
+          `grant:${organizationId}:${clock.now()}:${dollars}`,
+        ),
+      );
     },
     async upload(n) {
       const lines = Array.from({ length: n }, (_, i) =>
-        JSON.stringify({ custom_id: `r${i}`, method: 'POST', url: '/v1/embeddings', body: { model: 'universal-sentence-encoder', input: `text ${i}` } }),
+        JSON.stringify({
+          custom_id: `r${i}`,
+          method: 'POST',
+          url: '/v1/embeddings',
+          body: { model: 'universal-sentence-encoder', input: `text ${i}` },
+        }),
       );
-      const row = await broker.artifacts.put(WORKER, { organizationId, projectId, name: 'in.jsonl', mediaType: 'application/x-ndjson' }, Buffer.from(lines.join('\n')));
+      const row = await broker.artifacts.put(
+        WORKER,
+        { organizationId, projectId, name: 'in.jsonl', mediaType: 'application/x-ndjson' },
+        Buffer.from(lines.join('\n')),
+      );
       return row.id;
     },
   };
@@ -192,7 +230,8 @@ class AgentFleet {
     this.cloud.advance();
     for (const machine of this.cloud.machines()) {
       if (machine.state !== 'running' || machine.agentDead) continue;
-      const agent = this.agents.get(machine.id) ?? (await this.enrol(machine.id, machine.request.bootstrap?.enrolToken ?? ''));
+      const agent =
+        this.agents.get(machine.id) ?? (await this.enrol(machine.id, machine.request.bootstrap?.enrolToken ?? ''));
       if (agent !== 'refused') await this.sync(agent);
     }
   }
@@ -201,7 +240,19 @@ class AgentFleet {
     const answer = await this.broker.agents
       .enrol(
         token,
-        { hostname: id, os: 'linux', arch: 'x64', vcpus: 4, cpuModel: 'test', ramGiB: 16, diskFreeGiB: 10, gpus: [], gpuLink: 'none', agentVersion: '0', engines: [] },
+        {
+          hostname: id,
+          os: 'linux',
+          arch: 'x64',
+          vcpus: 4,
+          cpuModel: 'test',
+          ramGiB: 16,
+          diskFreeGiB: 10,
+          gpus: [],
+          gpuLink: 'none',
+          agentVersion: '0',
+          engines: [],
+        },
         (tx, row) => this.broker.onEnrolled(tx, row),
       )
       .then((a): FleetAgent => ({ credential: a.credential, seq: 0, holds: new Map() }))
@@ -218,11 +269,24 @@ class AgentFleet {
       fence: w.fence,
       state: 'done',
       resultSha256: '00',
-      counts: { ok: w.spec.kind === 'batch-inference' ? w.spec.lineTo - w.spec.lineFrom : 1, failed: 0, inputTokens: 3, outputTokens: 0 },
+      counts: {
+        ok: w.spec.kind === 'batch-inference' ? w.spec.lineTo - w.spec.lineFrom : 1,
+        failed: 0,
+        inputTokens: 3,
+        outputTokens: 0,
+      },
       exitCode: w.spec.kind === 'command' ? 0 : null,
       busyMs: 1,
     }));
-    const request: SyncRequest = { seq: agent.seq++, reports, logs: [], capacity: 2, waitMs: 0, knownWork: [], draining: false };
+    const request: SyncRequest = {
+      seq: agent.seq++,
+      reports,
+      logs: [],
+      capacity: 2,
+      waitMs: 0,
+      knownWork: [],
+      draining: false,
+    };
     const answer = await this.broker.agents.sync(row, request, this.broker.work, { wait: () => Promise.resolve() });
     for (const done of answer.acknowledged) agent.holds.delete(done.workId);
     agent.holds = new Map(answer.work.map((w) => [w.workId, w]));

@@ -40,7 +40,12 @@ export function planBatch(input: Uint8Array, model: string, linesPerShard: numbe
     const next = newline === -1 ? text.length : newline + 1;
     if (raw !== '') {
       if (end - at > MAX_LINE_BYTES) throw lineError(number, `is longer than ${MAX_LINE_BYTES} bytes`);
-      if (starts.length >= MAX_BATCH_LINES) throw lineError(number, `is beyond the limit of ${MAX_BATCH_LINES} requests`, 'Split the input into several jobs.');
+      if (starts.length >= MAX_BATCH_LINES)
+        throw lineError(
+          number,
+          `is beyond the limit of ${MAX_BATCH_LINES} requests`,
+          'Split the input into several jobs.',
+        );
       characters += checkLine(raw, number, model, seen);
       starts.push(at);
       ends.push(next);
@@ -48,7 +53,11 @@ export function planBatch(input: Uint8Array, model: string, linesPerShard: numbe
     at = next;
   }
   const lines = starts.length;
-  if (lines === 0) throw new DomainError('invalid', 'empty-input', 'The input has no requests.', { field: 'spec.inputArtifactId', fix: 'Upload a JSONL file with one request per line.' });
+  if (lines === 0)
+    throw new DomainError('invalid', 'empty-input', 'The input has no requests.', {
+      field: 'spec.inputArtifactId',
+      fix: 'Upload a JSONL file with one request per line.',
+    });
   const per = linesPerShard ?? defaultLinesPerShard(lines);
   const slices: ShardSlice[] = [];
   for (let from = 0; from < lines; from += per) {
@@ -72,12 +81,26 @@ function checkLine(raw: string, number: number, model: string, seen: Map<string,
   }
   const line = parsed.data;
   const before = seen.get(line.custom_id);
-  if (before !== undefined) throw lineError(number, `custom_id "${line.custom_id}" was used on line ${before} already`, 'Give every request its own custom_id.');
+  if (before !== undefined)
+    throw lineError(
+      number,
+      `custom_id "${line.custom_id}" was used on line ${before} already`,
+      'Give every request its own custom_id.',
+    );
   seen.set(line.custom_id, number);
-  if (line.body.model !== model) throw lineError(number, `asks for model "${line.body.model}" in a job for "${model}"`, 'Use one model per job.');
+  if (line.body.model !== model)
+    throw lineError(number, `asks for model "${line.body.model}" in a job for "${model}"`, 'Use one model per job.');
   return raw.length;
 }
 
-function lineError(line: number, what: string, fix = 'Correct this line and submit again; nothing was rented.'): DomainError {
-  return new DomainError('invalid', 'invalid-batch-line', `Line ${line} ${what}`, { field: `line ${line}`, fix, facts: { line } });
+function lineError(
+  line: number,
+  what: string,
+  fix = 'Correct this line and submit again; nothing was rented.',
+): DomainError {
+  return new DomainError('invalid', 'invalid-batch-line', `Line ${line} ${what}`, {
+    field: `line ${line}`,
+    fix,
+    facts: { line },
+  });
 }

@@ -17,20 +17,31 @@ const LOOK_AGAIN_MS = 5_000;
 
 /** The next action for a job, from the job and its lease alone; pure. */
 export function nextJobAction(job: JobRow, lease: LeaseRow | null, nowMs: number): JobAction {
-  if (job.state === 'succeeded' || job.state === 'failed' || job.state === 'cancelled') return { do: 'rest', untilMs: null };
+  if (job.state === 'succeeded' || job.state === 'failed' || job.state === 'cancelled')
+    return { do: 'rest', untilMs: null };
   const finished = job.shardsDone + job.shardsFailed === job.shardsTotal;
   if ((job.state === 'running' || job.state === 'recovering') && finished) return { do: 'finish' };
   if (job.cancelRequestedAt !== null) return { do: 'cancel' };
-  if (nowMs >= job.timeoutAt) return { do: 'fail', code: 'timeout', message: 'the job did not finish before its timeout' };
+  if (nowMs >= job.timeoutAt)
+    return { do: 'fail', code: 'timeout', message: 'the job did not finish before its timeout' };
   switch (job.state) {
     case 'queued':
     case 'placing':
     case 'recovering':
-      if (job.leaseTries >= MAX_LEASE_TRIES) return { do: 'fail', code: 'no-machine', message: `${job.leaseTries} machines failed this job` };
-      return job.state !== 'queued' && job.wakeAt !== null && job.wakeAt > nowMs ? { do: 'rest', untilMs: job.wakeAt } : { do: 'place' };
+      if (job.leaseTries >= MAX_LEASE_TRIES)
+        return { do: 'fail', code: 'no-machine', message: `${job.leaseTries} machines failed this job` };
+      return job.state !== 'queued' && job.wakeAt !== null && job.wakeAt > nowMs
+        ? { do: 'rest', untilMs: job.wakeAt }
+        : { do: 'place' };
     case 'starting':
     case 'running': {
-      if (lease === null || lease.state === 'ended' || lease.state === 'terminating' || lease.state === 'draining' || lease.jobId !== job.id) {
+      if (
+        lease === null ||
+        lease.state === 'ended' ||
+        lease.state === 'terminating' ||
+        lease.state === 'draining' ||
+        lease.jobId !== job.id
+      ) {
         if (lease?.endReason === 'unpaid' || (lease?.state === 'terminating' && lease.message?.startsWith('unpaid'))) {
           return { do: 'fail', code: 'cost-cap-reached', message: 'the cost cap of this job is used up' };
         }

@@ -4,4 +4,14 @@ export { JobWork, type JobWorkDeps } from './work-source.js';
 export { batchResults } from './results.js';
 export { embeddedModels, type KnownModel } from './models.js';
 export { planBatch, type BatchPlan } from './batch-input.js';
-export { jobs, shards, jobLogs, jobMachine, resultKey, outputKey, type JobRow, type ShardRow, type JobLogRow } from './jobs.table.js';
+export {
+  jobs,
+  shards,
+  jobLogs,
+  jobMachine,
+  resultKey,
+  outputKey,
+  type JobRow,
+  type ShardRow,
+  type JobLogRow,
+} from './jobs.table.js';

@@ -13,7 +13,14 @@ import { jobMachine, jobs, shards, type JobRow } from './jobs.table.js';
 export interface Placer {
   place(
     tx: Tx,
-    request: { organizationId: string; projectId: string; jobId: string; workload: JobRow['workload']; avoidOffers: readonly string[]; warm: readonly Offer[] },
+    request: {
+      organizationId: string;
+      projectId: string;
+      jobId: string;
+      workload: JobRow['workload'];
+      avoidOffers: readonly string[];
+      warm: readonly Offer[];
+    },
   ): Promise<{ placementId: string; best: Offer | null; why: string }>;
 }
 
@@ -104,7 +111,13 @@ export class JobReconciler implements Reconciler {
       const attached = await this.d.leases.attach(tx, idle, { jobId: job.id, jobHoldId: job.holdId, placementId });
       if (!attached) return this.capTooSmall(tx, job, now);
       await transition(tx, jobs, jobMachine, job, 'running', {
-        patch: { leaseId: idle.id, placementId, startedAt: job.startedAt ?? now, leaseTries: job.leaseTries + 1, reason: null },
+        patch: {
+          leaseId: idle.id,
+          placementId,
+          startedAt: job.startedAt ?? now,
+          leaseTries: job.leaseTries + 1,
+          reason: null,
+        },
         wakeAt: Math.min(now + 5_000, job.timeoutAt),
         message: `running on the project's warm ${idle.offer.sku}`,
       });
@@ -132,17 +145,29 @@ export class JobReconciler implements Reconciler {
   }
 
   private async capTooSmall(tx: Tx, job: JobRow, now: number): Promise<'rest'> {
-    await this.close(tx, job, null, 'failed', 'cost-cap-reached: what is left of the cost cap does not cover the first minute of the best machine', now);
+    await this.close(
+      tx,
+      job,
+      null,
+      'failed',
+      'cost-cap-reached: what is left of the cost cap does not cover the first minute of the best machine',
+      now,
+    );
     return 'rest';
   }
 
   /** The machine is gone: its unfinished shards go back, finished ones stay. */
   private async replace(tx: Tx, job: JobRow, lease: LeaseRow | null, message: string, now: number): Promise<'again'> {
     if (job.leaseId !== null) {
-      await tx.update(shards, { jobId: job.id, state: 'assigned', leaseId: job.leaseId }, { state: 'pending', leaseId: null, assignedAt: null });
+      await tx.update(
+        shards,
+        { jobId: job.id, state: 'assigned', leaseId: job.leaseId },
+        { state: 'pending', leaseId: null, assignedAt: null },
+      );
     }
     if (lease && lease.state !== 'ended' && lease.jobId === job.id) await this.d.leases.letGo(tx, lease, 0);
-    const tried = lease && !job.triedOffers.includes(lease.offerId) ? [...job.triedOffers, lease.offerId] : job.triedOffers;
+    const tried =
+      lease && !job.triedOffers.includes(lease.offerId) ? [...job.triedOffers, lease.offerId] : job.triedOffers;
     await transition(tx, jobs, jobMachine, job, job.state === 'starting' ? 'placing' : 'recovering', {
       patch: { leaseId: null, triedOffers: tried, reason: message },
       wakeAt: now,
@@ -164,9 +189,20 @@ export class JobReconciler implements Reconciler {
   }
 
   /** The end of a job: the machine is let go, everything is metered up to now, the hold is settled; one transaction. */
-  private async close(tx: Tx, job: JobRow, lease: LeaseRow | null, to: 'succeeded' | 'failed' | 'cancelled', reason: string | null, now: number): Promise<void> {
+  private async close(
+    tx: Tx,
+    job: JobRow,
+    lease: LeaseRow | null,
+    to: 'succeeded' | 'failed' | 'cancelled',
+    reason: string | null,
+    now: number,
+  ): Promise<void> {
     if (to !== 'succeeded') {
-      await tx.update(shards, { jobId: job.id, state: { in: ['pending', 'assigned'] } }, { state: 'failed', leaseId: null, message: reason ?? to });
+      await tx.update(
+        shards,
+        { jobId: job.id, state: { in: ['pending', 'assigned'] } },
+        { state: 'failed', leaseId: null, message: reason ?? to },
+      );
     }
     const keepWarmMs = to === 'cancelled' ? 0 : (job.spec.keepWarmS ?? 0) * 1_000;
     if (lease && lease.state !== 'ended' && lease.jobId === job.id) {
@@ -193,4 +229,3 @@ export class JobReconciler implements Reconciler {
     if (agentId !== null) tx.afterCommit(() => this.d.ring(agentId));
   }
 }
-

@@ -13,7 +13,13 @@ import { jobMachine, jobs, shards, type JobRow, type ShardRow } from './jobs.tab
 
 /** A price for the finished work before anything is rented: the best rentable offer and what it is expected to cost in all. */
 export interface Quoter {
-  quote(request: { projectId: string; workload: Workload }): Promise<{ offer: Offer; expectedNano: bigint; expectedS: number; marginBps: number } | { why: string; hints: readonly string[] }>;
+  quote(request: {
+    projectId: string;
+    workload: Workload;
+  }): Promise<
+    | { offer: Offer; expectedNano: bigint; expectedS: number; marginBps: number }
+    | { why: string; hints: readonly string[] }
+  >;
 }
 
 export interface JobServiceDeps {
@@ -51,7 +57,12 @@ export class Jobs {
     const now = this.d.clock.now();
     const id = newId('job', now, this.d.random);
     return this.d.store.transaction(submission.actor, async (tx) => {
-      const hold = await this.d.holds.take(tx, { organizationId: submission.organizationId, projectId: submission.projectId, jobId: id, amountNano: capNano });
+      const hold = await this.d.holds.take(tx, {
+        organizationId: submission.organizationId,
+        projectId: submission.projectId,
+        jobId: id,
+        amountNano: capNano,
+      });
       const job = this.row(id, submission, plan, workload, capNano, hold.id, now);
       await tx.insert(jobs, job);
       const rows = shardRows(job, plan, () => newId('shard', now, this.d.random));
@@ -73,7 +84,9 @@ export class Jobs {
   }
 
   /** What submit would do, without doing it. */
-  async dryRun(submission: Submission): Promise<{ lines: number; shards: number; workload: Workload; capNano: bigint }> {
+  async dryRun(
+    submission: Submission,
+  ): Promise<{ lines: number; shards: number; workload: Workload; capNano: bigint }> {
     const plan = await this.plan(submission);
     const workload = this.workloadOf(submission.request, plan);
     return { lines: plan.lines, shards: plan.slices.length, workload, capNano: await this.cap(submission, workload) };
@@ -83,7 +96,11 @@ export class Jobs {
     if (request.spec.kind === 'command') {
       for (const [i, input] of request.spec.inputs.entries()) {
         const row = await this.d.store.transaction(actor, (tx) => tx.first(artifacts, { id: input.artifactId }));
-        if (!row) throw new DomainError('invalid', 'unknown-artifact', `There is no artifact ${input.artifactId} here.`, { field: `spec.inputs.${i}.artifactId`, fix: 'Upload the file first (POST /v1/artifacts).' });
+        if (!row)
+          throw new DomainError('invalid', 'unknown-artifact', `There is no artifact ${input.artifactId} here.`, {
+            field: `spec.inputs.${i}.artifactId`,
+            fix: 'Upload the file first (POST /v1/artifacts).',
+          });
       }
       return { lines: 1, slices: [{ lineFrom: 0, lineTo: 1, byteFrom: 0, byteTo: 0 }], characters: 0 };
     }
@@ -95,13 +112,19 @@ export class Jobs {
       });
     }
     const artifact = await this.d.store.transaction(actor, (tx) => tx.first(artifacts, { id: inputArtifactId }));
-    if (!artifact) throw new DomainError('invalid', 'unknown-artifact', `There is no artifact ${inputArtifactId} here.`, { field: 'spec.inputArtifactId', fix: 'Upload the JSONL first (POST /v1/artifacts).' });
+    if (!artifact)
+      throw new DomainError('invalid', 'unknown-artifact', `There is no artifact ${inputArtifactId} here.`, {
+        field: 'spec.inputArtifactId',
+        fix: 'Upload the JSONL first (POST /v1/artifacts).',
+      });
     return planBatch(await this.d.artifacts.bytes(artifact), model, linesPerShard);
   }
 
   private async modelExists(model: string): Promise<boolean> {
     if (embeddedModels.some((m) => m.id === model)) return true;
-    const enrolled = await this.d.store.transaction(WORKER, (tx) => tx.find(agents, { state: 'enrolled' }, { limit: 5_000 }));
+    const enrolled = await this.d.store.transaction(WORKER, (tx) =>
+      tx.find(agents, { state: 'enrolled' }, { limit: 5_000 }),
+    );
     return enrolled.some((a) => a.facts?.engines.includes(`embedded/${model}`) ?? false);
   }
 
@@ -112,14 +135,22 @@ export class Jobs {
     const given = workload.work.kind !== 'wall-hours' || workload.work.hours !== 1;
     if (given) return workload;
     const seconds = Math.max(1, estimateSeconds(spec.model, plan.lines));
-    return { ...workload, work: { kind: 'wall-hours', hours: seconds / 3_600 }, checkpointS: Math.max(1, seconds / plan.slices.length) };
+    return {
+      ...workload,
+      work: { kind: 'wall-hours', hours: seconds / 3_600 },
+      checkpointS: Math.max(1, seconds / plan.slices.length),
+    };
   }
 
   /** The hold of a job: what the tenant allows, or three times what the best offer is expected to cost. */
   private async cap({ projectId, request }: Submission, workload: Workload): Promise<bigint> {
     if (request.maxCost !== undefined) {
       const cap = BigInt(request.maxCost);
-      if (cap <= 0n) throw new DomainError('invalid', 'cap-not-positive', 'maxCost must be more than zero.', { field: 'maxCost', fix: 'Leave it out to let Berth estimate.' });
+      if (cap <= 0n)
+        throw new DomainError('invalid', 'cap-not-positive', 'maxCost must be more than zero.', {
+          field: 'maxCost',
+          fix: 'Leave it out to let Berth estimate.',
+        });
       return cap;
     }
     const quote = await this.d.quoter.quote({ projectId, workload });
@@ -135,13 +166,23 @@ export class Jobs {
     return wanted > least ? wanted : least;
   }
 
-  private row(id: string, s: Submission, plan: BatchPlan, workload: Workload, capNano: bigint, holdId: string, now: number): JobRow {
+  private row(
+    id: string,
+    s: Submission,
+    plan: BatchPlan,
+    workload: Workload,
+    capNano: bigint,
+    holdId: string,
+    now: number,
+  ): JobRow {
     const { request } = s;
     return {
       id,
       organizationId: s.organizationId,
       projectId: s.projectId,
-      name: request.name ?? (request.spec.kind === 'command' ? (request.spec.command[0] ?? 'command') : `batch ${request.spec.model}`),
+      name:
+        request.name ??
+        (request.spec.kind === 'command' ? (request.spec.command[0] ?? 'command') : `batch ${request.spec.model}`),
       kind: request.spec.kind,
       state: 'queued',
       reason: null,
@@ -185,7 +226,12 @@ export class Jobs {
       if (!row) throw notFound('job', id);
       if (jobMachine.isTerminal(row.state) || row.cancelRequestedAt !== null) return row;
       const now = await tx.now();
-      return transition(tx, jobs, jobMachine, row, row.state, { patch: { cancelRequestedAt: now }, wakeAt: now, type: 'job.cancel-requested', message: 'cancel requested' });
+      return transition(tx, jobs, jobMachine, row, row.state, {
+        patch: { cancelRequestedAt: now },
+        wakeAt: now,
+        type: 'job.cancel-requested',
+        message: 'cancel requested',
+      });
     });
     await this.d.wake.wake('job', id).catch(() => undefined);
     return job;
@@ -227,7 +273,13 @@ export function toJobView(job: JobRow, money: { heldNano: bigint; chargedNano: b
     createdAt: new Date(job.createdAt).toISOString(),
     startedAt: iso(job.startedAt),
     endedAt: iso(job.endedAt),
-    progress: { shardsTotal: job.shardsTotal, shardsDone: job.shardsDone, linesTotal: job.linesTotal, linesOk: job.linesOk, linesFailed: job.linesFailed },
+    progress: {
+      shardsTotal: job.shardsTotal,
+      shardsDone: job.shardsDone,
+      linesTotal: job.linesTotal,
+      linesOk: job.linesOk,
+      linesFailed: job.linesFailed,
+    },
     placementId: job.placementId as JobView['placementId'],
     leaseId: job.leaseId as JobView['leaseId'],
     cost: { held: String(money.heldNano), charged: String(money.chargedNano), cap: String(job.capNano) },
@@ -237,4 +289,3 @@ export function toJobView(job: JobRow, money: { heldNano: bigint; chargedNano: b
     timeoutAt: new Date(job.timeoutAt).toISOString(),
   };
 }
-

@@ -155,7 +155,17 @@ export interface JobLogRow {
 
 export const jobLogs = table<JobLogRow>(
   'job_logs',
-  { workId: 'text', fence: 'int', n: 'int', organizationId: 'text', projectId: 'text', jobId: 'text', at: 'time', stream: 'text', text: 'text' },
+  {
+    workId: 'text',
+    fence: 'int',
+    n: 'int',
+    organizationId: 'text',
+    projectId: 'text',
+    jobId: 'text',
+    at: 'time',
+    stream: 'text',
+    text: 'text',
+  },
   { key: ['workId', 'fence', 'n'] },
 );
 

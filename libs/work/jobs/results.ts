@@ -16,7 +16,13 @@ export async function* batchResults(store: Store, of: Artifacts, actor: Actor, j
   }
 }
 
-async function* errorLines(store: Store, of: Artifacts, actor: Actor, job: JobRow, shard: ShardRow): AsyncIterable<Uint8Array> {
+async function* errorLines(
+  store: Store,
+  of: Artifacts,
+  actor: Actor,
+  job: JobRow,
+  shard: ShardRow,
+): AsyncIterable<Uint8Array> {
   const { spec } = job;
   if (spec.kind !== 'batch-inference') return;
   const input = await store.transaction(actor, (tx) => tx.first(artifacts, { id: spec.inputArtifactId }));
@@ -30,7 +36,10 @@ async function* errorLines(store: Store, of: Artifacts, actor: Actor, job: JobRo
       id: `${shard.id}-${line.custom_id}`,
       custom_id: line.custom_id,
       response: null,
-      error: { code: job.state === 'cancelled' ? 'batch_cancelled' : 'shard_failed', message: shard.message ?? 'the work could not be done' },
+      error: {
+        code: job.state === 'cancelled' ? 'batch_cancelled' : 'shard_failed',
+        message: shard.message ?? 'the work could not be done',
+      },
     };
     yield Buffer.from(`${JSON.stringify(out)}\n`);
   }

@@ -28,11 +28,17 @@ type FailedReport = Extract<WorkReport, { state: 'failed' }>;
 export class JobWork implements WorkSource {
   constructor(private readonly d: JobWorkDeps) {}
 
-  async report(tx: Tx, agent: AgentRow, reports: readonly WorkReport[], logs: readonly LogLine[]): Promise<{ workId: string; fence: number }[]> {
+  async report(
+    tx: Tx,
+    agent: AgentRow,
+    reports: readonly WorkReport[],
+    logs: readonly LogLine[],
+  ): Promise<{ workId: string; fence: number }[]> {
     const ids = [...new Set([...reports.map((r) => r.workId), ...logs.map((l) => l.workId)])];
     const known = new Map((await tx.find(shards, { id: { in: ids } })).map((s) => [s.id, s]));
     const own = new Map((await this.d.leases.ofAgent(tx, agent.id)).map((l) => [l.id, l]));
-    const mine = (shard: ShardRow | undefined): LeaseRow | undefined => (shard?.leaseId == null ? undefined : own.get(shard.leaseId));
+    const mine = (shard: ShardRow | undefined): LeaseRow | undefined =>
+      shard?.leaseId == null ? undefined : own.get(shard.leaseId);
     await this.keepLogs(tx, logs, (id) => (mine(known.get(id)) ? known.get(id) : undefined));
     const acknowledged: { workId: string; fence: number }[] = [];
     for (const report of reports) {
@@ -93,9 +99,20 @@ export class JobWork implements WorkSource {
     const [moved] = await tx.update(
       shards,
       { id: shard.id, state: 'assigned', fence: report.fence },
-      { state: final ? 'failed' : 'pending', failures: { add: 1 }, exitCode, message: message.slice(0, 2_000), leaseId: null, ...(final ? { linesFailed: shard.lineTo - shard.lineFrom } : {}) },
+      {
+        state: final ? 'failed' : 'pending',
+        failures: { add: 1 },
+        exitCode,
+        message: message.slice(0, 2_000),
+        leaseId: null,
+        ...(final ? { linesFailed: shard.lineTo - shard.lineFrom } : {}),
+      },
     );
-    if (moved && final) await this.count(tx, shard.jobId, { shardsFailed: { add: 1 }, linesFailed: { add: shard.lineTo - shard.lineFrom } });
+    if (moved && final)
+      await this.count(tx, shard.jobId, {
+        shardsFailed: { add: 1 },
+        linesFailed: { add: shard.lineTo - shard.lineFrom },
+      });
   }
 
   /** Adds to the job's counters; the last shard also wakes the job, with a new version so that no one writes over it. */
@@ -116,7 +133,9 @@ export class JobWork implements WorkSource {
     if (room > 0) taken.push(...(await this.claim(tx, own, room)));
     const all = [...held, ...taken];
     if (all.length === 0) return [];
-    const jobRows = new Map((await tx.find(jobs, { id: { in: [...new Set(all.map((s) => s.jobId))] } })).map((j) => [j.id, j]));
+    const jobRows = new Map(
+      (await tx.find(jobs, { id: { in: [...new Set(all.map((s) => s.jobId))] } })).map((j) => [j.id, j]),
+    );
     return all.flatMap((shard) => {
       const job = jobRows.get(shard.jobId);
       return job ? [toWorkItem(shard, job)] : [];
@@ -128,24 +147,53 @@ export class JobWork implements WorkSource {
     const open = await tx.find(
       shards,
       { jobId: { in: [...leaseOf.keys()] }, state: 'pending' },
-      { orderBy: [['jobId', 'asc'], ['n', 'asc']], limit: capacity, lock: 'skip-locked' },
+      {
+        orderBy: [
+          ['jobId', 'asc'],
+          ['n', 'asc'],
+        ],
+        limit: capacity,
+        lock: 'skip-locked',
+      },
     );
     const taken: ShardRow[] = [];
     const now = await tx.now();
     for (const [jobId, leaseId] of leaseOf) {
       const ids = open.filter((s) => s.jobId === jobId).map((s) => s.id);
       if (ids.length === 0) continue;
-      taken.push(...(await tx.update(shards, { id: { in: ids }, state: 'pending' }, { state: 'assigned', leaseId, assignedAt: now, fence: { add: 1 } })));
+      taken.push(
+        ...(await tx.update(
+          shards,
+          { id: { in: ids }, state: 'pending' },
+          { state: 'assigned', leaseId, assignedAt: now, fence: { add: 1 } },
+        )),
+      );
     }
     return taken.toSorted((a, b) => a.n - b.n);
   }
 
-  private async keepLogs(tx: Tx, logs: readonly LogLine[], shardOf: (id: string) => ShardRow | undefined): Promise<void> {
+  private async keepLogs(
+    tx: Tx,
+    logs: readonly LogLine[],
+    shardOf: (id: string) => ShardRow | undefined,
+  ): Promise<void> {
     const rows = logs.flatMap((line) => {
       const shard = shardOf(line.workId);
       if (!shard) return [];
       const { organizationId, projectId, jobId } = shard;
-      return [{ workId: line.workId, fence: line.fence, n: line.n, organizationId, projectId, jobId, at: Date.parse(line.at), stream: line.stream, text: line.text.replaceAll('\u0000', '') }];
+      return [
+        {
+          workId: line.workId,
+          fence: line.fence,
+          n: line.n,
+          organizationId,
+          projectId,
+          jobId,
+          at: Date.parse(line.at),
+          stream: line.stream,
+          text: line.text.replaceAll('\u0000', ''),
+        },
+      ];
     });
     if (rows.length > 0) await tx.insertNew(jobLogs, rows);
   }
@@ -166,10 +214,14 @@ export class JobWork implements WorkSource {
       const lease = shard?.leaseId == null ? null : await this.d.leases.get(tx, shard.leaseId);
       const job = shard ? await tx.first(jobs, { id: shard.jobId }) : null;
       if (!shard || !job || !lease || lease.agentId !== agent.id || lease.state === 'ended') {
-        throw new DomainError('conflict', 'not-your-work', 'This work is not assigned to this agent (any more).', { fix: 'Drop it and sync.' });
+        throw new DomainError('conflict', 'not-your-work', 'This work is not assigned to this agent (any more).', {
+          fix: 'Drop it and sync.',
+        });
       }
       if (fence !== null && (shard.state !== 'assigned' || shard.fence !== fence)) {
-        throw new DomainError('conflict', 'old-fence', `Fence ${fence} is not the live one.`, { fix: 'Drop this result and sync.' });
+        throw new DomainError('conflict', 'old-fence', `Fence ${fence} is not the live one.`, {
+          fix: 'Drop this result and sync.',
+        });
       }
       return { shard, job };
     });
@@ -182,11 +234,22 @@ function toWorkItem(shard: ShardRow, job: JobRow): WorkItem {
     jobId: job.id,
     leaseId: shard.leaseId ?? '',
     fence: shard.fence,
-    deadlineAt: new Date(Math.min(job.timeoutAt, (shard.assignedAt ?? job.createdAt) + SHARD_DEADLINE_MS)).toISOString(),
+    deadlineAt: new Date(
+      Math.min(job.timeoutAt, (shard.assignedAt ?? job.createdAt) + SHARD_DEADLINE_MS),
+    ).toISOString(),
   };
   const { spec } = job;
   if (spec.kind === 'batch-inference') {
-    return { ...base, spec: { kind: 'batch-inference', model: spec.model, inputPath: `/agent/v1/inputs/${shard.id}`, lineFrom: shard.lineFrom, lineTo: shard.lineTo } };
+    return {
+      ...base,
+      spec: {
+        kind: 'batch-inference',
+        model: spec.model,
+        inputPath: `/agent/v1/inputs/${shard.id}`,
+        lineFrom: shard.lineFrom,
+        lineTo: shard.lineTo,
+      },
+    };
   }
   return {
     ...base,
