@@ -98,6 +98,7 @@ export async function openBroker(
   });
   await store.transaction(WORKER, (tx) => broker.ledger.openOwn(tx));
   const binder = new VendorBinder(broker, { store, config, installId: install.id });
+  vendors.onMissing(() => binder.refresh());
   health.add({ name: 'objects', kind: 'ready', check: () => objects.check() });
   health.add({ name: 'queue', kind: 'ready', check: () => queues.check() });
   return {

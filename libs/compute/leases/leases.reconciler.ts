@@ -55,7 +55,7 @@ export class LeaseReconciler implements Reconciler {
       return { lease, attempt, agent };
     });
     if (!lease) return 'rest';
-    const { port, acceptance } = this.d.vendors.of(lease.providerId);
+    const { port, acceptance } = await this.d.vendors.find(lease.providerId);
     const times = this.d.leases.times;
     const action = nextAction(
       lease,

@@ -11,6 +11,7 @@ export interface VendorBinding {
 /** Which port reaches which provider; filled by the app, which is the only place that knows adapters. */
 export class Vendors {
   private readonly bindings = new Map<string, VendorBinding>();
+  private look: () => Promise<void> = () => Promise.resolve();
 
   bind(providerId: string, binding: VendorBinding): void {
     this.bindings.set(providerId, binding);
@@ -20,6 +21,17 @@ export class Vendors {
     const binding = this.bindings.get(providerId);
     if (!binding) throw new Error(`provider ${providerId} is not bound to an adapter in this process`);
     return binding;
+  }
+
+  /** What binds providers that were connected since the last look, by another process perhaps. */
+  onMissing(look: () => Promise<void>): void {
+    this.look = look;
+  }
+
+  /** The binding of a provider that may be newer than the last look. */
+  async find(providerId: string): Promise<VendorBinding> {
+    if (!this.has(providerId)) await this.look();
+    return this.of(providerId);
   }
 
   has(providerId: string): boolean {
