@@ -1,1 +1,2 @@
 export { testDatabase, type TestDatabase } from './database.js';
+export { hasRedis, testRedis } from './redis.js';

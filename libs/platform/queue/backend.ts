@@ -70,6 +70,8 @@ async function postgresBackend(url: string, workers: number, logger: Logger): Pr
   });
   // Without a listener a lost idle connection would end the process.
   pool.on('error', (error) => logger.warn(error, 'a connection of the queue was lost'));
+  // Every queue and every worker listens for errors of the shared pool for as long as it lives.
+  pool.setMaxListeners(1 + 2 * workers);
   // BullMQ describes pg's pool with its own type, from which pg's differs in the generics of `query` only.
   const connection = pool as unknown as PostgresConnectionOptions;
   return {

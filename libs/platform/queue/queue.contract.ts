@@ -223,7 +223,7 @@ export function queueContract(
 
     it('lets a job of another release fail without blocking its row', () =>
       withQueues(async (queues) => {
-        const backend = await openBackend(location, 0, silentLogger);
+        const backend = await openBackend(location, 1, silentLogger);
         const raw = backend.queue('reconcile');
         await raw.add('reconcile', { what: 'unknown' }, { deduplication: { id: 'lease:a', keepLastIfActive: true } });
         await raw.close();

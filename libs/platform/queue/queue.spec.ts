@@ -1,11 +1,8 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import pg from 'pg';
 import { Repairs, silentLogger } from '#platform/observability';
-import { testDatabase, type TestDatabase } from '#testing';
+import { hasRedis, testDatabase, testRedis, type TestDatabase } from '#testing';
 import { JobHandlers, JobQueues, prepareQueueSchema, QueueModule, WAKE_QUEUE, type QueueLocation } from './index.js';
 import { queueContract } from './queue.contract.js';
 
@@ -14,38 +11,14 @@ queueContract('PostgreSQL', async () => {
   return { location: { kind: 'postgres', url: database.urlFor('berth_queue') }, close: () => database.close() };
 });
 
-if (spawnSync('redis-server', ['--version']).status === 0) {
-  queueContract('Redis', startRedis);
+if (hasRedis()) {
+  queueContract('Redis', async () => {
+    const { url, close } = await testRedis();
+    return { location: { kind: 'redis', url }, close };
+  });
 } else {
   console.warn('redis-server not found: the queue is tried on PostgreSQL only');
   it.skip('the queue on Redis (redis-server not found)', () => undefined);
-}
-
-async function startRedis(): Promise<{ location: QueueLocation; close(): Promise<void> }> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  probe.close();
-  await once(probe, 'close');
-  const server = spawn('redis-server', [
-    '--port',
-    String(port),
-    '--bind',
-    '127.0.0.1',
-    '--save',
-    '',
-    '--appendonly',
-    'no',
-  ]);
-  for await (const line of server.stdout) if (String(line).includes('Ready to accept connections')) break;
-  return {
-    location: { kind: 'redis', url: `redis://127.0.0.1:${port}` },
-    close: async () => {
-      server.kill('SIGKILL');
-      await once(server, 'exit');
-    },
-  };
 }
 
 describe('the queue in PostgreSQL', () => {

@@ -1,0 +1,3 @@
+import { mainJobSuite } from './main-job.suite.js';
+
+mainJobSuite('PostgreSQL', () => Promise.resolve({ close: () => Promise.resolve() }));
