@@ -70,10 +70,11 @@ export class ArtifactsController {
   ) {}
 
   @Serve(createArtifact)
-  async create({ principal, query, upload, request }: Call<typeof createArtifact>) {
+  async create({ principal, query, upload, request, remember }: Call<typeof createArtifact>) {
     const project = await projectOf(this.store, principal, query.projectId);
     const mediaType = (request.headers['content-type'] ?? 'application/octet-stream').slice(0, 100);
-    return show(await this.artifacts.put(principal.actor, { ...project, name: query.name, mediaType }, upload));
+    const of = { ...project, name: query.name, mediaType };
+    return show(await this.artifacts.put(principal.actor, of, upload, (tx, row) => remember(tx, show(row))));
   }
 
   @Serve(getArtifact)

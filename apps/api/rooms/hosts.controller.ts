@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { notFound } from '#kernel';
 import { idOf, isoTime, nanoUsdText } from '#contracts';
 import { WORKER, type Store } from '#platform/database';
-import { agents } from '#compute/agents';
+import { agents, type AgentRow } from '#compute/agents';
 import { Hosts, hosts, slots, type HostRow } from '#compute/hosts';
 import { Providers } from '#compute/providers';
 import { route, type Call } from '../http/route.js';
@@ -112,7 +112,7 @@ export class HostsController {
   ) {}
 
   @Serve(addHost)
-  async add({ principal, body }: Call<typeof addHost>) {
+  async add({ principal, body, remember }: Call<typeof addHost>) {
     const { organizationId } = principal;
     const provider = await this.store.transaction(WORKER, (tx) =>
       this.providers.ensure(tx, {
@@ -123,16 +123,24 @@ export class HostsController {
         marginBps: this.ground.config.defaultMarginBps,
       }),
     );
-    const { host, token } = await this.hosts.add({
-      organizationId,
-      providerId: provider.id,
-      name: body.name,
-      slotCount: body.slots,
-      pricePerSlotHour: BigInt(body.pricePerSlotHour),
-      region: body.region,
-      country: body.country ?? null,
+    const answer = (host: HostRow, token: string) => ({
+      host: shown(host, 0, null),
+      enrolToken: token,
+      command: this.command(token),
     });
-    return { host: await this.show(host), enrolToken: token, command: this.command(token) };
+    const { host, token } = await this.hosts.add(
+      {
+        organizationId,
+        providerId: provider.id,
+        name: body.name,
+        slotCount: body.slots,
+        pricePerSlotHour: BigInt(body.pricePerSlotHour),
+        region: body.region,
+        country: body.country ?? null,
+      },
+      (tx, added) => remember(tx, answer(added.host, added.token)),
+    );
+    return answer(host, token);
   }
 
   @Serve(listHosts)
@@ -185,23 +193,26 @@ export class HostsController {
       taken: await tx.find(slots, { hostId: row.id }),
       agent: row.agentId === null ? null : await tx.first(agents, { id: row.agentId }),
     }));
-    const facts = agent?.facts ?? null;
-    const gpu = facts?.gpus[0];
-    return {
-      id: row.id as z.infer<typeof hostSchema>['id'],
-      name: row.name,
-      state: row.state,
-      region: row.region,
-      country: row.country,
-      slots: row.slotCount,
-      slotsTaken: taken.length,
-      pricePerSlotHour: String(row.pricePerSlotHour),
-      lastSeenAt: timeText(agent?.lastSeenAt ?? null),
-      hardware:
-        facts === null ? null : gpu ? `${facts.gpus.length} x ${gpu.name}` : `${facts.vcpus} x ${facts.cpuModel}`,
-      createdAt: timeText(row.createdAt),
-    };
+    return shown(row, taken.length, agent);
   }
+}
+
+function shown(row: HostRow, slotsTaken: number, agent: AgentRow | null): z.infer<typeof hostSchema> {
+  const facts = agent?.facts ?? null;
+  const gpu = facts?.gpus[0];
+  return {
+    id: row.id as z.infer<typeof hostSchema>['id'],
+    name: row.name,
+    state: row.state,
+    region: row.region,
+    country: row.country,
+    slots: row.slotCount,
+    slotsTaken,
+    pricePerSlotHour: String(row.pricePerSlotHour),
+    lastSeenAt: timeText(agent?.lastSeenAt ?? null),
+    hardware: facts === null ? null : gpu ? `${facts.gpus.length} x ${gpu.name}` : `${facts.vcpus} x ${facts.cpuModel}`,
+    createdAt: timeText(row.createdAt),
+  };
 }
 
 function never(): never {

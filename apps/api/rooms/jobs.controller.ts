@@ -12,7 +12,7 @@ import {
   nanoUsdText,
   workloadSchema,
 } from '#contracts';
-import type { Bell, Store } from '#platform/database';
+import { within, type Bell, type Store } from '#platform/database';
 import { events } from '#platform/reconcile';
 import type { Principal } from '#identity/tenancy';
 import { holds } from '#money/quotas';
@@ -171,10 +171,12 @@ export class JobsController {
   ) {}
 
   @Serve(createJob)
-  async create({ principal, body }: Call<typeof createJob>) {
+  async create({ principal, body, remember }: Call<typeof createJob>) {
     const project = await projectOf(this.store, principal, body.projectId);
-    const job = await this.jobs.submit({ ...project, actor: principal.actor, request: body });
-    return toJobView(job, { heldNano: job.capNano, chargedNano: 0n });
+    const job = await this.jobs.submit({ ...project, actor: principal.actor, request: body }, (tx, created) =>
+      remember(tx, showQueued(created)),
+    );
+    return showQueued(job);
   }
 
   @Serve(previewJob)
@@ -190,9 +192,8 @@ export class JobsController {
       tx.find(
         jobs,
         {
-          organizationId: principal.organizationId,
           ...(query.state === undefined ? {} : { state: query.state }),
-          ...(query.projectId === undefined ? {} : { projectId: query.projectId }),
+          ...inProject(principal, query.projectId),
         },
         { orderBy: [['id', 'desc']], ...page.order },
       ),
@@ -219,7 +220,7 @@ export class JobsController {
   async history({ principal, params, page }: Call<typeof listJobEvents>) {
     await this.jobs.get(principal.actor, params.id);
     const rows = await this.store.transaction(principal.actor, (tx) =>
-      tx.find(events, { subjectId: params.id }, { orderBy: [['n', 'asc']], ...page.order }),
+      tx.find(events, { subjectId: params.id, ...within(principal.actor) }, { orderBy: [['n', 'asc']], ...page.order }),
     );
     return page.answer(rows, (row) => [row.n], showEvent);
   }
@@ -242,7 +243,7 @@ export class JobsController {
     while (!signal.aborted) {
       const job = await this.jobs.get(principal.actor, id);
       const news = await this.store.transaction(principal.actor, (tx) =>
-        tx.find(events, { subjectId: id, n: { gt: seen } }, { orderBy: [['n', 'asc']] }),
+        tx.find(events, { subjectId: id, n: { gt: seen }, ...within(principal.actor) }, { orderBy: [['n', 'asc']] }),
       );
       for (const row of news) {
         seen = row.n;
@@ -280,7 +281,7 @@ export class JobsController {
     const rows = await this.store.transaction(principal.actor, (tx) =>
       tx.find(
         jobLogs,
-        { jobId: params.id },
+        { jobId: params.id, ...within(principal.actor) },
         {
           orderBy: [
             ['at', 'asc'],
@@ -303,11 +304,16 @@ export class JobsController {
   async output({ principal, params, query }: Call<typeof jobOutput>) {
     const job = await this.jobs.get(principal.actor, params.id);
     const shard = await this.store.transaction(principal.actor, (tx) =>
-      tx.first(shards, { jobId: job.id, state: 'done' }),
+      tx.first(shards, { jobId: job.id, state: 'done', ...within(principal.actor) }),
     );
     if (!shard || job.spec.kind !== 'command' || !job.spec.outputs.includes(query.path))
       throw notFound('output', query.path);
-    const stream = await this.artifacts.objects.get(outputKey(shard, shard.fence, query.path));
+    const stream = await this.artifacts.objects
+      .get(outputKey(shard, shard.fence, query.path))
+      // A command may end well without writing every file it was to leave.
+      .catch((error: unknown) => {
+        throw error instanceof DomainError && error.kind === 'not-found' ? notFound('output', query.path) : error;
+      });
     return { stream: Readable.from(stream), fileName: query.path.split('/').at(-1) ?? 'output' };
   }
 
@@ -325,8 +331,8 @@ export class JobsController {
       open.length === 0
         ? []
         : await this.store.transaction(principal.actor, async (tx) => [
-            ...(await tx.find(holds, { id: { in: open } })),
-            ...(await tx.find(holds, { parentId: { in: open }, state: 'held' })),
+            ...(await tx.find(holds, { id: { in: open }, ...within(principal.actor) })),
+            ...(await tx.find(holds, { parentId: { in: open }, state: 'held', ...within(principal.actor) })),
           ]);
     return (job) => {
       const held = known
@@ -337,6 +343,17 @@ export class JobsController {
         : { heldNano: held, chargedNano: job.capNano - held };
     };
   }
+}
+
+function showQueued(job: JobRow) {
+  return toJobView(job, { heldNano: job.capNano, chargedNano: 0n });
+}
+
+/** The caller's projects, or the one of them that was asked for. */
+function inProject({ actor }: Principal, asked: string | undefined): ReturnType<typeof within> {
+  const own = within(actor);
+  if (asked === undefined) return own;
+  return { ...own, projectId: { in: own.projectId?.in.filter((id) => id === asked) ?? [asked] } };
 }
 
 function showEvent(row: {

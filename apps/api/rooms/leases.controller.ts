@@ -2,7 +2,7 @@ import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { notFound } from '#kernel';
 import { idOf, isoTime, nanoUsdText } from '#contracts';
-import type { Store } from '#platform/database';
+import { within, type Store } from '#platform/database';
 import { endReasons, leases, leaseStates, type LeaseRow } from '#compute/leases';
 import { route, type Call } from '../http/route.js';
 import { Serve } from '../http/serve.js';
@@ -64,11 +64,10 @@ export class LeasesController {
 
   @Serve(listLeases)
   async list({ principal, query, page }: Call<typeof listLeases>) {
-    const { organizationId } = principal;
     const rows = await this.store.transaction(principal.actor, (tx) =>
       tx.find(
         leases,
-        { organizationId, ...(query.state === undefined ? {} : { state: query.state }) },
+        { ...within(principal.actor), ...(query.state === undefined ? {} : { state: query.state }) },
         { orderBy: [['id', 'desc']], ...page.order },
       ),
     );
@@ -77,7 +76,9 @@ export class LeasesController {
 
   @Serve(getLease)
   async get({ principal, params }: Call<typeof getLease>) {
-    const row = await this.store.transaction(principal.actor, (tx) => tx.first(leases, { id: params.id }));
+    const row = await this.store.transaction(principal.actor, (tx) =>
+      tx.first(leases, { id: params.id, ...within(principal.actor) }),
+    );
     if (!row) throw notFound('lease', params.id);
     return show(row);
   }

@@ -15,6 +15,8 @@ import { STORE } from '../tokens.js';
 import { nameText, timeText } from './shapes.js';
 
 const roles = ['member', 'admin'] as const;
+/** Invoices and ledger are the organization's, over all its projects: a key of one project does not see them. */
+const wholeOrganization = ['admin'] as const;
 
 const getUsage = route({
   method: 'GET',
@@ -23,7 +25,7 @@ const getUsage = route({
   name: 'getUsage',
   summary: 'Sum up usage',
   description:
-    'What was used and what it cost between `from` (default: 30 days ago) and `to` (default: now), by one dimension. Time is in milliseconds.',
+    'What was used and what it cost between `from` (default: 30 days ago) and `to` (default: now), by one dimension; with a member key, in its project. Time is in milliseconds.',
   access: { roles },
   query: z.strictObject({
     from: isoTime.optional(),
@@ -71,7 +73,7 @@ const listTransactions = route({
   tag: 'Money',
   name: 'listTransactions',
   summary: 'List what changed the credit, newest first',
-  access: { roles },
+  access: { roles: wholeOrganization },
   returns: transactionSchema,
   page: true,
 });
@@ -111,7 +113,7 @@ const listInvoices = route({
   tag: 'Money',
   name: 'listInvoices',
   summary: 'List invoices, newest first',
-  access: { roles },
+  access: { roles: wholeOrganization },
   returns: invoiceSchema,
   page: true,
 });
@@ -122,7 +124,7 @@ const getInvoice = route({
   tag: 'Money',
   name: 'getInvoice',
   summary: 'Show an invoice with its lines',
-  access: { roles },
+  access: { roles: wholeOrganization },
   params: z.strictObject({ id: idOf('invoice') }),
   returns: invoiceWithLines,
 });
@@ -167,9 +169,9 @@ export class MoneyController {
   async usage({ principal, query }: Call<typeof getUsage>) {
     const toMs = query.to === undefined ? this.ground.clock.now() : Date.parse(query.to);
     const fromMs = query.from === undefined ? toMs - 30 * 24 * HOUR : Date.parse(query.from);
-    const { organizationId } = principal;
+    const { organizationId, projectIds } = principal;
     const totals = await this.store.transaction(principal.actor, (tx) =>
-      usageBy(tx, { organizationId, fromMs, toMs, by: query.by }),
+      usageBy(tx, { organizationId, projectIds, fromMs, toMs, by: query.by }),
     );
     return {
       from: timeText(fromMs),

@@ -14,9 +14,7 @@ export async function projectOf(
   const seen = await store.transaction(principal.actor, (tx) =>
     tx.find(
       projects,
-      wanted === undefined
-        ? { organizationId: principal.organizationId }
-        : { id: wanted, organizationId: principal.organizationId },
+      { organizationId: principal.organizationId, ...named(principal, wanted) },
       { orderBy: [['id', 'asc']], limit: 2 },
     ),
   );
@@ -37,4 +35,9 @@ export async function projectOf(
     });
   }
   return { organizationId: first.organizationId, projectId: first.id };
+}
+
+function named({ projectIds }: Principal, wanted: string | undefined): { id?: string | { in: readonly string[] } } {
+  if (projectIds === 'all') return wanted === undefined ? {} : { id: wanted };
+  return { id: { in: wanted === undefined ? projectIds : projectIds.filter((id) => id === wanted) } };
 }

@@ -56,6 +56,11 @@ export class TestApi {
     return new TestApi(app, ground, open.platformKey, database, open, home);
   }
 
+  /** Connects past row-level security, to see what a request did. */
+  get ownerUrl(): string {
+    return this.database.ownerUrl;
+  }
+
   async close(): Promise<void> {
     await this.app.close();
     await this.opened.close();

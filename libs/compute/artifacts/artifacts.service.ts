@@ -1,5 +1,5 @@
 import { newId, notFound, type Clock, type Random } from '#kernel';
-import type { Actor, Store } from '#platform/database';
+import { within, type Actor, type Store, type Tx } from '#platform/database';
 import { artifacts, type ArtifactRow } from './artifacts.table.js';
 
 /** What this room needs of an object store; `platform/objects` has it. */
@@ -17,23 +17,30 @@ export class Artifacts {
     private readonly random: Random,
   ) {}
 
-  /** Stores the bytes first, then the row: a crash between leaves an object nobody names, never a row without bytes. */
+  /**
+   * Stores the bytes first, then the row: a crash between leaves an object nobody names, never a row without bytes.
+   * `also` runs in the row's transaction; what it throws undoes the row.
+   */
   async put(
     actor: Actor,
     of: { organizationId: string; projectId: string; name: string; mediaType: string },
     body: Uint8Array | AsyncIterable<Uint8Array>,
+    also: (tx: Tx, created: ArtifactRow) => Promise<void> = () => Promise.resolve(),
   ): Promise<ArtifactRow> {
     const id = newId('artifact', this.clock.now(), this.random);
     const objectKey = `artifacts/${of.organizationId}/${id}`;
     const { sha256, bytes } = await this.objects.put(objectKey, body);
     const row: ArtifactRow = { id, ...of, bytes, sha256, objectKey, createdAt: this.clock.now() };
-    await this.store.transaction(actor, (tx) => tx.insert(artifacts, row));
+    await this.store.transaction(actor, async (tx) => {
+      await tx.insert(artifacts, row);
+      await also(tx, row);
+    });
     return row;
   }
 
   /** The row, or not-found: also for another tenant's id. */
   async get(actor: Actor, id: string): Promise<ArtifactRow> {
-    const row = await this.store.transaction(actor, (tx) => tx.first(artifacts, { id }));
+    const row = await this.store.transaction(actor, (tx) => tx.first(artifacts, { id, ...within(actor) }));
     if (!row) throw notFound('artifact', id);
     return row;
   }

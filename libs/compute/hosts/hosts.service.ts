@@ -26,8 +26,14 @@ export class Hosts {
     private readonly times: { readonly agentSilenceMs: number; readonly awakeSinceMs: number },
   ) {}
 
-  /** Registers a host and returns the one-time token its agent enrols with. A name that is there already: conflict. */
-  async add(of: NewHost): Promise<{ host: HostRow; token: string }> {
+  /**
+   * Registers a host and returns the one-time token its agent enrols with. A name that is there already: conflict. `also` runs
+   * in the same transaction; what it throws undoes the registration.
+   */
+  async add(
+    of: NewHost,
+    also: (tx: Tx, added: { host: HostRow; token: string }) => Promise<void> = () => Promise.resolve(),
+  ): Promise<{ host: HostRow; token: string }> {
     return this.store.transaction(WORKER, async (tx) => {
       const now = await tx.now();
       const id = newId('host', this.clock.now(), this.random);
@@ -39,6 +45,7 @@ export class Hosts {
           fix: 'Choose another name or remove that host.',
         });
       const { token } = await this.agentsOf.invite(tx, { organizationId: of.organizationId, hostId: id });
+      await also(tx, { host: added, token });
       return { host: added, token };
     });
   }

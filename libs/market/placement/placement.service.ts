@@ -1,6 +1,6 @@
 import { newId, notFound, type Clock, type Random } from '#kernel';
 import type { Offer, PlacementView, Workload } from '#contracts';
-import { WORKER, type Actor, type Store, type Tx } from '#platform/database';
+import { within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
 import { Catalog } from '#market/catalog';
 import { blockedScopes } from '#market/reliability';
 import { buildOfferIndex, type OfferIndex } from './catalog-index.js';
@@ -50,7 +50,7 @@ export class Placements {
   }
 
   async get(actor: Actor, id: string): Promise<PlacementView> {
-    const row = await this.store.transaction(actor, (tx) => tx.first(placements, { id }));
+    const row = await this.store.transaction(actor, (tx) => tx.first(placements, { id, ...within(actor) }));
     if (!row) throw notFound('placement', id);
     return placementView(row);
   }

@@ -71,7 +71,8 @@ export class Billing {
 
   async get(actor: Actor, id: string): Promise<DraftInvoice> {
     return this.store.transaction(actor, async (tx) => {
-      const invoice = await tx.first(invoices, { id });
+      const own = actor.as === 'worker' ? {} : { organizationId: actor.organizationId };
+      const invoice = await tx.first(invoices, { id, ...own });
       if (!invoice) throw notFound('invoice', id);
       return draft(invoice, await usageLines(tx, invoice));
     });

@@ -19,17 +19,21 @@ const GROUP: Record<UsageGroup, Sql> = {
   resource: sql`resource`,
 };
 
-/** What a tenant used and what it cost, by one dimension; row-level security keeps it to the caller's own. */
+/**
+ * What a tenant used and what it cost, by one dimension; in some projects or in all. Row-level security keeps it to the
+ * caller's own once more.
+ */
 export async function usageBy(
   tx: Tx,
-  of: { organizationId: string; fromMs: number; toMs: number; by: UsageGroup },
+  of: { organizationId: string; projectIds: readonly string[] | 'all'; fromMs: number; toMs: number; by: UsageGroup },
 ): Promise<UsageTotal[]> {
   if (!(tx instanceof PgTx)) throw new TypeError('usage is counted in PostgreSQL');
   const group = GROUP[of.by];
+  const projects = of.projectIds === 'all' ? sql`true` : sql`project_id = any(${[...of.projectIds]})`;
   const rows = await tx.query<{ bucket: string; meter: string; unit: string; quantity: string; amount: string }>(
     sql`select ${group} as bucket, meter, unit, sum(quantity)::text as quantity, sum(amount_nano)::text as amount
         from usage_records
-        where organization_id = ${of.organizationId} and side = 'charge'
+        where organization_id = ${of.organizationId} and ${projects} and side = 'charge'
           and to_at > ${new Date(of.fromMs).toISOString()} and from_at < ${new Date(of.toMs).toISOString()}
         group by 1, 2, 3 order by 1, 2, 3`,
   );

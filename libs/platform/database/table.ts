@@ -85,6 +85,16 @@ export type Actor =
 
 export const WORKER: Actor = { as: 'worker' };
 
+/**
+ * Narrows a filter to the rows of one actor: its organization, and its projects where its key is bound to some. The first of the
+ * two fences around a tenant's rows (invariant 10); row-level security is the second.
+ */
+export function within(actor: Actor): { organizationId?: string; projectId?: { in: readonly string[] } } {
+  if (actor.as === 'worker') return {};
+  const { organizationId, projectIds } = actor;
+  return projectIds === 'all' ? { organizationId } : { organizationId, projectId: { in: projectIds } };
+}
+
 /** Where truth is kept. One call is one transaction; it is retried as a whole on serialization failure or deadlock. */
 export interface Store {
   transaction<T>(actor: Actor, work: (tx: Tx) => Promise<T>): Promise<T>;

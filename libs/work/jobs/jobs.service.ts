@@ -1,8 +1,8 @@
 import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
 import type { CreateJob, JobView, Offer, Workload } from '#contracts';
-import { WORKER, type Actor, type Store } from '#platform/database';
+import { within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
 import { events, transition, type WakeQueue } from '#platform/reconcile';
-import { Artifacts, artifacts } from '#compute/artifacts';
+import { Artifacts, artifacts, type ArtifactRow } from '#compute/artifacts';
 import { burn } from '#compute/leases';
 import { agents } from '#compute/agents';
 import { Holds } from '#money/quotas';
@@ -46,10 +46,14 @@ export class Jobs {
   constructor(private readonly d: JobServiceDeps) {}
 
   /**
-   * Checks the input whole, prices the work, then in one transaction sets the money aside and writes job and shards.
+   * Checks the input whole, prices the work, then in one transaction sets the money aside and writes job and shards;
+   * `also` runs in that transaction, and what it throws undoes it.
    * Throws: invalid (line and field named), payment-required (how much is missing), unprocessable (nothing fits and no cap given).
    */
-  async submit(submission: Submission): Promise<JobRow> {
+  async submit(
+    submission: Submission,
+    also: (tx: Tx, job: JobRow) => Promise<void> = () => Promise.resolve(),
+  ): Promise<JobRow> {
     const { request } = submission;
     const plan = await this.plan(submission);
     const workload = this.workloadOf(request, plan);
@@ -78,6 +82,7 @@ export class Jobs {
         message: `submitted with ${rows.length} ${rows.length === 1 ? 'shard' : 'shards'}`,
         at: now,
       });
+      await also(tx, job);
       tx.afterCommit(() => this.d.wake.wake('job', id).catch(() => undefined));
       return job;
     });
@@ -92,14 +97,15 @@ export class Jobs {
     return { lines: plan.lines, shards: plan.slices.length, workload, capNano: await this.cap(submission, workload) };
   }
 
-  private async plan({ actor, request }: Submission): Promise<BatchPlan> {
+  private async plan(submission: Submission): Promise<BatchPlan> {
+    const { request } = submission;
     if (request.spec.kind === 'command') {
       for (const [i, input] of request.spec.inputs.entries()) {
-        const row = await this.d.store.transaction(actor, (tx) => tx.first(artifacts, { id: input.artifactId }));
+        const row = await this.input(submission, input.artifactId);
         if (!row)
           throw new DomainError('invalid', 'unknown-artifact', `There is no artifact ${input.artifactId} here.`, {
             field: `spec.inputs.${i}.artifactId`,
-            fix: 'Upload the file first (POST /v1/artifacts).',
+            fix: 'Upload the file to the project of the job first (POST /v1/artifacts).',
           });
       }
       return { lines: 1, slices: [{ lineFrom: 0, lineTo: 1, byteFrom: 0, byteTo: 0 }], characters: 0 };
@@ -111,19 +117,24 @@ export class Jobs {
         fix: `Models served now: ${embeddedModels.map((m) => m.id).join(', ')}, and those of registered hosts.`,
       });
     }
-    const artifact = await this.d.store.transaction(actor, (tx) => tx.first(artifacts, { id: inputArtifactId }));
+    const artifact = await this.input(submission, inputArtifactId);
     if (!artifact)
       throw new DomainError('invalid', 'unknown-artifact', `There is no artifact ${inputArtifactId} here.`, {
         field: 'spec.inputArtifactId',
-        fix: 'Upload the JSONL first (POST /v1/artifacts).',
+        fix: 'Upload the JSONL to the project of the job first (POST /v1/artifacts).',
       });
     return planBatch(await this.d.artifacts.bytes(artifact), model, linesPerShard);
+  }
+
+  /** A file of the job's own project: its agents and every reader of its results will see the content. */
+  private input({ actor, organizationId, projectId }: Submission, id: string): Promise<ArtifactRow | null> {
+    return this.d.store.transaction(actor, (tx) => tx.first(artifacts, { id, organizationId, projectId }));
   }
 
   private async modelExists(model: string): Promise<boolean> {
     if (embeddedModels.some((m) => m.id === model)) return true;
     const enrolled = await this.d.store.transaction(WORKER, (tx) =>
-      tx.find(agents, { state: 'enrolled' }, { limit: 5_000 }),
+      tx.find(agents, { kind: 'host', state: 'enrolled' }, { limit: 5_000 }),
     );
     return enrolled.some((a) => a.facts?.engines.includes(`embedded/${model}`) ?? false);
   }
@@ -214,7 +225,7 @@ export class Jobs {
   }
 
   async get(actor: Actor, id: string): Promise<JobRow> {
-    const row = await this.d.store.transaction(actor, (tx) => tx.first(jobs, { id }));
+    const row = await this.d.store.transaction(actor, (tx) => tx.first(jobs, { id, ...within(actor) }));
     if (!row) throw notFound('job', id);
     return row;
   }
@@ -222,7 +233,7 @@ export class Jobs {
   /** Asks for the end of a job; ended jobs stay as they are. Idempotent. */
   async cancel(actor: Actor, id: string): Promise<JobRow> {
     const job = await this.d.store.transaction(actor, async (tx) => {
-      const row = await tx.first(jobs, { id }, { lock: 'update' });
+      const row = await tx.first(jobs, { id, ...within(actor) }, { lock: 'update' });
       if (!row) throw notFound('job', id);
       if (jobMachine.isTerminal(row.state) || row.cancelRequestedAt !== null) return row;
       const now = await tx.now();

@@ -1,5 +1,5 @@
 import { batchLine, type BatchResultLine } from '#contracts';
-import type { Actor, Store } from '#platform/database';
+import { within, type Actor, type Store } from '#platform/database';
 import { artifacts, Artifacts } from '#compute/artifacts';
 import { shards, type JobRow, type ShardRow } from './jobs.table.js';
 
@@ -8,7 +8,9 @@ import { shards, type JobRow, type ShardRow } from './jobs.table.js';
  * shard that failed for good, so that every `custom_id` has exactly one line once the job has ended.
  */
 export async function* batchResults(store: Store, of: Artifacts, actor: Actor, job: JobRow): AsyncIterable<Uint8Array> {
-  const rows = await store.transaction(actor, (tx) => tx.find(shards, { jobId: job.id }, { orderBy: [['n', 'asc']] }));
+  const rows = await store.transaction(actor, (tx) =>
+    tx.find(shards, { jobId: job.id, ...within(actor) }, { orderBy: [['n', 'asc']] }),
+  );
   const ended = job.state === 'succeeded' || job.state === 'failed' || job.state === 'cancelled';
   for (const shard of rows) {
     if (shard.state === 'done' && shard.resultKey !== null) yield* await of.objects.get(shard.resultKey);
@@ -25,7 +27,9 @@ async function* errorLines(
 ): AsyncIterable<Uint8Array> {
   const { spec } = job;
   if (spec.kind !== 'batch-inference') return;
-  const input = await store.transaction(actor, (tx) => tx.first(artifacts, { id: spec.inputArtifactId }));
+  const input = await store.transaction(actor, (tx) =>
+    tx.first(artifacts, { id: spec.inputArtifactId, ...within(actor) }),
+  );
   if (!input) return;
   const parts: Uint8Array[] = [];
   for await (const part of await of.objects.getRange(input.objectKey, shard.byteFrom, shard.byteTo)) parts.push(part);
