@@ -23,7 +23,11 @@ const listOffers = route({
     count: queryNumber(0, 1_024).optional(),
     minVramGiB: queryInt(1, 2_000).optional(),
     region: z.string().min(1).max(60).optional(),
-    country: z.string().length(2).optional(),
+    country: z
+      .string()
+      .regex(/^[A-Za-z]{2}$/, 'must be an ISO 3166 code such as FI')
+      .transform((code) => code.toUpperCase())
+      .optional(),
     provider: z.string().min(1).max(60).optional(),
     pricing: z.enum(pricingModels).optional(),
     maxPricePerHour: nanoUsdText.optional(),

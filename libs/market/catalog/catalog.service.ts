@@ -10,6 +10,8 @@ export interface OfferFilter {
   readonly count?: number;
   readonly minVramGiB?: number;
   readonly region?: string;
+  /** ISO 3166, upper case. */
+  readonly country?: string;
   readonly provider?: string;
   readonly pricing?: PricingModel;
   readonly maxPricePerHour?: bigint;
@@ -68,10 +70,12 @@ export class Catalog {
       ...price,
       ...(by === 'pricePerGpuHour' ? { pricePerGpuHour: { isNull: false } } : {}),
     };
-    const least = filter.minVramGiB;
+    const { minVramGiB, country } = filter;
+    const wanted = ({ body }: OfferRow): boolean =>
+      (minVramGiB === undefined || body.vramGiB >= minVramGiB) && (country === undefined || body.country === country);
     const found: OfferRow[] = [];
     let after = page.after;
-    // Memory is inside the body: pages are read on until enough rows have it.
+    // Memory and country are inside the body: pages are read on until enough rows have them.
     for (;;) {
       const rows = await tx.find(offers, where, {
         orderBy: [
@@ -81,7 +85,7 @@ export class Catalog {
         limit: page.limit,
         ...(after ? { after } : {}),
       });
-      found.push(...rows.filter((r) => least === undefined || r.body.vramGiB >= least));
+      found.push(...rows.filter(wanted));
       const last = rows.at(-1);
       if (rows.length < page.limit || found.length >= page.limit || !last) return found.slice(0, page.limit);
       after = [last[by] ?? 0n, last.id];
