@@ -7,7 +7,10 @@ import type { HealthRegistry, Logger, Metrics } from '#platform/observability';
 
 /** What the API stands on; specs give their own. */
 export interface Ground {
-  readonly config: Pick<Config, 'bodyLimitBytes' | 'rateLimitPerMinute' | 'publicUrl' | 'defaultMarginBps'>;
+  readonly config: Pick<
+    Config,
+    'bodyLimitBytes' | 'rateLimitPerMinute' | 'publicUrl' | 'agentPollMs' | 'defaultMarginBps'
+  >;
   readonly store: Store;
   readonly broker: Broker;
   /** What long polls and watchers wait on. */

@@ -8,15 +8,16 @@ import { Agents } from '#compute/agents';
 import { artifacts, Artifacts } from '#compute/artifacts';
 import { JobWork, outputKey, resultKey } from '#work/jobs';
 import type { Broker } from '#broker';
+import type { Ground } from '../ground.js';
 import { queryInt } from '../http/query-types.js';
 import { route, type Call } from '../http/route.js';
 import { Serve } from '../http/serve.js';
+import { GROUND } from '../services.js';
 import { BELL, BROKER, STORE } from '../tokens.js';
 
 const tag = 'Agents';
 const SYNC_BODY_BYTES = 8 << 20;
 const workId = idOf('shard');
-const POLL_MS = 20_000;
 
 const enrol = route({
   method: 'POST',
@@ -104,6 +105,7 @@ export class AgentController {
     @Inject(STORE) private readonly store: Store,
     @Inject(BELL) private readonly bell: Bell,
     @Inject(BROKER) private readonly broker: Broker,
+    @Inject(GROUND) private readonly ground: Ground,
   ) {}
 
   @Serve(enrol)
@@ -111,7 +113,7 @@ export class AgentController {
     const { agentId, credential } = await this.agents.enrol(body.token, body.facts, (tx, agent) =>
       this.broker.onEnrolled(tx, agent),
     );
-    return { agentId, credential, pollMs: POLL_MS };
+    return { agentId, credential, pollMs: this.ground.config.agentPollMs };
   }
 
   @Serve(sync)
