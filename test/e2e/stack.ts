@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { JobView } from '#contracts';
+import { roleUrl } from '#platform/database';
 import { removeEmbedded, startEmbedded } from '#platform/embedded';
 import { testDatabase } from '#testing';
 import { Caller } from './caller.js';
@@ -58,13 +59,14 @@ export class Stack {
   private constructor(
     readonly dir: string,
     readonly url: string,
-    /** Connects as the owner of all tables. */
+    /** Connects as the owner of all tables, who is bound by row-level security all the same. */
     readonly databaseUrl: string,
     private readonly options: StackOptions,
-    secret: string,
+    private readonly secret: string,
     private readonly dropDatabase: () => Promise<void>,
   ) {
-    this.pool = new pg.Pool({ connectionString: databaseUrl, max: 2 });
+    // The one role that sees the rows of every tenant.
+    this.pool = new pg.Pool({ connectionString: roleUrl(databaseUrl, secret, 'berth_worker'), max: 2 });
     // A killed server takes idle connections with it; the next query opens another.
     this.pool.on('error', () => undefined);
     this.env = {
@@ -197,6 +199,22 @@ export class Stack {
   /** Asks the database behind the back of the broker. */
   async sql<Row extends object = Record<string, unknown>>(text: string, values: unknown[] = []): Promise<Row[]> {
     return (await this.pool.query<Row>(text, values)).rows;
+  }
+
+  /** Throws away what the queue holds in PostgreSQL, behind its back; answers how many jobs there were. */
+  async emptyQueue(): Promise<number> {
+    const client = new pg.Client({ connectionString: roleUrl(this.databaseUrl, this.secret, 'berth_queue') });
+    await client.connect();
+    try {
+      const { rows } = await client.query<{ tablename: string }>(
+        "select tablename from pg_tables where schemaname = 'bullmq' and tablename not like '%migration%'",
+      );
+      const { rowCount } = await client.query('delete from bullmq.job');
+      for (const { tablename } of rows) await client.query(`delete from bullmq.${tablename}`);
+      return rowCount ?? 0;
+    } finally {
+      await client.end();
+    }
   }
 
   /** The hand of the one who runs the fake cloud. */

@@ -1,0 +1,86 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { startEmbedded, statusEmbedded } from '#platform/embedded';
+import { join } from 'node:path';
+import { Rig } from './rig.js';
+
+describe('processes die in the middle of a job', () => {
+  let rig: Rig;
+  afterEach(() => rig?.stack.close());
+
+  it('the worker, by kill -9, and another one goes on', async () => {
+    rig = await Rig.start();
+    await rig.stack.addHost();
+    const job = await rig.submit();
+    await rig.middle(job);
+    await rig.stack.workers[0]?.kill();
+    await rig.stack.startWorker();
+    await rig.expectWhole(job);
+    expect(await rig.endings()).toEqual(['released']);
+  });
+
+  it('the api, by kill -9: agents wait for it and go on', async () => {
+    rig = await Rig.start();
+    await rig.stack.addHost();
+    const job = await rig.submit();
+    await rig.middle(job);
+    await rig.stack.api.kill();
+    await rig.stack.startApi();
+    await rig.expectWhole(job);
+    expect(await rig.endings()).toEqual(['released']);
+  });
+
+  it('the agent, by kill -9: started again it goes on, and no line is lost or done twice', async () => {
+    rig = await Rig.start();
+    const { agent, stateDir } = await rig.stack.addHost();
+    const job = await rig.submit();
+    await rig.middle(job);
+    await agent.kill();
+    rig.stack.startAgent(stateDir);
+    await rig.expectWhole(job);
+  });
+
+  it('the agent for good: another host takes over what is left', async () => {
+    rig = await Rig.start();
+    const first = await rig.stack.addHost('first');
+    const job = await rig.submit();
+    await rig.middle(job);
+    await first.agent.kill();
+    await rig.stack.addHost('second');
+    await rig.expectWhole(job);
+    expect(await rig.endings()).toEqual(['lost', 'released']);
+  });
+
+  it('PostgreSQL, by kill -9 of its postmaster: api, worker and agent go on once it is back, without a restart', async () => {
+    rig = await Rig.start({ ownServer: true });
+    await rig.stack.addHost();
+    const job = await rig.submit();
+    await rig.middle(job);
+    const home = join(rig.stack.dir, 'home');
+    const server = statusEmbedded({ home });
+    if (server.state !== 'running') throw new Error('PostgreSQL does not run');
+    process.kill(server.pid, 'SIGKILL');
+    await rig.stack.until('it is noticed', () => rig.stack.complaints().length > 0, 20_000);
+    await startEmbedded({ home });
+    await rig.expectWhole(job);
+    expect(await rig.endings()).toEqual(['released']);
+    for (const child of [rig.stack.api, ...rig.stack.workers, ...rig.stack.agents])
+      expect([child.name, child.alive]).toEqual([child.name, true]);
+  });
+
+  it('two workers at once, one of them frozen for 20 s: nothing happens twice', async () => {
+    rig = await Rig.start({ workers: 2 });
+    await rig.stack.addHost('host', 2);
+    const first = await rig.submit();
+    await rig.middle(first);
+    const frozen = rig.stack.workers[0];
+    const since = Date.now();
+    frozen?.signal('SIGSTOP');
+    const second = await rig.submit();
+    await rig.stack.ended(rig.tenant.caller, first.id, 90_000);
+    await rig.stack.until('20 s are over', () => Date.now() - since >= 20_000, 30_000);
+    frozen?.signal('SIGCONT');
+    await rig.expectWhole(first);
+    await rig.expectWhole(second);
+    expect(await rig.endings()).toEqual(['released', 'released']);
+  });
+});
