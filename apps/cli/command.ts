@@ -1,0 +1,75 @@
+import type { Command } from 'commander';
+import { UsageError } from './exit.js';
+import { outputOf, type Output } from './output.js';
+import { openSession, type Session } from './session.js';
+
+export interface Run extends Session {
+  readonly output: Output;
+}
+
+/** Flags that every command takes, wherever they stand on the line. */
+export function flagsOf(command: Command): { json?: boolean; quiet?: boolean; profile: string } {
+  return command.optsWithGlobals<{ json?: boolean; quiet?: boolean; profile: string }>();
+}
+
+/** An action with a session and an output; `work` gets the command's arguments and options. */
+export function withBroker<A extends unknown[]>(work: (run: Run, ...args: A) => Promise<void>) {
+  return async (...given: unknown[]): Promise<void> => {
+    // Commander hands over arguments, options, and the command itself last.
+    const command = given.at(-1) as Command;
+    const { profile, ...flags } = flagsOf(command);
+    const session = await openSession(profile);
+    await work({ ...session, output: outputOf(flags) }, ...(given.slice(0, -1) as A));
+  };
+}
+
+const NOUNS: Record<string, string> = {
+  job: 'berth jobs',
+  pl: 'berth placement',
+  lease: 'berth leases',
+  host: 'berth hosts',
+  inv: 'berth invoice',
+  prj: 'berth projects',
+  key: 'berth keys',
+  org: 'berth orgs',
+};
+
+/** An id of the kind that a command wants; another kind is answered with the command that takes it. */
+export function idArgument(prefix: keyof typeof NOUNS & string) {
+  return (text: string): string => {
+    if (new RegExp(`^${prefix}_[0-9a-hjkmnp-tv-z]{26}$`).test(text)) return text;
+    const kind = /^([a-z]+)_/.exec(text)?.[1] ?? '';
+    const other = kind === prefix ? undefined : NOUNS[kind];
+    throw new UsageError(
+      other
+        ? `${text} is not a ${prefix}_ id; \`${other}\` takes it.`
+        : `"${text}" is not an id such as ${prefix}_01j…`,
+    );
+  };
+}
+
+/** Every page of a list, or as many rows as asked. */
+export async function pages<T>(
+  limit: number | null,
+  read: (cursor: string | undefined, size: number) => Promise<{ items: T[]; nextCursor: string | null }>,
+): Promise<T[]> {
+  const rows: T[] = [];
+  let cursor: string | undefined;
+  for (;;) {
+    const size = Math.min(200, limit === null ? 200 : limit - rows.length);
+    const page = await read(cursor, size);
+    rows.push(...page.items);
+    if (page.nextCursor === null || (limit !== null && rows.length >= limit))
+      return limit === null ? rows : rows.slice(0, limit);
+    cursor = page.nextCursor;
+  }
+}
+
+export function wholeNumber(low: number, high: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < low || value > high)
+      throw new UsageError(`"${text}" is not a whole number from ${low} to ${high}`);
+    return value;
+  };
+}

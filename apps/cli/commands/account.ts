@@ -1,0 +1,268 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { idArgument, pages, withBroker, flagsOf } from '../command.js';
+import { tell, UsageError } from '../exit.js';
+import { factsText, outputOf, print, rowsText } from '../output.js';
+import { forgetLogin, openSession, saveLogin } from '../session.js';
+import { ago, dollars, nanoOf } from '../text.js';
+
+export function registerAccount(berth: Command): void {
+  berth
+    .command('login')
+    .description('remember a broker and a key (readable by you only)')
+    .requiredOption('--url <url>', 'address of the broker')
+    .option('--key <key>', 'API key; it then stands in your shell’s history: --key-stdin does not')
+    .option('--key-stdin', 'read the key from standard input')
+    .addHelpText('after', '\nExamples:\n  berth login --url http://127.0.0.1:7070 --key-stdin < key.txt')
+    .action(async (options: { url: string; key?: string; keyStdin?: boolean }, command: Command) => {
+      const { profile, ...flags } = flagsOf(command);
+      const key = (options.keyStdin ? readFileSync(0, 'utf8') : (options.key ?? '')).trim();
+      if (key === '') throw new UsageError('give a key with --key or --key-stdin');
+      if (!/^https?:\/\//.test(options.url))
+        throw new UsageError(`"${options.url}" is not an address such as http://127.0.0.1:7070`);
+      const { brokerClient, answerOf, getMe } = await import('#client');
+      const me = await answerOf(getMe({ client: brokerClient({ url: options.url, key }) }));
+      saveLogin(profile, { url: options.url, key });
+      print(
+        factsText(
+          me,
+          Object.entries(me).map(([k, v]) => [k, typeof v === 'object' ? JSON.stringify(v) : String(v)]),
+          outputOf(flags),
+        ),
+      );
+    });
+
+  berth
+    .command('logout')
+    .description('forget the key')
+    .action((_options: unknown, command: Command) => {
+      tell(forgetLogin(flagsOf(command).profile) ? 'Forgotten.' : 'There was no login to forget.');
+    });
+
+  berth
+    .command('whoami')
+    .description('show whose key is in use')
+    .action(async (_options: unknown, command: Command) => {
+      const { profile, ...flags } = flagsOf(command);
+      const { client } = await openSession(profile);
+      const { answerOf, getMe } = await import('#client');
+      const me = await answerOf(getMe({ client }));
+      print(
+        factsText(
+          me,
+          Object.entries(me).map(([k, v]) => [k, typeof v === 'object' ? JSON.stringify(v) : String(v)]),
+          outputOf(flags),
+        ),
+      );
+    });
+
+  const orgs = berth.command('orgs').description('tenants and providers (platform administrators)');
+  orgs
+    .command('create <name>')
+    .description('create a tenant or provider, with a first key that is shown once')
+    .option('--provider', 'a provider instead of a tenant')
+    .option('--credit <dollars>', 'give a tenant credit')
+    .addHelpText('after', '\nExamples:\n  berth orgs create acme --credit 25')
+    .action(
+      withBroker(async ({ client, output }, name: string, options: { provider?: boolean; credit?: string }) => {
+        const { addCredit, answerOf, createOrganization } = await import('#client');
+        const amountNano = options.credit === undefined ? null : nanoOf(options.credit);
+        if (options.credit !== undefined && amountNano === null)
+          throw new UsageError(`"${options.credit}" is not an amount of dollars such as 25`);
+        const created = await answerOf(
+          createOrganization({
+            client,
+            body: { name, kind: options.provider ? 'provider' : 'tenant', keyName: 'first' },
+          }),
+        );
+        if (amountNano !== null)
+          await answerOf(
+            addCredit({
+              client,
+              body: { organizationId: created.organization.id, amountNano, kind: 'grant', reference: 'first credit' },
+            }),
+          );
+        print(
+          factsText(
+            created,
+            [
+              ['organization', created.organization.id],
+              ['project', created.project?.id ?? null],
+              ['key', created.key?.secret ?? null],
+              ['credit', amountNano === null ? null : dollars(amountNano)],
+            ],
+            output,
+          ),
+        );
+        if (!output.quiet) tell('The key is shown this once.');
+      }),
+    );
+  orgs
+    .command('ls')
+    .description('list organizations')
+    .action(
+      withBroker(async ({ client, output }) => {
+        const { answerOf, listOrganizations } = await import('#client');
+        const rows = await pages(null, (cursor, limit) =>
+          answerOf(listOrganizations({ client, query: { limit, ...(cursor === undefined ? {} : { cursor }) } })),
+        );
+        print(
+          rowsText(
+            rows,
+            [
+              { title: 'id', of: (r) => r.id },
+              { title: 'name', of: (r) => r.name },
+              { title: 'kind', of: (r) => r.kind },
+              { title: 'state', of: (r) => r.state },
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+  orgs
+    .command('credit <id> <dollars>')
+    .description('give a tenant credit')
+    .requiredOption('--reference <text>', 'counts once: the same reference posts nothing twice')
+    .action(
+      withBroker(async ({ client, output }, id: string, amount: string, options: { reference: string }) => {
+        const { addCredit, answerOf } = await import('#client');
+        const amountNano = nanoOf(amount);
+        if (amountNano === null) throw new UsageError(`"${amount}" is not an amount of dollars such as 25`);
+        const after = await answerOf(
+          addCredit({
+            client,
+            body: { organizationId: idArgument('org')(id), amountNano, kind: 'grant', reference: options.reference },
+          }),
+        );
+        print(
+          factsText(
+            after,
+            [
+              ['available', dollars(after.available)],
+              ['balance', dollars(after.balance)],
+              ['posted', after.posted ? 'yes' : 'no, this reference was posted before'],
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+
+  const projects = berth.command('projects').description('projects of your organization');
+  projects
+    .command('ls')
+    .description('list projects')
+    .action(
+      withBroker(async ({ client, output }) => {
+        const { answerOf, listProjects } = await import('#client');
+        const rows = await pages(null, (cursor, limit) =>
+          answerOf(listProjects({ client, query: { limit, ...(cursor === undefined ? {} : { cursor }) } })),
+        );
+        print(
+          rowsText(
+            rows,
+            [
+              { title: 'id', of: (r) => r.id },
+              { title: 'name', of: (r) => r.name },
+              { title: 'created', of: (r) => ago(r.createdAt) },
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+  projects
+    .command('create <name>')
+    .description('create a project')
+    .action(
+      withBroker(async ({ client, output }, name: string) => {
+        const { answerOf, createProject } = await import('#client');
+        const project = await answerOf(createProject({ client, body: { name } }));
+        print(
+          factsText(
+            project,
+            [
+              ['project', project.id],
+              ['name', project.name],
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+
+  const keys = berth.command('keys').description('API keys of your organization');
+  keys
+    .command('ls')
+    .description('list keys; the secrets themselves are not kept')
+    .action(
+      withBroker(async ({ client, output }) => {
+        const { answerOf, listKeys } = await import('#client');
+        const rows = await pages(null, (cursor, limit) =>
+          answerOf(listKeys({ client, query: { limit, ...(cursor === undefined ? {} : { cursor }) } })),
+        );
+        print(
+          rowsText(
+            rows,
+            [
+              { title: 'id', of: (r) => r.id },
+              { title: 'name', of: (r) => r.name },
+              { title: 'role', of: (r) => r.role },
+              { title: 'prefix', of: (r) => `${r.prefix}…` },
+              { title: 'last used', of: (r) => (r.lastUsedAt ? ago(r.lastUsedAt) : 'never') },
+              {
+                title: 'state',
+                of: (r) =>
+                  r.revokedAt ? 'revoked' : r.expiresAt && Date.parse(r.expiresAt) < Date.now() ? 'expired' : 'active',
+              },
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+  keys
+    .command('create <name>')
+    .description('create a key; it is shown once')
+    .option('--role <role>', 'member or admin', 'member')
+    .option('--project <id>', 'the project of a member key')
+    .action(
+      withBroker(async ({ client, output }, name: string, options: { role: string; project?: string }) => {
+        const { answerOf, createKey } = await import('#client');
+        if (options.role !== 'member' && options.role !== 'admin') throw new UsageError('--role is member or admin');
+        const key = await answerOf(
+          createKey({
+            client,
+            body: {
+              name,
+              role: options.role,
+              ...(options.project === undefined
+                ? {}
+                : { projectId: idArgument('prj')(options.project) as `prj_${string}` }),
+            },
+          }),
+        );
+        print(
+          factsText(
+            key,
+            [
+              ['id', key.id],
+              ['key', key.secret],
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+  keys
+    .command('revoke <id>')
+    .description('end a key; it stops working within a second')
+    .action(
+      withBroker(async ({ client }, id: string) => {
+        const { answerOf, revokeKey } = await import('#client');
+        await answerOf(revokeKey({ client, path: { id: idArgument('key')(id) as `key_${string}` } }));
+        tell('Revoked.');
+      }),
+    );
+}

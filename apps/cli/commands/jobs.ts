@@ -1,0 +1,223 @@
+import type { Command } from 'commander';
+import { idArgument, pages, wholeNumber, withBroker } from '../command.js';
+import { UsageError } from '../exit.js';
+import { print, rowsText, factsText } from '../output.js';
+import { ago, dollars, nanoOf, secondsOf } from '../text.js';
+
+export interface SubmitFlags {
+  model?: string;
+  input?: string;
+  command?: boolean;
+  env: string[];
+  in: string[];
+  out: string[];
+  gpu?: string;
+  count?: number;
+  maxCost?: string;
+  name?: string;
+  linesPerShard?: number;
+  timeout?: string;
+  keepWarm?: string;
+  project?: string;
+  wait?: string | true;
+  dryRun?: boolean;
+  idempotencyKey?: string;
+}
+
+const collect = (value: string, before: string[]): string[] => [...before, value];
+
+/** A length of time from the command line. */
+export function timeFlag(name: string, text: string): number {
+  const seconds = secondsOf(text);
+  if (seconds === null) throw new UsageError(`${name} is a time such as 90s, 15m or 2h, not "${text}"`);
+  return seconds;
+}
+
+export function moneyFlag(name: string, text: string): string {
+  const nano = nanoOf(text);
+  if (nano === null) throw new UsageError(`${name} is an amount of dollars such as 2.50, not "${text}"`);
+  return nano;
+}
+
+export function registerJobs(berth: Command): void {
+  const jobs = berth.command('jobs').description('batch work');
+
+  jobs
+    .command('submit [command...]')
+    .description('submit a batch of requests (--model, --input) or a command (--command -- CMD ARGS)')
+    .option('--model <model>', 'model that every line asks for')
+    .option('--input <file>', 'JSON lines of OpenAI-style requests; - for standard input')
+    .option('--command', 'run the command after --')
+    .option('--env <NAME=value>', 'environment of the command, repeatable', collect, [])
+    .option('--in <file:path>', 'put a local file into the working folder, repeatable', collect, [])
+    .option('--out <path>', 'keep a file that the command leaves, repeatable', collect, [])
+    .option('--gpu <model>')
+    .option('--count <n>', 'GPUs', wholeNumber(0, 64))
+    .option('--max-cost <dollars>', 'cost cap; without it Berth estimates one')
+    .option('--name <name>')
+    .option('--lines-per-shard <n>', 'lines of one shard', wholeNumber(1, 10_000))
+    .option('--timeout <time>', 'such as 1h')
+    .option('--keep-warm <time>', 'keep the machine for the project’s next job')
+    .option('--project <id>')
+    .option('--wait [time]', 'wait for the end, at most this long')
+    .option('--dry-run', 'check and price it, submit nothing')
+    .option('--idempotency-key <key>', 'the same key submits once')
+    .addHelpText(
+      'after',
+      "\nExamples:\n  berth jobs submit --model universal-sentence-encoder --input texts.jsonl --wait\n  berth jobs submit --command --env GREETING=hi -- sh -c 'echo $GREETING'",
+    )
+    .action(
+      withBroker(async (run, command: string[], flags: SubmitFlags) => {
+        const { submit } = await import('../jobs/submit.js');
+        await submit(run, command, flags);
+      }),
+    );
+
+  jobs
+    .command('ls')
+    .description('list jobs, newest first')
+    .option('--state <state>')
+    .option('--limit <n>', 'most rows', wholeNumber(1, 100_000), 20)
+    .option('--all', 'every row')
+    .action(
+      withBroker(async ({ client, output }, o: { state?: string; limit: number; all?: boolean }) => {
+        const { answerOf, listJobs } = await import('#client');
+        const rows = await pages(o.all ? null : o.limit, (cursor, limit) =>
+          answerOf(
+            listJobs({
+              client,
+              query: {
+                limit,
+                ...(o.state === undefined ? {} : { state: o.state as 'queued' }),
+                ...(cursor === undefined ? {} : { cursor }),
+              },
+            }),
+          ),
+        );
+        print(
+          rowsText(
+            rows,
+            [
+              { title: 'id', of: (r) => r.id },
+              { title: 'name', of: (r) => r.name },
+              { title: 'state', of: (r) => r.state },
+              {
+                title: 'done',
+                of: (r) => `${r.progress.linesOk + r.progress.linesFailed}/${r.progress.linesTotal}`,
+                right: true,
+              },
+              { title: 'charged', of: (r) => dollars(r.cost.charged), right: true },
+              { title: 'created', of: (r) => ago(r.createdAt) },
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+
+  jobs
+    .command('get <id>')
+    .description('show a job')
+    .action(
+      withBroker(async ({ client, output }, id: string) => {
+        const { answerOf, getJob } = await import('#client');
+        const job = await answerOf(getJob({ client, path: { id: idArgument('job')(id) } }));
+        print(
+          factsText(
+            job,
+            [
+              ['id', job.id],
+              ['name', job.name],
+              ['state', job.state],
+              ['reason', job.reason],
+              [
+                'lines',
+                `${job.progress.linesOk} done, ${job.progress.linesFailed} failed, of ${job.progress.linesTotal}`,
+              ],
+              ['shards', `${job.progress.shardsDone} of ${job.progress.shardsTotal}`],
+              ['charged', dollars(job.cost.charged)],
+              ['held', dollars(job.cost.held)],
+              ['cap', dollars(job.cost.cap)],
+              ['lease', job.leaseId],
+              ['placement', job.placementId],
+              ['created', job.createdAt],
+              ['started', job.startedAt],
+              ['ended', job.endedAt],
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+
+  jobs
+    .command('watch <id>')
+    .description('follow a job to its end; Ctrl-C leaves it running')
+    .option('--wait <time>', 'give up after this long')
+    .action(
+      withBroker(async (run, id: string, o: { wait?: string }) => {
+        const { watchToEnd } = await import('../jobs/watch.js');
+        await watchToEnd(run, idArgument('job')(id), o.wait === undefined ? null : timeFlag('--wait', o.wait));
+      }),
+    );
+
+  jobs
+    .command('logs <id>')
+    .description('print the logs')
+    .option('--follow', 'until the job ends')
+    .action(
+      withBroker(async (run, id: string, o: { follow?: boolean }) => {
+        const { printLogs } = await import('../jobs/logs.js');
+        await printLogs(run, idArgument('job')(id), o.follow === true);
+      }),
+    );
+
+  jobs
+    .command('results <id>')
+    .description('print the result lines; of a running job, what is there so far')
+    .option('--output <file>', 'write them to a file')
+    .action(
+      withBroker(async (run, id: string, o: { output?: string }) => {
+        const { saveResults } = await import('../jobs/results.js');
+        await saveResults(run, `/v1/jobs/${idArgument('job')(id)}/results`, o.output);
+      }),
+    );
+
+  jobs
+    .command('output <id> <path>')
+    .description('fetch a file that a command left')
+    .option('--output <file>', 'write it to a file')
+    .action(
+      withBroker(async (run, id: string, path: string, o: { output?: string }) => {
+        const { saveResults } = await import('../jobs/results.js');
+        await saveResults(run, `/v1/jobs/${idArgument('job')(id)}/outputs?path=${encodeURIComponent(path)}`, o.output);
+      }),
+    );
+
+  jobs
+    .command('cancel <id>')
+    .description('cancel a job; finished shards keep their results')
+    .option('--wait [time]', 'until it has ended')
+    .action(
+      withBroker(async (run, id: string, o: { wait?: string | true }) => {
+        const { answerOf, cancelJob } = await import('#client');
+        const job = await answerOf(cancelJob({ client: run.client, path: { id: idArgument('job')(id) } }));
+        if (o.wait === undefined) {
+          print(
+            factsText(
+              job,
+              [
+                ['id', job.id],
+                ['state', job.state],
+                ['cancel requested', job.cancelRequested ? 'yes' : 'no'],
+              ],
+              run.output,
+            ),
+          );
+          return;
+        }
+        const { watchToEnd } = await import('../jobs/watch.js');
+        await watchToEnd(run, job.id, o.wait === true ? null : timeFlag('--wait', o.wait), ['cancelled']);
+      }),
+    );
+}

@@ -1,0 +1,260 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import type { PlacementView, WorkloadInput } from '#contracts';
+import { idArgument, pages, wholeNumber, withBroker } from '../command.js';
+import { Ended, EXIT, UsageError } from '../exit.js';
+import { print, rowsText, type Output } from '../output.js';
+import { ago, dollars, duration, nanoOf, plain } from '../text.js';
+
+const PRICING = ['on-demand', 'spot', 'reserved-1y', 'reserved-3y'] as const;
+const OBJECTIVES = ['cheapest', 'balanced', 'reliable', 'fastest'] as const;
+
+function oneOf<const T extends string>(name: string, given: string | undefined, choices: readonly T[]): T | undefined {
+  if (given === undefined) return undefined;
+  const found = choices.find((c) => c === given);
+  if (found === undefined) throw new UsageError(`${name} is one of ${choices.join(', ')}, not "${given}"`);
+  return found;
+}
+
+export function registerMarket(berth: Command): void {
+  berth
+    .command('offers')
+    .description('list what the market offers, cheapest first')
+    .option('--gpu <model>', 'such as H100 (every form of it) or A100-80GB')
+    .option('--count <n>', 'GPUs per machine', wholeNumber(0, 64))
+    .option('--min-vram <GiB>', 'least memory per GPU', wholeNumber(1, 2_000))
+    .option('--region <region>')
+    .option('--country <code>')
+    .option('--provider <name>')
+    .option('--pricing <model>', PRICING.join(', '))
+    .option('--max-price <dollars>', 'per hour, whole machine')
+    .option('--rentable', 'only what Berth can rent now')
+    .option('--sort <order>', 'price or gpu-price', 'price')
+    .option('--limit <n>', 'most rows', wholeNumber(1, 100_000), 20)
+    .option('--all', 'every row')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  berth offers --gpu H100 --sort price\n  berth offers --gpu A100-80GB --count 8 --pricing spot --json',
+    )
+    .action(
+      withBroker(async ({ client, output }, o: OfferFlags) => {
+        const { answerOf, listOffers } = await import('#client');
+        const maxPricePerHour = o.maxPrice === undefined ? undefined : nanoOf(o.maxPrice);
+        if (maxPricePerHour === null) throw new UsageError(`"${o.maxPrice}" is not an amount of dollars such as 3.50`);
+        const query = defined({
+          gpu: o.gpu,
+          count: o.count,
+          minVramGiB: o.minVram,
+          region: o.region,
+          country: o.country,
+          provider: o.provider,
+          pricing: oneOf('--pricing', o.pricing, PRICING),
+          maxPricePerHour,
+          status: o.rentable ? ('rentable' as const) : undefined,
+          sort: oneOf('--sort', o.sort, ['price', 'gpu-price']),
+        });
+        const rows = await pages(o.all ? null : o.limit, (cursor, limit) =>
+          answerOf(listOffers({ client, query: { ...query, limit, ...(cursor === undefined ? {} : { cursor }) } })),
+        );
+        print(
+          rowsText(
+            rows,
+            [
+              { title: 'provider', of: (r) => r.providerId },
+              { title: 'sku', of: (r) => r.sku },
+              { title: 'accelerator', of: (r) => r.accelerator },
+              { title: 'count', of: (r) => r.count, right: true },
+              { title: 'vram GiB', of: (r) => r.vramGiB, right: true },
+              { title: 'link', of: (r) => r.interconnect.intraNode },
+              { title: 'region', of: (r) => r.region },
+              { title: 'pricing', of: (r) => r.pricing },
+              { title: '$/h', of: (r) => dollars(r.pricePerHour), right: true },
+              {
+                title: '$/gpu-h',
+                of: (r) => (r.pricePerGpuHour === null ? '' : dollars(r.pricePerGpuHour)),
+                right: true,
+              },
+              { title: 'status', of: (r) => (r.doubts.length > 0 ? 'doubtful' : r.status) },
+              { title: 'seen', of: (r) => ago(r.observedAt) },
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+
+  const placement = berth.command('placement').description('where work would go, and why');
+  placement
+    .command('preview')
+    .description('rank offers for a workload by the expected cost of the finished work; rents nothing')
+    .option('--gpu <models>', 'one or more, separated by commas')
+    .option('--count <n>', 'GPUs per machine', wholeNumber(0, 64))
+    .option('--min-vram <GiB>', 'least memory per GPU', wholeNumber(1, 2_000))
+    .option('--interconnect <link>', 'any, nvlink or nvswitch')
+    .option('--hours <n>', 'hours of work on whatever is rented')
+    .option('--gpu-hours <n>', 'hours of work on the reference GPU')
+    .option('--reference <gpu>', 'the reference GPU', 'H100-SXM')
+    .option('--objective <objective>', OBJECTIVES.join(', '), 'balanced')
+    .option('--scope <scope>', 'market (all that is listed) or rentable', 'market')
+    .option('--region <regions>', 'one or more, separated by commas')
+    .option('--max-total <dollars>', 'most for the finished work')
+    .option('--file <file>', 'the whole workload as JSON; - for standard input')
+    .option('--top <n>', 'candidates to show', wholeNumber(1, 100), 5)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  berth placement preview --gpu H100,A100 --count 8 --interconnect nvswitch --gpu-hours 10\n  berth placement preview --file workload.json --scope rentable',
+    )
+    .action(
+      withBroker(async ({ client, output }, o: PreviewFlags) => {
+        const { answerOf, previewPlacement } = await import('#client');
+        const scope = oneOf('--scope', o.scope, ['market', 'rentable']) ?? 'market';
+        const workload = o.file === undefined ? workloadOf(o) : workloadFrom(o.file);
+        const decision = (await answerOf(
+          previewPlacement({ client, body: { workload: workload as never, scope, limit: o.top } }),
+        )) as unknown as PlacementView;
+        print(decisionText(decision, output));
+        if (decision.fitting === 0)
+          throw new Ended(
+            EXIT.nothingFits,
+            `none of ${decision.considered} offers fits.${decision.hints.map((h) => `\n  ${h}`).join('')}`,
+          );
+      }),
+    );
+  placement
+    .command('get <id>')
+    .description('show a stored decision')
+    .action(
+      withBroker(async ({ client, output }, id: string) => {
+        const { answerOf, getPlacement } = await import('#client');
+        const decision = await answerOf(getPlacement({ client, path: { id: idArgument('pl')(id) } }));
+        print(decisionText(decision as unknown as PlacementView, output));
+      }),
+    );
+}
+
+interface OfferFlags {
+  gpu?: string;
+  count?: number;
+  minVram?: number;
+  region?: string;
+  country?: string;
+  provider?: string;
+  pricing?: string;
+  maxPrice?: string;
+  rentable?: boolean;
+  sort: string;
+  limit: number;
+  all?: boolean;
+}
+
+interface PreviewFlags {
+  gpu?: string;
+  count?: number;
+  minVram?: number;
+  interconnect?: string;
+  hours?: string;
+  gpuHours?: string;
+  reference: string;
+  objective: string;
+  scope: string;
+  region?: string;
+  maxTotal?: string;
+  file?: string;
+  top: number;
+}
+
+function defined<T extends object>(value: T): { [K in keyof T]: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
+    [K in keyof T]: NonNullable<T[K]>;
+  };
+}
+
+function workloadFrom(file: string): unknown {
+  const text = readFileSync(file === '-' ? 0 : file, 'utf8');
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new UsageError(`${file} is not JSON: ${error instanceof Error ? error.message : 'unreadable'}`);
+  }
+}
+
+function workloadOf(o: PreviewFlags): WorkloadInput {
+  const hours = (name: string, text: string): number => {
+    const n = Number(text);
+    if (!(n > 0)) throw new UsageError(`${name} is a number above 0, not "${text}"`);
+    return n;
+  };
+  const maxTotal = o.maxTotal === undefined ? undefined : nanoOf(o.maxTotal);
+  if (maxTotal === null) throw new UsageError(`"${o.maxTotal}" is not an amount of dollars such as 100`);
+  const wantsGpu =
+    o.gpu !== undefined || o.count !== undefined || o.minVram !== undefined || o.interconnect !== undefined;
+  const interconnect = oneOf('--interconnect', o.interconnect, ['any', 'nvlink', 'nvswitch']);
+  const objective = oneOf('--objective', o.objective, OBJECTIVES);
+  return {
+    ...(wantsGpu
+      ? {
+          accelerator: {
+            count: o.count ?? 1,
+            ...(o.gpu === undefined ? {} : { models: o.gpu.split(',').map((g) => g.trim()) }),
+            ...(o.minVram === undefined ? {} : { minVramGiB: o.minVram }),
+            ...(interconnect === undefined ? {} : { interconnect }),
+          },
+        }
+      : {}),
+    ...(o.gpuHours !== undefined
+      ? { work: { kind: 'gpu-hours', hours: hours('--gpu-hours', o.gpuHours), reference: o.reference } }
+      : o.hours !== undefined
+        ? { work: { kind: 'wall-hours', hours: hours('--hours', o.hours) } }
+        : {}),
+    ...(objective === undefined ? {} : { objective }),
+    constraints: {
+      ...(o.region === undefined ? {} : { regions: o.region.split(',').map((r) => r.trim()) }),
+      ...(maxTotal === undefined ? {} : { maxTotal }),
+    },
+  };
+}
+
+function decisionText(d: PlacementView, output: Output): string {
+  if (output.json) return `${JSON.stringify(d)}\n`;
+  const table = rowsText(
+    d.candidates,
+    [
+      { title: '#', of: (c) => c.rank, right: true },
+      { title: 'provider', of: (c) => c.offer.providerId },
+      { title: 'accelerator', of: (c) => `${c.offer.count} x ${c.offer.accelerator}` },
+      { title: 'region', of: (c) => c.offer.region },
+      { title: 'pricing', of: (c) => c.offer.pricing },
+      { title: '$/h', of: (c) => dollars(c.offer.pricePerHour), right: true },
+      { title: 'expected', of: (c) => duration(c.expectedS), right: true },
+      { title: 'total', of: (c) => dollars(c.cost.total), right: true },
+      { title: 'fit', of: (c) => Math.round(c.scores.gpuFit), right: true },
+      { title: 'link', of: (c) => Math.round(c.scores.interconnect), right: true },
+      { title: 'reliable', of: (c) => Math.round(c.scores.reliability), right: true },
+      { title: 'price', of: (c) => Math.round(c.scores.price), right: true },
+    ],
+    output,
+  );
+  if (!output.table) return table;
+  const reasons = d.candidates.flatMap((c) => [
+    `\n${c.rank}. ${c.offer.providerId} ${c.offer.sku}`,
+    `   ${costLine(c.cost)}`,
+    ...c.reasons.map((r) => `   - ${r}`),
+  ]);
+  const rejected = Object.entries(d.rejections)
+    .sort(([, a], [, b]) => b - a)
+    .map(([dimension, n]) => `${n} ${dimension}`);
+  const lines = [
+    ...reasons,
+    `\n${d.considered} offers looked at, ${d.fitting} fit; rejected: ${rejected.join(', ') || 'none'}`,
+    ...d.hints,
+    `Decision ${d.id}`,
+  ];
+  return `${table}${lines.map(plainLine).join('\n')}\n`;
+}
+
+const plainLine = (line: string): string => line.split('\n').map(plain).join('\n');
+
+function costLine(cost: PlacementView['candidates'][number]['cost']): string {
+  const terms = Object.entries(cost).filter(([name, nano]) => name !== 'total' && BigInt(nano) !== 0n);
+  return `${dollars(cost.total)} = ${terms.map(([name, nano]) => `${dollars(nano)} ${name}`).join(' + ')}`;
+}

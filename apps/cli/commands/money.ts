@@ -1,0 +1,112 @@
+import type { Command } from 'commander';
+import { idArgument, withBroker } from '../command.js';
+import { UsageError } from '../exit.js';
+import { factsText, print, rowsText } from '../output.js';
+import { dollars, duration } from '../text.js';
+
+const GROUPS = ['hour', 'day', 'project', 'job', 'resource'] as const;
+
+/** A metered quantity for people. */
+export function quantityText(quantity: string, unit: string): string {
+  return unit === 'ms' ? duration(Number(quantity) / 1_000) : `${quantity} ${unit}`;
+}
+
+export function registerMoney(berth: Command): void {
+  berth
+    .command('usage')
+    .description('what was used and what it cost')
+    .option('--from <time>', 'ISO 8601, default 30 days ago')
+    .option('--to <time>', 'ISO 8601, default now')
+    .option('--by <group>', GROUPS.join(', '), 'resource')
+    .addHelpText('after', '\nExamples:\n  berth usage --by day\n  berth usage --by job --json')
+    .action(
+      withBroker(async ({ client, output }, o: { from?: string; to?: string; by: string }) => {
+        const { answerOf, getUsage } = await import('#client');
+        const by = GROUPS.find((g) => g === o.by);
+        if (by === undefined) throw new UsageError(`--by is one of ${GROUPS.join(', ')}, not "${o.by}"`);
+        const time = (name: string, text: string): string => {
+          if (Number.isNaN(Date.parse(text)))
+            throw new UsageError(`${name} is a time such as 2026-11-21T00:00:00Z, not "${text}"`);
+          return new Date(text).toISOString();
+        };
+        const usage = await answerOf(
+          getUsage({
+            client,
+            query: {
+              by,
+              ...(o.from === undefined ? {} : { from: time('--from', o.from) }),
+              ...(o.to === undefined ? {} : { to: time('--to', o.to) }),
+            },
+          }),
+        );
+        if (output.json) return print(`${JSON.stringify(usage)}\n`);
+        print(
+          rowsText(
+            usage.totals,
+            [
+              { title: by, of: (r) => r.group },
+              { title: 'meter', of: (r) => r.meter },
+              { title: 'quantity', of: (r) => quantityText(r.quantity, r.unit), right: true },
+              { title: 'amount', of: (r) => dollars(r.amount), right: true },
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+
+  berth
+    .command('balance')
+    .description('show the credit')
+    .action(
+      withBroker(async ({ client, output }) => {
+        const { answerOf, getBalance } = await import('#client');
+        const b = await answerOf(getBalance({ client }));
+        print(
+          factsText(
+            b,
+            [
+              ['available', dollars(b.available)],
+              ['held', dollars(b.held)],
+              ['balance', dollars(b.balance)],
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+
+  berth
+    .command('invoice [id]')
+    .description('show an invoice; without an id, this month’s draft')
+    .action(
+      withBroker(async ({ client, output }, id: string | undefined) => {
+        const { answerOf, getInvoice, listInvoices } = await import('#client');
+        const wanted =
+          id === undefined
+            ? (await answerOf(listInvoices({ client, query: { limit: 1 } }))).items[0]?.id
+            : idArgument('inv')(id);
+        if (wanted === undefined) throw new UsageError('there is no invoice yet');
+        const invoice = await answerOf(getInvoice({ client, path: { id: wanted } }));
+        if (output.json) return print(`${JSON.stringify(invoice)}\n`);
+        print(
+          rowsText(
+            invoice.lines,
+            [
+              { title: 'project', of: (r) => r.projectId },
+              { title: 'resource', of: (r) => r.resource },
+              { title: 'meter', of: (r) => r.meter },
+              { title: 'quantity', of: (r) => quantityText(r.quantity, r.unit), right: true },
+              { title: 'exact', of: (r) => dollars(r.amount), right: true },
+              { title: 'amount', of: (r) => dollars(BigInt(r.cents) * 10_000_000n), right: true },
+            ],
+            output,
+          ),
+        );
+        if (output.table)
+          print(
+            `\n${invoice.state} ${invoice.id}, ${invoice.periodStart.slice(0, 10)} to ${invoice.periodEnd.slice(0, 10)}: ${dollars(BigInt(invoice.totalCents) * 10_000_000n)}\n`,
+          );
+      }),
+    );
+}

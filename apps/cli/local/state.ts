@@ -1,0 +1,42 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { repoRoot } from '#hardware';
+
+/** What the broker of this machine keeps about itself between runs; it holds keys, so only its owner may read it. */
+export interface LocalState {
+  /** Where the API listened last. */
+  readonly url?: string;
+  readonly platformKey?: string;
+  readonly hostId?: string;
+  /** The program that keeps the others running. */
+  readonly supervisorPid?: number;
+  readonly pids?: Readonly<Partial<Record<ProgramName, number>>>;
+  readonly demo?: { readonly organizationId: string; readonly projectId: string; readonly key: string };
+}
+
+export const PROGRAMS = ['api', 'worker', 'agent'] as const;
+export type ProgramName = (typeof PROGRAMS)[number];
+
+export function homeOf(env: NodeJS.ProcessEnv = process.env): string {
+  return resolve(env['BERTH_HOME'] ?? join(repoRoot(), '.berth'));
+}
+
+export function readState(home: string): LocalState {
+  const file = join(home, 'local.json');
+  if (!existsSync(file)) return {};
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as LocalState;
+  } catch {
+    return {};
+  }
+}
+
+export function writeState(home: string, change: Partial<LocalState>): LocalState {
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  const state = { ...readState(home), ...change };
+  const draft = join(home, `local.json.${process.pid}`);
+  writeFileSync(draft, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
+  chmodSync(draft, 0o600);
+  renameSync(draft, join(home, 'local.json'));
+  return state;
+}

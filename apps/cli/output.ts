@@ -1,0 +1,55 @@
+import { plain } from './text.js';
+
+/** How this run prints: decided once from the flags and where the output goes. */
+export interface Output {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  /** Tables for people on a terminal; tab-separated values for programs. */
+  readonly table: boolean;
+}
+
+export function outputOf(
+  flags: { json?: boolean; quiet?: boolean },
+  stdout: { isTTY?: boolean } = process.stdout,
+): Output {
+  return { json: flags.json === true, quiet: flags.quiet === true, table: stdout.isTTY === true };
+}
+
+export interface Column<T> {
+  readonly title: string;
+  readonly of: (row: T) => string | number | null;
+  readonly right?: boolean;
+}
+
+/** Rows as the API's JSON, as an aligned table, or as TSV with a header line. */
+export function rowsText<T>(rows: readonly T[], columns: readonly Column<T>[], output: Output): string {
+  if (output.json) return `${JSON.stringify(rows)}\n`;
+  const cells = rows.map((row) => columns.map((c) => plain(String(c.of(row) ?? '')).replace(/[\t\n]/g, ' ')));
+  const titles = columns.map((c) => c.title);
+  if (!output.table) return [titles, ...cells].map((line) => `${line.join('\t')}\n`).join('');
+  const widths = columns.map((_, i) => Math.max(...[titles, ...cells].map((line) => line[i]?.length ?? 0)));
+  const draw = (line: readonly string[]): string =>
+    line
+      .map((cell, i) => (columns[i]?.right ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  return [titles.map((t) => t.toUpperCase()), ...cells].map((line) => `${draw(line)}\n`).join('');
+}
+
+/** One thing: its JSON, or a line for each fact. */
+export function factsText(
+  value: unknown,
+  facts: readonly (readonly [string, string | number | null])[],
+  output: Output,
+): string {
+  if (output.json) return `${JSON.stringify(value)}\n`;
+  const shown = facts.filter(([, v]) => v !== null && v !== '');
+  const width = output.table ? Math.max(...shown.map(([k]) => k.length)) : 0;
+  return shown
+    .map(([k, v]) => (output.table ? `${k.padEnd(width)}  ${plain(String(v))}\n` : `${k}\t${plain(String(v))}\n`))
+    .join('');
+}
+
+export function print(text: string): void {
+  process.stdout.write(text);
+}

@@ -1,0 +1,107 @@
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Client } from '#client';
+import { Ended, EXIT } from './exit.js';
+
+/** Where a broker is and the key for it. */
+export interface Login {
+  readonly url: string;
+  readonly key: string;
+}
+
+type Logins = Record<string, Login>;
+
+export function loginsFile(env: NodeJS.ProcessEnv = process.env): string {
+  return join(
+    env['BERTH_CLI_CONFIG'] ?? join(env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config'), 'berth'),
+    'logins.json',
+  );
+}
+
+function readLogins(): Logins {
+  let text: string;
+  try {
+    text = readFileSync(loginsFile(), 'utf8');
+  } catch {
+    return {};
+  }
+  try {
+    return JSON.parse(text) as Logins;
+  } catch {
+    throw new Ended(EXIT.usage, `${loginsFile()} is not readable as JSON; remove it and log in again.`);
+  }
+}
+
+/** Keys are readable by their owner only; the file is replaced whole. */
+function writeLogins(logins: Logins): void {
+  const file = loginsFile();
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, `${JSON.stringify(logins, null, 2)}\n`, { mode: 0o600 });
+  chmodSync(draft, 0o600);
+  renameSync(draft, file);
+}
+
+export function saveLogin(profile: string, login: Login): void {
+  writeLogins({ ...readLogins(), [profile]: login });
+}
+
+export function forgetLogin(profile: string): boolean {
+  const { [profile]: gone, ...rest } = readLogins();
+  if (Object.keys(rest).length === 0) rmSync(loginsFile(), { force: true });
+  else writeLogins(rest);
+  return gone !== undefined;
+}
+
+/** BERTH_CLI_URL and BERTH_CLI_KEY win over what was saved. */
+export function loginOf(profile: string, env: NodeJS.ProcessEnv = process.env): Login {
+  const saved = readLogins()[profile];
+  const url = env['BERTH_CLI_URL'] ?? saved?.url;
+  const key = env['BERTH_CLI_KEY'] ?? saved?.key;
+  if (url === undefined || key === undefined) {
+    throw new Ended(
+      EXIT.notAllowed,
+      'you are not logged in.\n  Run `berth login --url URL --key KEY`, or set BERTH_CLI_URL and BERTH_CLI_KEY.',
+    );
+  }
+  return { url: url.replace(/\/+$/, ''), key };
+}
+
+export interface Session {
+  readonly login: Login;
+  readonly client: Client;
+}
+
+/** Loaded only when a command talks to a broker. */
+export async function openSession(profile: string): Promise<Session> {
+  const login = loginOf(profile);
+  const { brokerClient } = await import('#client');
+  return { login, client: brokerClient(login) };
+}
+
+/** A request outside the generated client, for streams: the answer is checked, a problem is thrown. */
+export async function rawRequest(
+  login: Login,
+  method: string,
+  path: string,
+  init: { headers?: Record<string, string>; body?: ReadableStream<Uint8Array> | string; signal?: AbortSignal } = {},
+): Promise<Response> {
+  const { BrokerRefused, BrokerUnreachable } = await import('#client');
+  let response: Response;
+  try {
+    response = await fetch(`${login.url}${path}`, {
+      method,
+      ...init,
+      headers: { authorization: `Bearer ${login.key}`, ...init.headers },
+    });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new BrokerUnreachable(login.url, error);
+  }
+  if (response.ok) return response;
+  const problem = (await response.json().catch(() => null)) as ConstructorParameters<typeof BrokerRefused>[1] | null;
+  if (problem === null || typeof problem.detail !== 'string')
+    throw new BrokerUnreachable(login.url, new Error(`HTTP ${response.status}`));
+  throw new BrokerRefused(response.status, problem);
+}
