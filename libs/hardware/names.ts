@@ -78,6 +78,9 @@ function formOf(word: string): AcceleratorForm {
   if (/\bnvl\b/i.test(word)) return 'NVL';
   // "A100 NVLink" is how some vendors write the SXM board; the PCIe card with a bridge says PCIe too.
   if (/\bnvlink\b/i.test(word)) return 'SXM';
+  // The driver calls an H100 SXM "NVIDIA H100 80GB HBM3"; the PCIe card has HBM2e.
+  if (/\bhbm3e?\b/i.test(word)) return 'SXM';
+  if (/\bhbm2e\b/i.test(word)) return 'PCIe';
   return null;
 }
 
@@ -103,7 +106,7 @@ function parse(raw: string, hintedVramGiB: number | undefined): ParsedName {
   const form = formOf(spaced);
   const rest = spaced
     .replace(/\b\d{1,3}\s?g(i?b)?\b/g, ' ')
-    .replace(/\b(sxm\d?|pci ?e|pcie|nvl|nvlink|hgx|cts)\b/g, ' ')
+    .replace(/\b(sxm\d?|pci ?e|pcie|nvl|nvlink|hgx|cts|hbm\de?|oam)\b/g, ' ')
     .replace(
       /\b(nvidia|amd|intel|google|aws|tesla|geforce|instinct|habana|accelerator|gpu|edition|generation|workstation|we|se|ws|cc)\b/g,
       ' ',
