@@ -85,6 +85,9 @@ export function nextAction(lease: LeaseRow, facts: LeaseFacts, times: LeaseTimes
         return { do: 'give-up', reason: 'released', message: 'released before anything was rented' };
       if (lease.attemptN >= times.maxAttempts)
         return { do: 'give-up', reason: 'failed', message: `no machine after ${lease.attemptN} tries` };
+      // The first call never waits: its wake time is the moment of the request, by a clock that may be a little ahead.
+      if (lease.attemptN > 0 && lease.wakeAt !== null && lease.wakeAt > nowMs)
+        return { do: 'rest', untilMs: lease.wakeAt };
       return { do: 'call' };
     case 'calling': {
       const at = attempt ? takeOverAtMs(attempt, times, facts.consistencyWindowMs) : nowMs;

@@ -363,6 +363,7 @@ export class LeaseReconciler implements Reconciler {
           wakeAt: Math.min(machine.interruptAtMs, now + times.pollMs),
           message: 'the vendor will take the machine back: no new work',
         });
+        await rememberFailure(tx, lease.offer, { kind: 'preempted', scope: 'offer', message: 'notice of preemption' });
         await this.wakeJob(tx, lease);
         return 'again';
       }
@@ -487,7 +488,9 @@ export class LeaseReconciler implements Reconciler {
     const now = await tx.now();
     const chargeToMs = lease.state === 'terminating' ? (lease.chargedThrough ?? now) : now;
     const { patch } = await this.d.leases.meter(tx, lease, now, { chargeToMs, costToMs: now });
-    if (reason === 'lost' || reason === 'preempted')
+    // Where termination or draining was begun, the failure was remembered then: one loss is one strike.
+    const remembered = lease.state === 'terminating' || lease.state === 'draining';
+    if (!remembered && (reason === 'lost' || reason === 'preempted'))
       await rememberFailure(tx, lease.offer, { kind: reason, scope: 'offer', message });
     await this.end(tx, { ...lease }, reason, message, patch);
   }

@@ -22,7 +22,10 @@ export async function sweepOrphans(
   const { port } = vendors.of(providerId);
   const machines: VendorMachine[] = [];
   try {
-    for await (const machine of port.list(installId)) if (isAlive(machine)) machines.push(machine);
+    for await (const machine of port.list(installId)) {
+      // Not every vendor filters by tag; and what is stopping already is going.
+      if (machine.installId === installId && isAlive(machine) && machine.state !== 'stopping') machines.push(machine);
+    }
   } catch (error) {
     if (!(error instanceof VendorError)) throw error;
     return { seen: 0, terminated: [] };
@@ -40,7 +43,8 @@ export async function sweepOrphans(
     const attempt = machine.attemptId === null ? undefined : attempts.get(machine.attemptId);
     if (attempt && (attempt.state === 'calling' || attempt.state === 'unknown')) continue;
     const atSight = attempt?.state === 'superseded';
-    const ageMs = clock.now() - (machine.createdAtMs ?? clock.now());
+    // A machine without an attempt is nobody's whatever its age: attempts are committed before the call.
+    const ageMs = clock.now() - (machine.createdAtMs ?? attempt?.intentAt ?? 0);
     if (!atSight && ageMs < times.orphanGraceMs) continue;
     try {
       await port.terminate(machine.vendorId);

@@ -1,0 +1,59 @@
+import { describe, expect, it } from '@jest/globals';
+import { createJobSchema } from '#contracts';
+import { WORKER } from '#platform/database';
+import { failureMemory } from '#market/reliability';
+import { openWorld, type World } from '#testing/world';
+import { leaseAttempts, leases } from './index.js';
+
+const start = async (world: World): Promise<void> => {
+  await world.credit('25');
+  await world.broker.jobs.submit({
+    organizationId: world.organizationId,
+    projectId: world.projectId,
+    actor: WORKER,
+    request: createJobSchema.parse({ spec: { kind: 'command', command: ['sleep'] }, maxCost: '5000000000' }),
+  });
+};
+/** Agents hold their work for ever, so that leases last. */
+const busy = (world: World): void => {
+  world.broker.work.desired = () => Promise.resolve([]);
+};
+
+describe('a lease', () => {
+  it('asks again when the vendor said it may, and not before', async () => {
+    const world = await openWorld({ faults: [{ point: 'create', kind: 'rate-limited', occurrence: 1, arg: 30_000 }] });
+    await start(world);
+    await world.run(60_000);
+    const tries = await world.store.transaction(WORKER, (tx) =>
+      tx.find(leaseAttempts, {}, { orderBy: [['n', 'asc']] }),
+    );
+    expect(tries.map((t) => t.state)).toEqual(['failed', 'created']);
+    expect((tries[1]?.intentAt ?? 0) - (tries[0]?.intentAt ?? 0)).toBeGreaterThanOrEqual(30_000);
+    expect(world.failures).toEqual([]);
+  });
+
+  it('that is lost by silence is one strike against its offer', async () => {
+    const world = await openWorld({ faults: [{ point: 'machine', kind: 'silent-death', occurrence: 1, arg: 5_000 }] });
+    busy(world);
+    await start(world);
+    await world.run(200_000);
+    const [first] = await world.store.transaction(WORKER, (tx) => tx.find(leases, {}, { orderBy: [['id', 'asc']] }));
+    expect([first?.state, first?.endReason]).toEqual(['ended', 'lost']);
+    const memory = await world.store.transaction(WORKER, (tx) => tx.find(failureMemory, {}));
+    expect(memory.map((m) => [m.kind, m.strikes])).toEqual([['lost', 1]]);
+  });
+
+  it.each([
+    ['with notice', 20_000],
+    ['without', undefined],
+  ])('that is preempted %s is one strike against its offer', async (_, noticeMs) => {
+    const rule = { point: 'machine', kind: 'preemption', occurrence: 1, arg: 60_000 } as const;
+    const world = await openWorld({ faults: [{ ...rule, ...(noticeMs === undefined ? {} : { noticeMs }) }] });
+    busy(world);
+    await start(world);
+    await world.run(180_000);
+    const memory = await world.store.transaction(WORKER, (tx) => tx.find(failureMemory, {}));
+    expect(memory.map((m) => [m.kind, m.strikes])).toEqual([['preempted', 1]]);
+    expect(world.failures).toEqual([]);
+  });
+});
