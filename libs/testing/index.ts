@@ -1,2 +1,3 @@
 export { testDatabase, type TestDatabase } from './database.js';
 export { hasRedis, testRedis } from './redis.js';
+export { specStores, type SpecStore, type SpecStoreKind } from './stores.js';

@@ -5,7 +5,7 @@ export function chargePerHour(costPerHour: bigint, marginBps: number): bigint {
   return costPerHour + divRound(costPerHour * BigInt(marginBps), 10_000n);
 }
 
-/** Seconds that a vendor bills for `usedMs` of running: at least the minimum, then whole increments. */
+/** Milliseconds that a vendor bills for `usedMs` of running: at least the minimum, then whole increments. */
 export function billedMs(usedMs: number, billing: { readonly minimumS: number; readonly incrementS: number }): number {
   if (usedMs <= 0) return 0;
   const step = Math.max(billing.incrementS, 0.001) * 1_000;
