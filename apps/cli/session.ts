@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Client } from '#client';
 import { Ended, EXIT } from './exit.js';
+import { homeOf, readState } from './local/state.js';
 
 /** Where a broker is and the key for it. */
 export interface Login {
@@ -54,18 +55,27 @@ export function forgetLogin(profile: string): boolean {
   return gone !== undefined;
 }
 
-/** BERTH_CLI_URL and BERTH_CLI_KEY win over what was saved. */
+/**
+ * BERTH_CLI_URL and BERTH_CLI_KEY win over what was saved. Without either, the broker that `berth up` started on this machine
+ * is meant: its tenant, or with the profile "admin" its platform administrator.
+ */
 export function loginOf(profile: string, env: NodeJS.ProcessEnv = process.env): Login {
-  const saved = readLogins()[profile];
+  const saved = readLogins()[profile] ?? localLogin(profile);
   const url = env['BERTH_CLI_URL'] ?? saved?.url;
   const key = env['BERTH_CLI_KEY'] ?? saved?.key;
   if (url === undefined || key === undefined) {
     throw new Ended(
       EXIT.notAllowed,
-      'you are not logged in.\n  Run `berth login --url URL --key KEY`, or set BERTH_CLI_URL and BERTH_CLI_KEY.',
+      'you are not logged in.\n  Start a broker here with `berth up`, log in to another with `berth login --url URL --key-stdin`, or set BERTH_CLI_URL and BERTH_CLI_KEY.',
     );
   }
   return { url: url.replace(/\/+$/, ''), key };
+}
+
+function localLogin(profile: string): Login | undefined {
+  const { url, platformKey, demo } = readState(homeOf());
+  const key = profile === 'admin' ? platformKey : profile === 'default' ? demo?.key : undefined;
+  return url === undefined || key === undefined ? undefined : { url, key };
 }
 
 export interface Session {

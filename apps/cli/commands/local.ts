@@ -1,19 +1,34 @@
 import type { Command } from 'commander';
 import { flagsOf, wholeNumber } from '../command.js';
-import { outputOf } from '../output.js';
+import { outputOf, print } from '../output.js';
+import { loginOf } from '../session.js';
 
 /** A broker on this machine: started, stopped and looked over. */
 export function registerLocal(berth: Command): void {
   berth
     .command('up')
     .description('start a broker on this machine: database, API, worker, and this machine as a host')
-    .option('--port <n>', 'port of the API; another is taken when it is busy', wholeNumber(1, 65_535), 7070)
+    .option(
+      '--port <n>',
+      'port of the API (default: PORT, else 7070); another is taken when it is busy',
+      wholeNumber(1, 65_535),
+    )
     .option('--no-host', 'do not offer this machine as a host')
     .option('--detach', 'return when it runs')
     .addHelpText('after', '\nExamples:\n  berth up --detach && berth offers --gpu H100')
-    .action(async (options: { port: number; host: boolean; detach?: boolean }, command: Command) => {
+    .action(async (options: { port?: number; host: boolean; detach?: boolean }, command: Command) => {
       const { up } = await import('../local/up.js');
-      await up({ ...options, detach: options.detach === true, output: outputOf(flagsOf(command)) });
+      const { readConfig } = await import('#platform/config');
+      const port = options.port ?? readConfig().port;
+      await up({ port, host: options.host, detach: options.detach === true, output: outputOf(flagsOf(command)) });
+    });
+  berth
+    .command('env')
+    .description('print the broker and key in use as shell variables')
+    .addHelpText('after', '\nExamples:\n  eval "$(berth env)"')
+    .action((_options: unknown, command: Command) => {
+      const { url, key } = loginOf(flagsOf(command).profile);
+      print(`export BERTH_CLI_URL='${url}' BERTH_CLI_KEY='${key}'\n`);
     });
   berth
     .command('down')

@@ -10,16 +10,12 @@ export async function down(output: Output): Promise<void> {
   const home = homeOf();
   const state = readState(home);
   const stopped: string[] = [];
-  if (isOurs(state.supervisorPid, 'cli/') && state.supervisorPid !== process.pid) {
-    await endProcess(state.supervisorPid, 30_000);
-    stopped.push('supervisor');
-  }
   for (const name of PROGRAMS) if (isOurs(state.pids?.[name], `apps/${name}/main.js`)) stopped.push(name);
+  if (statusEmbedded({ home }).state === 'running') stopped.push('PostgreSQL');
+  if (isOurs(state.supervisorPid, 'cli/') && state.supervisorPid !== process.pid)
+    await endProcess(state.supervisorPid, 30_000);
   await endLeftovers(state);
-  if (statusEmbedded({ home }).state === 'running') {
-    await stopEmbedded({ home });
-    stopped.push('PostgreSQL');
-  }
+  if (statusEmbedded({ home }).state === 'running') await stopEmbedded({ home });
   if (state.url !== undefined) writeState(home, { supervisorPid: 0, pids: {} });
   if (output.json) print(`${JSON.stringify({ stopped })}\n`);
   else tell(stopped.length > 0 ? `Stopped: ${stopped.join(', ')}. The data stays in ${home}.` : 'Nothing was running.');

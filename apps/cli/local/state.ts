@@ -11,7 +11,16 @@ export interface LocalState {
   /** The program that keeps the others running. */
   readonly supervisorPid?: number;
   readonly pids?: Readonly<Partial<Record<ProgramName, number>>>;
-  readonly demo?: { readonly organizationId: string; readonly projectId: string; readonly key: string };
+  /** The tenant of this machine, its first key included. */
+  readonly demo?: LocalTenant;
+  /** Idempotency key of the request that makes that tenant, while it is under way. */
+  readonly demoRequest?: string | undefined;
+}
+
+export interface LocalTenant {
+  readonly organizationId: string;
+  readonly projectId: string;
+  readonly key: string;
 }
 
 export const PROGRAMS = ['api', 'worker', 'agent'] as const;

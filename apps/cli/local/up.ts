@@ -7,6 +7,7 @@ import { factsText, print, type Output } from '../output.js';
 import { isHealthy, isOurs, logFile, nodeBinary } from './programs.js';
 import { homeOf, readState } from './state.js';
 import { Supervisor } from './supervisor.js';
+import { prepareTenant } from './tenant.js';
 
 const DETACH_WITHIN_MS = 120_000;
 
@@ -19,6 +20,8 @@ export async function up(options: { port: number; host: boolean; detach: boolean
   };
   if (options.detach) return detach(home, options, say);
   const supervisor = await Supervisor.open({ home, port: options.port, host: options.host, say });
+  say('making a tenant with $25 of credit, if there is none');
+  await prepareTenant(home, supervisor.url, supervisor.platformKey);
   show(home, supervisor.url, supervisor.platformKey, output);
   if (supervisor.adopted) return;
   if (!output.quiet) tell('Ctrl-C stops it; its data stays.');
@@ -31,13 +34,15 @@ export async function up(options: { port: number; host: boolean; detach: boolean
 }
 
 function show(home: string, url: string, platformKey: string, output: Output): void {
-  const value = { url, platformKey, home, logs: join(home, 'logs') };
+  const tenantKey = readState(home).demo?.key ?? null;
+  const value = { url, platformKey, tenantKey, home, logs: join(home, 'logs') };
   print(
     factsText(
       value,
       [
         ['broker', url],
         ['api guide', `${url}/docs`],
+        ['tenant key', tenantKey],
         ['platform key', platformKey],
         ['kept in', join(home, 'local.json')],
         ['logs', value.logs],
@@ -81,7 +86,14 @@ async function detach(
     const state = readState(home);
     const mine = state.supervisorPid === child.pid || isOurs(state.supervisorPid, 'cli/');
     const complete = state.pids?.worker !== undefined && (!options.host || state.pids.agent !== undefined);
-    if (mine && complete && state.url !== undefined && state.platformKey !== undefined && (await isHealthy(state.url)))
+    if (
+      mine &&
+      complete &&
+      state.url !== undefined &&
+      state.demo !== undefined &&
+      state.platformKey !== undefined &&
+      (await isHealthy(state.url))
+    )
       return show(home, state.url, state.platformKey, options.output);
     if (child.exitCode !== null && !mine) break;
   }
