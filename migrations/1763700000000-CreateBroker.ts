@@ -173,8 +173,11 @@ begin
   raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation';
 end $$;
 create trigger append_only before update or delete on ledger_transactions for each row execute function berth_refuse_change();
+create trigger never_emptied before truncate on ledger_transactions for each statement execute function berth_refuse_change();
 create trigger append_only before update or delete on ledger_entries for each row execute function berth_refuse_change();
+create trigger never_emptied before truncate on ledger_entries for each statement execute function berth_refuse_change();
 create trigger append_only before update or delete on usage_records for each row execute function berth_refuse_change();
+create trigger never_emptied before truncate on usage_records for each statement execute function berth_refuse_change();
 create function berth_entries_balance() returns trigger language plpgsql as $$
 declare total numeric;
 begin
@@ -485,8 +488,10 @@ end $$;
 -- What a request may do. Leases, money and shards are moved by workers only.
 grant select on organizations, projects, api_keys, idempotency_keys, outbox, ledger_accounts, ledger_transactions, ledger_entries,
   holds, usage_records, invoices, offers, placements, providers, hosts, agents, leases, lease_attempts, events, artifacts, jobs, shards, job_logs to berth_app;
-grant insert on projects, api_keys, idempotency_keys, placements, events, artifacts, jobs, shards, holds, providers, hosts, agents, ledger_transactions, ledger_entries, outbox to berth_app;
-grant update on api_keys, projects, idempotency_keys, jobs, holds, ledger_accounts, hosts, providers, agents to berth_app;
+grant insert on projects, api_keys, idempotency_keys, placements, events, artifacts, jobs, shards, holds, providers, hosts, agents, outbox to berth_app;
+grant update on api_keys, projects, idempotency_keys, jobs, holds, hosts, providers, agents to berth_app;
+-- A request may set credit aside; what the balance is, only postings of a worker say.
+grant update (available_nano, held_nano) on ledger_accounts to berth_app;
 grant delete on idempotency_keys to berth_app;
 grant select, insert, update, delete on all tables in schema public to berth_worker;
 revoke update, delete on ledger_transactions, ledger_entries, usage_records from berth_worker;

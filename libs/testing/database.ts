@@ -7,7 +7,7 @@ import { startEmbedded } from '#platform/embedded';
 
 /** A migrated, empty database of its own for one spec file. */
 export interface TestDatabase {
-  /** Connects as the owner of all tables, whom row-level security does not bind. */
+  /** Connects as the owner of all tables; forced row-level security hides their rows from it. */
   readonly ownerUrl: string;
   /** The installation secret that the role passwords were made from. */
   readonly secret: string;
