@@ -90,4 +90,13 @@ if (unique.length < WANTED) {
 const chosen = Array.from({ length: WANTED }, (_, i) => unique[Math.floor((i * unique.length) / WANTED)]);
 const lines = chosen.map((entry, i) => JSON.stringify({ id: `text-${String(i + 1).padStart(4, '0')}`, ...entry }));
 writeFileSync(new URL('../../data/texts/public-domain-2000.jsonl', import.meta.url), `${lines.join('\n')}\n`);
+const first = chosen.slice(0, 20).map((entry, i) =>
+  JSON.stringify({
+    custom_id: `text-${String(i + 1).padStart(4, '0')}`,
+    method: 'POST',
+    url: '/v1/embeddings',
+    body: { model: 'universal-sentence-encoder', input: entry.text },
+  }),
+);
+writeFileSync(new URL('../../data/texts/first-batch.jsonl', import.meta.url), `${first.join('\n')}\n`);
 console.log(`${unique.length} texts, ${chosen.length} written`);

@@ -62,40 +62,49 @@ export function registerAccount(berth: Command): void {
     .description('create a tenant or provider, with a first key that is shown once')
     .option('--provider', 'a provider instead of a tenant')
     .option('--credit <dollars>', 'give a tenant credit')
-    .addHelpText('after', '\nExamples:\n  berth orgs create acme --credit 25')
+    .option('--login', 'log in with the new key')
+    .addHelpText('after', '\nExamples:\n  berth --profile admin orgs create acme --credit 25 --login')
     .action(
-      withBroker(async ({ client, output }, name: string, options: { provider?: boolean; credit?: string }) => {
-        const { addCredit, answerOf, createOrganization } = await import('#client');
-        const amountNano = options.credit === undefined ? null : nanoOf(options.credit);
-        if (options.credit !== undefined && amountNano === null)
-          throw new UsageError(`"${options.credit}" is not an amount of dollars such as 25`);
-        const created = await answerOf(
-          createOrganization({
-            client,
-            body: { name, kind: options.provider ? 'provider' : 'tenant', keyName: 'first' },
-          }),
-        );
-        if (amountNano !== null)
-          await answerOf(
-            addCredit({
+      withBroker(
+        async (
+          { client, login, output },
+          name: string,
+          options: { provider?: boolean; credit?: string; login?: boolean },
+        ) => {
+          const { addCredit, answerOf, createOrganization } = await import('#client');
+          const amountNano = options.credit === undefined ? null : nanoOf(options.credit);
+          if (options.credit !== undefined && amountNano === null)
+            throw new UsageError(`"${options.credit}" is not an amount of dollars such as 25`);
+          const created = await answerOf(
+            createOrganization({
               client,
-              body: { organizationId: created.organization.id, amountNano, kind: 'grant', reference: 'first credit' },
+              body: { name, kind: options.provider ? 'provider' : 'tenant', keyName: 'first' },
             }),
           );
-        print(
-          factsText(
-            created,
-            [
-              ['organization', created.organization.id],
-              ['project', created.project?.id ?? null],
-              ['key', created.key?.secret ?? null],
-              ['credit', amountNano === null ? null : dollars(amountNano)],
-            ],
-            output,
-          ),
-        );
-        if (!output.quiet) tell('The key is shown this once.');
-      }),
+          if (amountNano !== null)
+            await answerOf(
+              addCredit({
+                client,
+                body: { organizationId: created.organization.id, amountNano, kind: 'grant', reference: 'first credit' },
+              }),
+            );
+          print(
+            factsText(
+              created,
+              [
+                ['organization', created.organization.id],
+                ['project', created.project?.id ?? null],
+                ['key', created.key?.secret ?? null],
+                ['credit', amountNano === null ? null : dollars(amountNano)],
+              ],
+              output,
+            ),
+          );
+          if (options.login && created.key) saveLogin('default', { url: login.url, key: created.key.secret });
+          if (!output.quiet)
+            tell(options.login ? 'You are logged in with it; it is shown this once.' : 'The key is shown this once.');
+        },
+      ),
     );
   orgs
     .command('ls')

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { idArgument, pages, wholeNumber, withBroker } from '../command.js';
+import { idArgument, pages, wholeNumber, withBroker, type Run } from '../command.js';
 import { UsageError } from '../exit.js';
 import { print, rowsText, factsText } from '../output.js';
 import { ago, dollars, nanoOf, secondsOf } from '../text.js';
@@ -39,8 +39,17 @@ export function moneyFlag(name: string, text: string): string {
   return nano;
 }
 
+/** A job id, or `last` for the newest job. */
+async function jobId(run: Run, text: string): Promise<string> {
+  if (text !== 'last') return idArgument('job')(text);
+  const { answerOf, listJobs } = await import('#client');
+  const newest = (await answerOf(listJobs({ client: run.client, query: { limit: 1 } }))).items[0];
+  if (!newest) throw new UsageError('there is no job yet');
+  return newest.id;
+}
+
 export function registerJobs(berth: Command): void {
-  const jobs = berth.command('jobs').description('batch work');
+  const jobs = berth.command('jobs').description('batch work; an id may be `last`');
 
   jobs
     .command('submit [command...]')
@@ -119,9 +128,10 @@ export function registerJobs(berth: Command): void {
     .command('get <id>')
     .description('show a job')
     .action(
-      withBroker(async ({ client, output }, id: string) => {
+      withBroker(async (run, id: string) => {
+        const { client, output } = run;
         const { answerOf, getJob } = await import('#client');
-        const job = await answerOf(getJob({ client, path: { id: idArgument('job')(id) } }));
+        const job = await answerOf(getJob({ client, path: { id: await jobId(run, id) } }));
         print(
           factsText(
             job,
@@ -157,7 +167,7 @@ export function registerJobs(berth: Command): void {
     .action(
       withBroker(async (run, id: string, o: { wait?: string }) => {
         const { watchToEnd } = await import('../jobs/watch.js');
-        await watchToEnd(run, idArgument('job')(id), o.wait === undefined ? null : timeFlag('--wait', o.wait));
+        await watchToEnd(run, await jobId(run, id), o.wait === undefined ? null : timeFlag('--wait', o.wait));
       }),
     );
 
@@ -168,7 +178,7 @@ export function registerJobs(berth: Command): void {
     .action(
       withBroker(async (run, id: string, o: { follow?: boolean }) => {
         const { printLogs } = await import('../jobs/logs.js');
-        await printLogs(run, idArgument('job')(id), o.follow === true);
+        await printLogs(run, await jobId(run, id), o.follow === true);
       }),
     );
 
@@ -179,7 +189,7 @@ export function registerJobs(berth: Command): void {
     .action(
       withBroker(async (run, id: string, o: { output?: string }) => {
         const { saveResults } = await import('../jobs/results.js');
-        await saveResults(run, `/v1/jobs/${idArgument('job')(id)}/results`, o.output);
+        await saveResults(run, `/v1/jobs/${await jobId(run, id)}/results`, o.output);
       }),
     );
 
@@ -190,7 +200,7 @@ export function registerJobs(berth: Command): void {
     .action(
       withBroker(async (run, id: string, path: string, o: { output?: string }) => {
         const { saveResults } = await import('../jobs/results.js');
-        await saveResults(run, `/v1/jobs/${idArgument('job')(id)}/outputs?path=${encodeURIComponent(path)}`, o.output);
+        await saveResults(run, `/v1/jobs/${await jobId(run, id)}/outputs?path=${encodeURIComponent(path)}`, o.output);
       }),
     );
 
@@ -201,7 +211,7 @@ export function registerJobs(berth: Command): void {
     .action(
       withBroker(async (run, id: string, o: { wait?: string | true }) => {
         const { answerOf, cancelJob } = await import('#client');
-        const job = await answerOf(cancelJob({ client: run.client, path: { id: idArgument('job')(id) } }));
+        const job = await answerOf(cancelJob({ client: run.client, path: { id: await jobId(run, id) } }));
         if (o.wait === undefined) {
           print(
             factsText(

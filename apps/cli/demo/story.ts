@@ -201,7 +201,7 @@ export async function embed(stage: Stage, told: Told): Promise<JobView> {
   });
 }
 
-const SHOWN = ['text-0690', 'text-0279', 'text-1500'];
+const SHOWN = ['LISP', 'Real Programmer', 'letterbomb'];
 
 /** That the results mean something: the nearest neighbours of three texts. */
 export async function meaning(stage: Stage, told: Told, job: JobView): Promise<number> {
@@ -209,10 +209,10 @@ export async function meaning(stage: Stage, told: Told, job: JobView): Promise<n
     const vectors = vectorsOf(await (await rawRequest(told.login, 'GET', `/v1/jobs/${job.id}/results`)).text());
     const list = texts();
     if (vectors.size !== list.length) throw new Error(`${vectors.size} results for ${list.length} texts`);
-    for (const id of SHOWN) {
-      const text = list.find((t) => t.id === id);
+    for (const title of SHOWN) {
+      const text = list.find((t) => t.title === title);
       if (!text) continue;
-      const near = neighboursOf(id, vectors, list, 3).map((n) => `${n.title} (${n.similarity.toFixed(2)})`);
+      const near = neighboursOf(text.id, vectors, list, 3).map((n) => `${n.title} (${n.similarity.toFixed(2)})`);
       stage.show(
         `"${text.title}": ${text.text.slice(0, 90)}${text.text.length > 90 ? '…' : ''}\n    nearest: ${near.join(', ')}`,
       );
