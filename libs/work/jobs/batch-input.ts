@@ -33,13 +33,16 @@ export function planBatch(input: Uint8Array, model: string, linesPerShard: numbe
   const ends: number[] = [];
   const seen = new Map<string, number>();
   let characters = 0;
-  for (let at = 0, number = 1; at < text.length; number++) {
+  // Left out of the first shard: a byte order mark is no JSON.
+  const first = text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf ? 3 : 0;
+  for (let at = first, number = 1; at < text.length; number++) {
     const newline = text.indexOf(10, at);
     const end = newline === -1 ? text.length : newline;
-    const raw = text.toString('utf8', at, end).trim();
+    if (end - at > MAX_LINE_BYTES) throw lineError(number, `is longer than ${MAX_LINE_BYTES} bytes`);
+    // Not trimmed before it is parsed: agents get these very bytes.
+    const raw = text.toString('utf8', at, end);
     const next = newline === -1 ? text.length : newline + 1;
-    if (raw !== '') {
-      if (end - at > MAX_LINE_BYTES) throw lineError(number, `is longer than ${MAX_LINE_BYTES} bytes`);
+    if (raw.trim() !== '') {
       if (starts.length >= MAX_BATCH_LINES)
         throw lineError(
           number,

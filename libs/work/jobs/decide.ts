@@ -21,6 +21,8 @@ export function nextJobAction(job: JobRow, lease: LeaseRow | null, nowMs: number
     return { do: 'rest', untilMs: null };
   const finished = job.shardsDone + job.shardsFailed === job.shardsTotal;
   if ((job.state === 'running' || job.state === 'recovering') && finished) return { do: 'finish' };
+  // Its agent was quicker than we: what is finished needs no machine, even when this one is gone again.
+  if (job.state === 'starting' && finished) return { do: 'run' };
   if (job.cancelRequestedAt !== null) return { do: 'cancel' };
   if (nowMs >= job.timeoutAt)
     return { do: 'fail', code: 'timeout', message: 'the job did not finish before its timeout' };

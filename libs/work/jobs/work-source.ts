@@ -55,7 +55,10 @@ export class JobWork implements WorkSource {
   }
 
   private async done(tx: Tx, shard: ShardRow, lease: LeaseRow, report: DoneReport): Promise<void> {
-    const { ok, failed, inputTokens, outputTokens } = report.counts;
+    const { inputTokens, outputTokens } = report.counts;
+    // Told by a machine that is not ours: no more than there are.
+    const ok = Math.min(report.counts.ok, shard.lineTo - shard.lineFrom);
+    const failed = Math.min(report.counts.failed, shard.lineTo - shard.lineFrom - ok);
     const [taken] = await tx.update(
       shards,
       { id: shard.id, state: 'assigned', fence: report.fence, leaseId: lease.id },
