@@ -61,7 +61,6 @@ describe('README.md, "Your first job"', () => {
       execFile(process.execPath, [join(root, 'bin', 'berth'), 'down'], { cwd: root, env }, resolve),
     );
     rmSync(home, { recursive: true, force: true });
-    rmSync(join(root, 'first-job.jsonl'), { force: true });
   });
 
   it(
@@ -81,11 +80,13 @@ describe('README.md, "Your first job"', () => {
 
       const outputOf = (start: string): string => ran.find((r) => r.line.startsWith(start))?.stdout ?? '';
       expect(outputOf('berth offers').split('\n')).toHaveLength(6);
-      expect(outputOf('berth jobs submit')).toMatch(/state\tsucceeded[\s\S]*lines\t3 done, 0 failed, of 3/);
+      expect(outputOf('berth jobs submit')).toMatch(/state\tsucceeded[\s\S]*lines\t20 done, 0 failed, of 20/);
       expect(outputOf('berth usage')).toMatch(/lease-time/);
       expect(outputOf('curl -sSfN')).toMatch(/event: end\ndata: .*"state":"succeeded"/);
       const results = ran.find((r) => r.line.includes('/results'))?.stdout ?? '';
-      expect(results.split('\n').map((l) => /"custom_id":"(\w+)"/.exec(l)?.[1])).toEqual(['a', 'b', 'c']);
+      expect(results.split('\n')).toHaveLength(20);
+      expect(results).toMatch(/^\{"id":"[^"]+","custom_id":"text-0001","response":\{"status_code":200/);
+      expect(outputOf('berth jobs logs')).toContain('hello from');
       expect(ran.at(-1)?.stderr).toMatch(/^Stopped: .*PostgreSQL/);
     },
     5 * MINUTES,
