@@ -32,6 +32,7 @@ export class Holds {
   /** Throws payment-required with what is missing when the credit does not cover it. */
   async take(tx: Tx, request: HoldRequest): Promise<HoldRow> {
     const { organizationId, amountNano } = request;
+    notNegative(amountNano);
     const done = await tx.update(
       accounts,
       { id: account.credit(organizationId), availableNano: { gte: amountNano } },
@@ -58,6 +59,7 @@ export class Holds {
 
   /** Takes part of a job's hold for a lease; null when less than `amountNano` is left in it. */
   async carve(tx: Tx, parentId: string, leaseId: string, amountNano: bigint): Promise<HoldRow | null> {
+    notNegative(amountNano);
     const [parent] = await tx.update(
       holds,
       { id: parentId, state: 'held', remainingNano: { gte: amountNano } },
@@ -71,15 +73,17 @@ export class Holds {
     );
   }
 
-  /** Moves up to `wantedNano` more from the parent into a carve; returns what could be moved. */
+  /** Moves up to `wantedNano` more from the parent into an open carve; returns what could be moved. */
   async extend(tx: Tx, carve: HoldRow, wantedNano: bigint): Promise<bigint> {
     if (carve.parentId === null || wantedNano <= 0n) return 0n;
+    const part = await tx.first(holds, { id: carve.id }, { lock: 'update' });
+    if (!part || part.state !== 'held') return 0n;
     const parent = await tx.first(holds, { id: carve.parentId }, { lock: 'update' });
     if (!parent || parent.state !== 'held') return 0n;
     const moved = parent.remainingNano < wantedNano ? parent.remainingNano : wantedNano;
     if (moved === 0n) return 0n;
     await tx.update(holds, { id: parent.id }, { remainingNano: { add: -moved } });
-    await tx.update(holds, { id: carve.id }, { remainingNano: { add: moved }, amountNano: { add: moved } });
+    await tx.update(holds, { id: part.id }, { remainingNano: { add: moved }, amountNano: { add: moved } });
     return moved;
   }
 
@@ -89,6 +93,7 @@ export class Holds {
 
   /** Marks `amountNano` of a hold as spent; the caller posts the matching ledger transaction with `from: 'held'`. False: less is left. */
   async spend(tx: Tx, id: string, amountNano: bigint): Promise<boolean> {
+    notNegative(amountNano);
     if (amountNano === 0n) return true;
     const done = await tx.update(
       holds,
@@ -98,7 +103,7 @@ export class Holds {
     return done.length === 1;
   }
 
-  /** Ends a hold: what is left goes to the parent, or back to available credit. Ending twice does nothing. */
+  /** Ends a hold: what is left goes to the parent, or, where there is none or it has ended, back to available credit. Ending twice does nothing. */
   async settle(tx: Tx, id: string, as: Exclude<HoldState, 'held'> = 'settled'): Promise<void> {
     const before = await tx.first(holds, { id }, { lock: 'update' });
     if (!before || before.state !== 'held') return;
@@ -134,4 +139,9 @@ export class Holds {
     await tx.insert(holds, row);
     return row;
   }
+}
+
+/** A negative amount would pass every "is there enough" and put money in. */
+function notNegative(amountNano: bigint): void {
+  if (amountNano < 0n) throw new RangeError('a hold cannot move less than nothing');
 }
