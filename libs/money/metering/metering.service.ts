@@ -47,6 +47,7 @@ export class Metering {
     private readonly random: Random,
   ) {}
 
+  /** Throws UniqueViolation when somebody else has metered an interval with the same start: the caller's transaction is undone with it. */
   async leaseTime(tx: Tx, interval: LeaseInterval): Promise<MeteredAmounts> {
     const pieces: UsageRow[] = [];
     for (const side of ['charge', 'cost'] as const) {
@@ -88,13 +89,13 @@ export class Metering {
         { accountId: account.exposure, amountNano: chargedNano - full },
       ],
     });
-    let uncovered = full - chargedNano;
+    let covered = chargedNano;
     const rows = pieces.map((p) => {
-      if (p.side !== 'charge' || uncovered === 0n) return { ...p, transactionId };
-      // The record says what the tenant really pays; the last pieces carry what the hold did not cover.
-      const cut = p.amountNano < uncovered ? p.amountNano : uncovered;
-      uncovered -= cut;
-      return { ...p, amountNano: p.amountNano - cut, transactionId };
+      if (p.side !== 'charge') return { ...p, transactionId };
+      // The record says what the tenant really pays; the newest time carries what the hold did not cover.
+      const amountNano = p.amountNano < covered ? p.amountNano : covered;
+      covered -= amountNano;
+      return { ...p, amountNano, transactionId };
     });
     await tx.insert(usageRecords, rows);
     return { chargedNano, costNano, exposureNano: full - chargedNano };
