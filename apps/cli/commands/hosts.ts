@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { idArgument, pages, wholeNumber, withBroker } from '../command.js';
 import { tell } from '../exit.js';
+import { moneyFlag } from '../flags.js';
 import { factsText, print, rowsText } from '../output.js';
 import { ago, dollars } from '../text.js';
-import { moneyFlag } from './jobs.js';
 
 export function registerHosts(berth: Command): void {
   const hosts = berth.command('hosts').description('machines that you offer (providers, platform administrators)');

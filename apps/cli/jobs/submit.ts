@@ -9,7 +9,7 @@ import { tell, UsageError } from '../exit.js';
 import { factsText, print } from '../output.js';
 import { rawRequest } from '../session.js';
 import { dollars } from '../text.js';
-import { moneyFlag, timeFlag, type SubmitFlags } from '../commands/jobs.js';
+import { moneyFlag, timeFlag, type SubmitFlags } from '../flags.js';
 import { watchToEnd } from './watch.js';
 
 /** Uploads what the job needs, submits it once, and waits where that is asked. */

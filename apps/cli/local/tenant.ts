@@ -32,16 +32,14 @@ export async function prepareTenant(home: string, url: string, platformKey: stri
   const works = kept !== undefined && (await keyWorks(url, kept.key));
   const tenant = works ? kept : await create(home, platform);
   const client = brokerClient({ url, key: tenant.key });
-  let origin: PreparedTenant['origin'] = works ? 'kept' : 'new';
+  const origin: PreparedTenant['origin'] = works ? 'kept' : 'new';
   // The same reference counts once: this also mends a run that was killed between tenant and credit.
   await grant(tenant, 'demo start');
-  let { available, balance } = await answerOf(getBalance({ client }));
-  if (BigInt(available) < LOW) {
-    await grant(tenant, `demo top-up at ${balance}`);
-    ({ available, balance } = await answerOf(getBalance({ client })));
-    origin = 'topped-up';
-  }
-  return { tenant, client, origin, available };
+  const before = await answerOf(getBalance({ client }));
+  if (BigInt(before.available) >= LOW) return { tenant, client, origin, available: before.available };
+  await grant(tenant, `demo top-up at ${before.balance}`);
+  const { available } = await answerOf(getBalance({ client }));
+  return { tenant, client, origin: 'topped-up', available };
 }
 
 async function keyWorks(url: string, key: string): Promise<boolean> {

@@ -247,14 +247,11 @@ describe('row-level security', () => {
           [B],
         );
         const deleted = await refused(`delete from "${table}" where organization_id = $1`, [B]);
-        let inserted = true;
         await app.query('savepoint insertion');
-        try {
-          await fill(app, table, columns, B, projectsOf(B)[0] ?? '');
-          inserted = false;
-        } catch (error) {
-          inserted = (error as { code?: string }).code === '42501';
-        }
+        const inserted = await fill(app, table, columns, B, projectsOf(B)[0] ?? '').then(
+          () => false,
+          (error: { code?: string }) => error.code === '42501',
+        );
         await app.query('rollback to savepoint insertion');
         return (moved && changed && deleted && inserted) || { moved, changed, deleted, inserted };
       }),
