@@ -201,17 +201,39 @@ export class Stack {
     return (await this.pool.query<Row>(text, values)).rows;
   }
 
-  /** Throws away what the queue holds in PostgreSQL, behind its back; answers how many jobs there were. */
-  async emptyQueue(): Promise<number> {
+  /** Throws away what the queue holds in PostgreSQL, behind its back. */
+  emptyQueue(): Promise<void> {
+    return this.inQueue(async (client) => {
+      for (const table of ['job', 'dedup', 'dedup_next', 'scheduler', 'event', 'meta']) {
+        await client.query(`delete from bullmq.${table}`);
+      }
+    });
+  }
+
+  /** Leaves jobs in the queue that nobody will ever finish and that swallow every wake-up of these rows ("kind:id"). */
+  strayKeys(rows: readonly string[]): Promise<void> {
+    return this.inQueue(async (client) => {
+      for (const row of rows) {
+        await client.query(`delete from bullmq.job where queue = 'reconcile' and dedup_id = $1`, [row]);
+        await client.query(
+          `insert into bullmq.job (queue, id, seq, name, state, added_at_ms, processed_at_ms, lock_token, locked_until_ms, dedup_id)
+           values ('reconcile', $1, 0, 'reconcile', 'active', 0, 0, 'nobody', 9000000000000, $2)`,
+          [`stray-${row}`, row],
+        );
+        await client.query(
+          `insert into bullmq.dedup (queue, dedup_id, job_id) values ('reconcile', $2, $1)
+           on conflict (queue, dedup_id) do update set job_id = excluded.job_id`,
+          [`stray-${row}`, row],
+        );
+      }
+    });
+  }
+
+  private async inQueue(work: (client: pg.Client) => Promise<void>): Promise<void> {
     const client = new pg.Client({ connectionString: roleUrl(this.databaseUrl, this.secret, 'berth_queue') });
     await client.connect();
     try {
-      const { rows } = await client.query<{ tablename: string }>(
-        "select tablename from pg_tables where schemaname = 'bullmq' and tablename not like '%migration%'",
-      );
-      const { rowCount } = await client.query('delete from bullmq.job');
-      for (const { tablename } of rows) await client.query(`delete from bullmq.${tablename}`);
-      return rowCount ?? 0;
+      await work(client);
     } finally {
       await client.end();
     }
