@@ -44,6 +44,8 @@ export interface ConformanceAbilities {
   /** Machines per page of the vendor's list, where the harness keeps it small. The suite makes more than that. */
   readonly pageSize?: number;
   readonly foreign?: boolean;
+  /** True where everything belongs to the one installation that the port was made for. */
+  readonly oneInstall?: boolean;
 }
 
 /** A create request for one attempt; the vendor's hard deadline is short because a test waits it out. */

@@ -114,6 +114,15 @@ export class Agents {
     return this.store.transaction(WORKER, (tx) => tx.first(agents, { credentialHash, state: 'enrolled' }));
   }
 
+  /** Ends the authority of every agent of a host, invited ones included; `except` keeps one. */
+  async retireOfHost(tx: Tx, hostId: string, except?: string): Promise<void> {
+    await tx.update(
+      agents,
+      { hostId, state: { not: 'gone' }, ...(except === undefined ? {} : { id: { not: except } }) },
+      { state: 'gone', credentialHash: null, tokenHash: null },
+    );
+  }
+
   /** Ends an agent's authority at once (its lease ended, its host was removed). */
   async retire(tx: Tx, id: string): Promise<void> {
     await tx.update(agents, { id, state: { not: 'gone' } }, { state: 'gone', credentialHash: null, tokenHash: null });

@@ -50,8 +50,15 @@ export class HostPort implements ProviderPort {
       error: new VendorError('no-capacity', 'offer', message, BUSY_RETRY_MS),
       vendorId: null,
     });
+    const late = (): CreateOutcome => ({
+      kind: 'failed',
+      error: new VendorError('transient', 'offer', 'not sent: send budget spent'),
+      vendorId: null,
+    });
     try {
       return await this.store.transaction(WORKER, async (tx) => {
+        // A process that stalled must not take slots for a lease that others have given up meanwhile.
+        if ((await tx.now()) >= request.sendBeforeMs) return late();
         const host = hostId === null ? null : await tx.first(hosts, { id: hostId }, { lock: 'update' });
         if (!host || host.state !== 'ready') return busy('the host is not ready');
         const taken = await tx.find(slots, { hostId: host.id });

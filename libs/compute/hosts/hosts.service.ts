@@ -15,6 +15,8 @@ export interface NewHost {
   readonly country: string | null;
 }
 
+const REINVITE = 'A host that was taken out comes back with a new token: POST /v1/hosts/{id}/invite.';
+
 /** Registered machines: invited, enrolled by their agent, published as offers while they are ready. */
 export class Hosts {
   constructor(
@@ -42,7 +44,7 @@ export class Hosts {
       if (!added)
         throw new DomainError('conflict', 'host-name-taken', `A host named "${of.name}" is registered already.`, {
           field: 'name',
-          fix: 'Choose another name or remove that host.',
+          fix: `Choose another name. ${REINVITE}`,
         });
       const { token } = await this.agentsOf.invite(tx, { organizationId: of.organizationId, hostId: id });
       await also(tx, { host: added, token });
@@ -50,20 +52,29 @@ export class Hosts {
     });
   }
 
-  /** A further token for a host whose agent lost its credential; the old agent's authority ends. */
+  /**
+   * A further token for a host whose agent lost its credential; the authority of its agents and of tokens not used yet ends. A
+   * host that was taken out comes back with it.
+   */
   async reinvite(tx: Tx, host: HostRow): Promise<string> {
-    if (host.agentId !== null) await this.agentsOf.retire(tx, host.agentId);
+    await this.agentsOf.retireOfHost(tx, host.id);
+    await tx.update(hosts, { id: host.id, state: 'cordoned' }, { state: 'enrolling', version: { add: 1 } });
     return (await this.agentsOf.invite(tx, { organizationId: host.organizationId, hostId: host.id })).token;
   }
 
-  /** Its agent has enrolled: from now on it can be leased. */
+  /**
+   * Its agent has enrolled: from now on it can be leased, with no more slots than it has GPUs. Only this agent speaks for it then.
+   */
   async enrolled(tx: Tx, agent: AgentRow): Promise<void> {
     if (agent.hostId === null) return;
-    const [host] = await tx.update(
-      hosts,
-      { id: agent.hostId },
-      { agentId: agent.id, state: 'ready', version: { add: 1 } },
-    );
+    const before = await tx.first(hosts, { id: agent.hostId, state: { not: 'cordoned' } }, { lock: 'update' });
+    if (!before) throw new DomainError('conflict', 'host-removed', 'This host was taken out.', { fix: REINVITE });
+    await this.withdraw(tx, before);
+    await this.agentsOf.retireOfHost(tx, agent.hostId, agent.id);
+    const gpus = agent.facts?.gpus.length ?? 0;
+    const slotCount = gpus > 0 ? Math.min(before.slotCount, gpus) : before.slotCount;
+    const ready = { agentId: agent.id, state: 'ready', slotCount, version: { add: 1 } } as const;
+    const [host] = await tx.update(hosts, { id: agent.hostId }, ready);
     if (host) await this.publish(tx, host);
   }
 
@@ -73,7 +84,7 @@ export class Hosts {
     if (!host) throw notFound('host', id);
     const [after] = await tx.update(hosts, { id }, { state: 'cordoned', version: { add: 1 } });
     await this.withdraw(tx, host);
-    if (host.agentId !== null) await this.agentsOf.retire(tx, host.agentId);
+    await this.agentsOf.retireOfHost(tx, host.id);
     return after ?? host;
   }
 
