@@ -18,6 +18,7 @@ const PROVIDERS_EVERY_MS = 2_000;
 const HOSTS_EVERY_MS = 5_000;
 const OFFERS_EVERY_MS = 60_000;
 const ORPHANS_EVERY_MS = 30_000;
+const AWAKE_EVERY_MS = 1_000;
 
 /**
  * Reconcilers on the queue; sweeper, orphan sweep, host watch and offer sync on timers of this process, because the
@@ -62,6 +63,10 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
       logger.warn({ providerId, err: error }, 'offers could not be read');
   }
 
+  timers.every(AWAKE_EVERY_MS, 'see the database', async () => {
+    await store.transaction(WORKER, (tx) => tx.now());
+    broker.awake.beat();
+  });
   if (config.roles.includes('sweep')) {
     timers.every(PROVIDERS_EVERY_MS, 'bind providers', () => binder.refresh());
     timers.every(config.sweepIntervalMs, 'sweep', () => broker.loop.sweep());

@@ -1,6 +1,6 @@
 import type { Clock, Random } from '#kernel';
 import type { Store } from '#platform/database';
-import { ReconcileLoop, type LoopReport, type WakeQueue } from '#platform/reconcile';
+import { Awake, ReconcileLoop, type LoopReport, type WakeQueue } from '#platform/reconcile';
 import { Ledger } from '#money/ledger';
 import { Holds } from '#money/quotas';
 import { Metering } from '#money/metering';
@@ -50,14 +50,16 @@ export interface Broker {
   readonly jobs: Jobs;
   readonly work: JobWork;
   readonly loop: ReconcileLoop;
+  /** Beaten by whoever judges the silence of others: the workers. */
+  readonly awake: Awake;
   /** What an enrolment sets going: a host becomes ready, a lease looks again. */
   onEnrolled(tx: Parameters<Hosts['enrolled']>[0], agent: AgentRow): Promise<void>;
 }
 
 export function composeBroker(p: BrokerParts): Broker {
   const { store, clock, random, wake } = p;
-  const awakeSinceMs = clock.now();
   const leaseTimes: LeaseTimes = { ...defaultLeaseTimes, ...p.leaseTimes };
+  const awake = new Awake(clock, leaseTimes.agentSilenceMs / 3);
   const ledger = new Ledger(clock, random);
   const holds = new Holds(ledger, clock, random);
   const metering = new Metering(ledger, holds, clock, random);
@@ -72,7 +74,7 @@ export function composeBroker(p: BrokerParts): Broker {
   const providers = new Providers(ledger, clock, random);
   const hosts = new Hosts(store, agents, catalog, clock, random, {
     agentSilenceMs: leaseTimes.agentSilenceMs,
-    awakeSinceMs,
+    awake,
   });
   const leasesOf = new Leases(holds, metering, clock, random, leaseTimes);
   const jobs = new Jobs({
@@ -103,7 +105,7 @@ export function composeBroker(p: BrokerParts): Broker {
     random,
     installId: p.installId,
     brokerUrl: p.brokerUrl,
-    awakeSinceMs,
+    awake,
   });
   const jobReconciler = new JobReconciler({
     store,
@@ -132,6 +134,7 @@ export function composeBroker(p: BrokerParts): Broker {
     leaseTimes,
     jobs,
     work,
+    awake,
     loop: new ReconcileLoop(store, wake, clock, [leaseReconciler, jobReconciler], p.report),
     onEnrolled: async (tx, agent) => {
       await hosts.enrolled(tx, agent);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { startEmbedded, statusEmbedded } from '#platform/embedded';
 import { join } from 'node:path';
-import { Rig } from './rig.js';
+import { FAST, Rig } from './rig.js';
 
 describe('processes die in the middle of a job', () => {
   let rig: Rig;
@@ -82,5 +82,26 @@ describe('processes die in the middle of a job', () => {
     await rig.expectWhole(first);
     await rig.expectWhole(second);
     expect(await rig.endings()).toEqual(['released', 'released']);
+  });
+
+  it('all of it sleeps for longer than an agent may be silent, as a laptop does: the worker does not blame the agent', async () => {
+    rig = await Rig.start();
+    await rig.stack.addHost();
+    const job = await rig.submit();
+    await rig.middle(job);
+    const { api, workers, agents } = rig.stack;
+    const all = [api, ...workers, ...agents];
+    const since = Date.now();
+    for (const child of all) child.signal('SIGSTOP');
+    await rig.stack.until('longer than that', () => Date.now() - since > FAST.agentSilenceMs + 3_000, 30_000);
+    const version = async (): Promise<number> =>
+      (await rig.stack.sql<{ version: number }>('select version from leases'))[0]?.version ?? 0;
+    const before = await version();
+    // The worker looks at the lease before the agent can say a word.
+    for (const worker of workers) worker.signal('SIGCONT');
+    await rig.stack.until('the worker has looked at the lease', async () => (await version()) > before, 20_000);
+    for (const child of all) child.signal('SIGCONT');
+    await rig.expectWhole(job);
+    expect(await rig.endings()).toEqual(['released']);
   });
 });

@@ -1,5 +1,6 @@
 import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
 import { WORKER, type Store, type Tx } from '#platform/database';
+import type { Awake } from '#platform/reconcile';
 import { Agents, agents, type AgentRow } from '#compute/agents';
 import { Catalog } from '#market/catalog';
 import { hostOffers } from './host-offers.js';
@@ -25,7 +26,7 @@ export class Hosts {
     private readonly catalog: Catalog,
     private readonly clock: Clock,
     private readonly random: Random,
-    private readonly times: { readonly agentSilenceMs: number; readonly awakeSinceMs: number },
+    private readonly times: { readonly agentSilenceMs: number; readonly awake: Awake },
   ) {}
 
   /**
@@ -110,7 +111,7 @@ export class Hosts {
         const host = await tx.first(hosts, { id }, { lock: 'update' });
         if (!host || host.agentId === null || (host.state !== 'ready' && host.state !== 'lost')) return;
         const agent = await tx.first(agents, { id: host.agentId });
-        const heard = Math.max(agent?.lastSeenAt ?? 0, host.state === 'ready' ? this.times.awakeSinceMs : 0);
+        const heard = Math.max(agent?.lastSeenAt ?? 0, host.state === 'ready' ? this.times.awake.sinceMs() : 0);
         const silent = (await tx.now()) - heard > this.times.agentSilenceMs || agent?.state !== 'enrolled';
         const state = silent ? 'lost' : 'ready';
         const [after] = state === host.state ? [host] : await tx.update(hosts, { id }, { state, version: { add: 1 } });

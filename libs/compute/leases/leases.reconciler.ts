@@ -1,7 +1,7 @@
 import { newId, StaleVersion, type Clock, type Random } from '#kernel';
 import { VendorError, type CreateOutcome, type VendorMachine } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
-import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
+import { transition, type Awake, type Reconciler, type WakeQueue } from '#platform/reconcile';
 import { Agents, agents, type AgentRow } from '#compute/agents';
 import { Vendors } from '#compute/providers';
 import { rememberFailure } from '#market/reliability';
@@ -29,7 +29,7 @@ export interface LeaseReconcilerDeps {
   readonly installId: string;
   /** Where rented machines find the broker. */
   readonly brokerUrl: string;
-  readonly awakeSinceMs: number;
+  readonly awake: Awake;
 }
 
 /** Drives each lease from intent to a machine to its end. Each step is one action; see decide.ts for which. */
@@ -65,7 +65,7 @@ export class LeaseReconciler implements Reconciler {
         agent,
         consistencyWindowMs: port.describe().consistencyWindowMs,
         acceptance,
-        awakeSinceMs: this.d.awakeSinceMs,
+        awakeSinceMs: this.d.awake.sinceMs(),
       },
       times,
     );
