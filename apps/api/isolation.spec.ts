@@ -155,7 +155,7 @@ beforeAll(async () => {
   api = await TestApi.start();
   a = await openOwner(api, 'Ann');
   b = await openOwner(api, 'Ben');
-  database = new pg.Client({ connectionString: api.ownerUrl });
+  database = new pg.Client({ connectionString: api.workerUrl });
   await database.connect();
 });
 afterAll(async () => {
@@ -269,6 +269,8 @@ describe('the matrix', () => {
     const row = rowOf(spec);
     if (!row) return;
     const before = await rowsOf(a);
+    // Every id of the owner is in what is compared.
+    expect(Object.values(a.ids).filter((id) => !before.includes(id))).toEqual([]);
     for (const caller of callersOf(spec)) {
       const { who, key, project, sameOrganization } = caller;
       if (sameOrganization && row.sharedInOrganization) continue;

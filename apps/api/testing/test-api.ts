@@ -56,9 +56,9 @@ export class TestApi {
     return new TestApi(app, ground, open.platformKey, database, open, home);
   }
 
-  /** Connects past row-level security, to see what a request did. */
-  get ownerUrl(): string {
-    return this.database.ownerUrl;
+  /** Connects as the role that sees every row, to see what a request did. (The owner does not: security is forced on it too.) */
+  get workerUrl(): string {
+    return this.database.urlFor('berth_worker');
   }
 
   async close(): Promise<void> {
