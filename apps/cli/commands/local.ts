@@ -11,7 +11,7 @@ export function registerLocal(berth: Command): void {
     .option(
       '--port <n>',
       'port of the API (default: PORT, else 7070); another is taken when it is busy',
-      wholeNumber(1, 65_535),
+      wholeNumber(0, 65_535),
     )
     .option('--no-host', 'do not offer this machine as a host')
     .option('--detach', 'return when it runs')

@@ -1,7 +1,7 @@
 import { stopEmbedded, statusEmbedded } from '#platform/embedded';
 import { tell } from '../exit.js';
 import { print, type Output } from '../output.js';
-import { endProcess, isOurs } from './programs.js';
+import { endProcess, lives } from './mark.js';
 import { homeOf, PROGRAMS, readState, writeState } from './state.js';
 import { endLeftovers } from './supervisor.js';
 
@@ -9,14 +9,14 @@ import { endLeftovers } from './supervisor.js';
 export async function down(output: Output): Promise<void> {
   const home = homeOf();
   const state = readState(home);
-  const stopped: string[] = [];
-  for (const name of PROGRAMS) if (isOurs(state.pids?.[name], `apps/${name}/main.js`)) stopped.push(name);
+  const { processes = {} } = state;
+  const stopped: string[] = PROGRAMS.filter((name) => lives(processes[name]));
   if (statusEmbedded({ home }).state === 'running') stopped.push('PostgreSQL');
-  if (isOurs(state.supervisorPid, 'cli/') && state.supervisorPid !== process.pid)
-    await endProcess(state.supervisorPid, 30_000);
-  await endLeftovers(state);
-  if (statusEmbedded({ home }).state === 'running') await stopEmbedded({ home });
-  if (state.url !== undefined) writeState(home, { supervisorPid: 0, pids: {} });
+  if (lives(processes.supervisor)) await endProcess(processes.supervisor, 30_000);
+  // Its own stop took them along; these are of one that was killed.
+  await endLeftovers(readState(home));
+  await stopEmbedded({ home });
+  if (state.url !== undefined) writeState(home, { ready: false, processes: {} });
   if (output.json) print(`${JSON.stringify({ stopped })}\n`);
   else tell(stopped.length > 0 ? `Stopped: ${stopped.join(', ')}. The data stays in ${home}.` : 'Nothing was running.');
 }

@@ -1,5 +1,15 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync, closeSync } from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  truncateSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { repoRoot } from '#hardware';
@@ -18,15 +28,26 @@ export function logFile(home: string, name: string): string {
 }
 
 /** Opens a log for appending; a big one is put aside first. */
-function openLog(file: string): number {
+export function openLog(file: string): number {
   mkdirSync(join(file, '..'), { recursive: true, mode: 0o700 });
-  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES) renameSync(file, `${file}.1`);
+  if (sizeOf(file) > LOG_BYTES) renameSync(file, `${file}.1`);
   return openSync(file, 'a', 0o600);
 }
 
+/** Puts a big log aside while its program goes on writing: it appends, so it goes on at the new end. */
+export function trimLog(file: string): void {
+  if (sizeOf(file) <= LOG_BYTES) return;
+  copyFileSync(file, `${file}.1`);
+  truncateSync(file);
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
 /**
- * Starts one of our programs in a process group of its own, so that Ctrl-C reaches the supervisor only. What it says on
- * standard output goes to `<name>.out`, its log to `<name>.log`.
+ * Starts one of our programs in a process group of its own, so that Ctrl-C reaches the supervisor only. What it says goes to
+ * files and not to us, so that it lives on when we are killed: standard output to `<name>.out`, the log to `<name>.log`.
  */
 export function start(
   home: string,
@@ -34,10 +55,8 @@ export function start(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): ChildProcess {
-  const outFile = join(home, 'logs', `${name}.out`);
-  mkdirSync(join(home, 'logs'), { recursive: true, mode: 0o700 });
-  const out = openSync(outFile, 'w', 0o600);
   const log = openLog(logFile(home, name));
+  const out = openSync(join(home, 'logs', `${name}.out`), 'w', 0o600);
   const child = spawn(nodeBinary(), [join(repoRoot(), 'dist', 'apps', name, 'main.js'), ...args], {
     stdio: ['ignore', out, log],
     detached: true,
@@ -63,65 +82,35 @@ export function saidBy(home: string, name: ProgramName): Record<string, unknown>
     });
 }
 
-/** True when the process runs and is one of ours: process numbers are used again. */
-export function isOurs(pid: number | undefined, mark: string): pid is number {
-  if (pid === undefined) return false;
+/** The address of a worker's own /health and /metrics, once it has said it. */
+export function workerOpsUrl(home: string): string | null {
+  const ops = saidBy(home, 'worker').find((line) => typeof line['ops'] === 'string')?.['ops'];
+  return typeof ops === 'string' ? ops : null;
+}
+
+export async function isHealthy(url: string, path = '/health/ready'): Promise<boolean> {
   try {
-    process.kill(pid, 0);
-    return execFileSync('ps', ['-p', String(pid), '-o', 'args='], { encoding: 'utf8' }).includes(mark);
+    return (await fetch(`${url}${path}`, { signal: AbortSignal.timeout(3_000) })).ok;
   } catch {
     return false;
   }
 }
 
-export async function isHealthy(url: string): Promise<boolean> {
-  try {
-    return (await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(3_000) })).ok;
-  } catch {
-    return false;
-  }
+/** Whether a port of 127.0.0.1 can be had; 0 stands for any. Null: it is taken. */
+export function tryPort(port: number): Promise<number | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(null));
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : null));
+    });
+  });
 }
 
 /** The wanted port when it is free, else any other. */
 export async function freePort(wanted: number): Promise<number> {
-  const tryPort = (port: number): Promise<number | null> =>
-    new Promise((resolve) => {
-      const server = createServer();
-      server.once('error', () => resolve(null));
-      server.listen(port, '127.0.0.1', () => {
-        const address = server.address();
-        server.close(() => resolve(typeof address === 'object' && address ? address.port : null));
-      });
-    });
   const port = (await tryPort(wanted)) ?? (await tryPort(0));
   if (port === null) throw new Error('there is no free port on 127.0.0.1');
   return port;
-}
-
-/** Ends a process and its group: politely, then not. Resolves when it is gone. */
-export async function endProcess(pid: number, politeMs = 10_000): Promise<void> {
-  const alive = (): boolean => {
-    try {
-      process.kill(pid, 0);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  const signal = (name: NodeJS.Signals): void => {
-    try {
-      process.kill(pid, name);
-    } catch {
-      // It is gone already.
-    }
-  };
-  signal('SIGTERM');
-  for (const until = Date.now() + politeMs; alive() && Date.now() < until;)
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  if (!alive()) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    signal('SIGKILL');
-  }
 }

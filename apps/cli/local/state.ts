@@ -1,6 +1,10 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { repoRoot } from '#hardware';
+import type { Mark } from './mark.js';
+
+export const PROGRAMS = ['api', 'worker', 'agent'] as const;
+export type ProgramName = (typeof PROGRAMS)[number];
 
 /** What the broker of this machine keeps about itself between runs; it holds keys, so only its owner may read it. */
 export interface LocalState {
@@ -8,9 +12,10 @@ export interface LocalState {
   readonly url?: string;
   readonly platformKey?: string;
   readonly hostId?: string;
-  /** The program that keeps the others running. */
-  readonly supervisorPid?: number;
-  readonly pids?: Readonly<Partial<Record<ProgramName, number>>>;
+  /** What runs; "supervisor" is the program that keeps the others running. */
+  readonly processes?: Readonly<Partial<Record<ProgramName | 'supervisor', Mark>>>;
+  /** The supervisor has brought everything up. */
+  readonly ready?: boolean;
   /** The tenant of this machine, its first key included. */
   readonly demo?: LocalTenant;
   /** Idempotency key of the request that makes that tenant, while it is under way. */
@@ -23,9 +28,6 @@ export interface LocalTenant {
   readonly key: string;
 }
 
-export const PROGRAMS = ['api', 'worker', 'agent'] as const;
-export type ProgramName = (typeof PROGRAMS)[number];
-
 export function homeOf(env: NodeJS.ProcessEnv = process.env): string {
   return resolve(env['BERTH_HOME'] ?? join(repoRoot(), '.berth'));
 }
@@ -36,6 +38,7 @@ export function readState(home: string): LocalState {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as LocalState;
   } catch {
+    // Lost keys are issued anew: better than refusing to start.
     return {};
   }
 }

@@ -1,9 +1,14 @@
-import type { ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { addHost, answerOf, brokerClient, getMe, inviteHost, listHosts, type Client } from '#client';
-import { endProcess, freePort, isHealthy, isOurs, logFile, saidBy, start } from './programs.js';
-import { readState, writeState, type LocalState, type ProgramName } from './state.js';
+import { brokerClient, type Client } from '#client';
+import { readConfig } from '#platform/config';
+import { startEmbedded, statusEmbedded, stopEmbedded, withFileLock } from '#platform/embedded';
+import { KeptProgram, type Recipe } from './kept-program.js';
+import { keyWorks } from './key-works.js';
+import { endProcess, lives, markOf } from './mark.js';
+import { agentArguments, ownHostReady } from './own-host.js';
+import { freePort, isHealthy, logFile, saidBy, trimLog, workerOpsUrl } from './programs.js';
+import { PROGRAMS, readState, writeState, type LocalState, type ProgramName } from './state.js';
 
 export interface SupervisorOptions {
   readonly home: string;
@@ -12,16 +17,14 @@ export interface SupervisorOptions {
   readonly host: boolean;
   /** Told what is being done. */
   readonly say: (text: string) => void;
+  /** Aborted while things start: what has started is stopped again. */
+  readonly signal?: AbortSignal;
 }
 
 const READY_WITHIN_MS = 90_000;
-const LOOK_MS = 100;
-/** A program that crashes is started again after this, doubled each time up to the longest. */
-const RESTART_MS = 500;
-const LONGEST_RESTART_MS = 30_000;
-export const HOST_NAME = 'this-machine';
-/** What this machine asks per slot and hour: $0.40. */
-const HOST_PRICE = '400000000';
+const READY_LOOK_MS = 100;
+/** How often what runs is looked at. */
+const LOOK_MS = 5_000;
 
 /** Something did not start; `log` is where it says why. */
 export class StartFailed extends Error {
@@ -36,189 +39,182 @@ function lastLines(file: string): string {
   return lines.map((line) => `\n    ${line.slice(0, 300)}`).join('');
 }
 
-/** Keeps the broker of this machine running: starts or adopts API, worker and agent, and restarts what crashes. */
+/**
+ * Keeps the broker of this machine running: brings up API, worker and agent, starts again what ends or hangs, and the
+ * built-in PostgreSQL too. There is one supervisor per home; whoever comes later uses its broker.
+ */
 export class Supervisor {
-  private readonly children = new Map<ProgramName, ChildProcess>();
-  private readonly restarts = new Map<ProgramName, number>();
-  private stopping = false;
+  private readonly programs: KeptProgram[] = [];
+  private watching: NodeJS.Timeout | undefined;
+  private stopped: Promise<void> | undefined;
+  private key = '';
 
   private constructor(
     private readonly options: SupervisorOptions,
     readonly url: string,
-    readonly platformKey: string,
+    /** Somebody else supervises; `stop` leaves it alone. */
     readonly adopted: boolean,
+    private readonly builtInDatabase: boolean,
   ) {}
 
-  /** Brings everything up; a broker of this home that runs already is adopted and left to whoever watches it. */
+  get platformKey(): string {
+    return this.key;
+  }
+
+  /** Brings everything up; of several at once one does it and the others wait for it. */
   static async open(options: SupervisorOptions): Promise<Supervisor> {
-    const { home, say } = options;
-    const before = readState(home);
-    if (
-      isOurs(before.supervisorPid, 'cli/') &&
-      before.supervisorPid !== process.pid &&
-      before.url !== undefined &&
-      before.platformKey !== undefined &&
-      (await isHealthy(before.url))
-    ) {
-      say(`a broker runs already at ${before.url}`);
-      return new Supervisor(options, before.url, before.platformKey, true);
+    const config = readConfig();
+    mkdirSync(options.home, { recursive: true, mode: 0o700 });
+    return withFileLock(join(options.home, 'supervisor.lock'), async () => {
+      const before = readState(options.home);
+      const running = await Supervisor.running(options, before);
+      if (running) return running;
+      await endLeftovers(before);
+      const lastPort = before.url === undefined ? 0 : Number(new URL(before.url).port);
+      const url = `http://127.0.0.1:${await freePort(lastPort || options.port)}`;
+      const supervisor = new Supervisor(options, url, false, config.databaseUrl === null);
+      try {
+        await supervisor.bringUp();
+      } catch (error) {
+        await supervisor.stop();
+        throw error;
+      }
+      return supervisor;
+    });
+  }
+
+  private static async running(options: SupervisorOptions, before: LocalState): Promise<Supervisor | null> {
+    const { url, platformKey, processes } = before;
+    if (!lives(processes?.supervisor) || processes.supervisor.pid === process.pid) return null;
+    if (url === undefined || platformKey === undefined || !(await isHealthy(url))) {
+      // Started under the same lock, so it is not on its way up: it is on its way down, or cannot bring the API back.
+      await endProcess(processes.supervisor, 30_000);
+      return null;
     }
-    await endLeftovers(before);
-    const port = await freePort(
-      before.url === undefined ? options.port : Number(new URL(before.url).port) || options.port,
-    );
-    const url = `http://127.0.0.1:${port}`;
-    writeState(home, { url, supervisorPid: process.pid, pids: {} });
-    say('starting PostgreSQL and the API');
-    const api = start(home, 'api', [], environment(port));
-    await ready(home, 'api', api, () => isHealthy(url));
-    const key = await platformKey(home, url);
-    writeState(home, { platformKey: key });
-    const supervisor = new Supervisor(options, url, key, false);
-    supervisor.watch('api', api);
-    say('starting the worker');
-    const worker = start(home, 'worker', [], environment(port));
-    supervisor.watch('worker', worker);
-    await ready(home, 'worker', worker, async () => saidBy(home, 'worker').some((line) => line['working'] === true));
-    if (options.host) await supervisor.startHost();
+    options.say(`a broker runs already at ${url}`);
+    const supervisor = new Supervisor(options, url, true, false);
+    supervisor.key = platformKey;
     return supervisor;
   }
 
-  private argsOf(name: ProgramName, token?: string): string[] {
-    if (name !== 'agent') return [];
-    return [
-      '--broker',
-      this.url,
-      '--state-dir',
-      join(this.options.home, 'agent'),
-      ...(token === undefined ? [] : ['--token', token]),
-    ];
+  private async bringUp(): Promise<void> {
+    const { home, say, host } = this.options;
+    const own = markOf(process.pid);
+    writeState(home, { url: this.url, ready: false, processes: own ? { supervisor: own } : {} });
+    say(this.builtInDatabase ? 'starting PostgreSQL, the API and a worker' : 'starting the API and a worker');
+    const api = await this.keep(this.recipe('api', () => this.url));
+    const worker = await this.keep(this.recipe('worker', () => workerOpsUrl(home)));
+    await this.ready(api, () => isHealthy(this.url));
+    this.key = await findPlatformKey(home, this.url);
+    writeState(home, { platformKey: this.key });
+    await this.ready(worker, async () => saidBy(home, 'worker').some((line) => line['working'] === true));
+    if (host) {
+      say('offering this machine as a host');
+      const client = brokerClient({ url: this.url, key: this.key });
+      const agent = await this.keep(this.agentRecipe(client));
+      await this.ready(agent, () => ownHostReady(client, home));
+    }
+    this.watch();
   }
 
-  /** Registers this machine once, and starts its agent; an agent that lost its credential gets a new token. */
-  private async startHost(): Promise<void> {
+  private async keep(recipe: Recipe): Promise<KeptProgram> {
+    const program = new KeptProgram(this.options.home, recipe, this.options.say);
+    this.programs.push(program);
+    await program.start();
+    return program;
+  }
+
+  private recipe(name: 'api' | 'worker', liveUrl: () => string | null): Recipe {
+    const port = new URL(this.url).port;
+    const env = {
+      HOST: '127.0.0.1',
+      PORT: port,
+      PUBLIC_URL: this.url,
+      ...(name === 'worker' ? { METRICS_PORT: '0' } : {}),
+    };
+    return { name, args: async () => [], env, liveUrl, over: () => null };
+  }
+
+  private agentRecipe(client: Client): Recipe {
+    // Exit codes of the agent: 0 dismissed, 3 its credential is dead, 5 it could not enrol.
+    let lost = false;
+    return {
+      name: 'agent',
+      args: async () => {
+        const args = await agentArguments(client, this.options.home, this.url, lost);
+        lost = false;
+        return args;
+      },
+      env: {},
+      liveUrl: () => null,
+      over: (code) => {
+        lost = code === 3 || code === 5;
+        return code === 0 ? 'this machine was taken out; `berth down` and `berth up` register it anew' : null;
+      },
+    };
+  }
+
+  private async ready(program: KeptProgram, isReady: () => Promise<boolean>): Promise<void> {
+    const log = logFile(this.options.home, program.name);
+    for (const until = Date.now() + READY_WITHIN_MS; Date.now() < until;) {
+      this.options.signal?.throwIfAborted();
+      if (program.down) throw new StartFailed(`The ${program.name} did not start.`, log);
+      if (await isReady().catch(() => false)) return;
+      await new Promise((resolve) => setTimeout(resolve, READY_LOOK_MS));
+    }
+    throw new StartFailed(`The ${program.name} was not ready within ${READY_WITHIN_MS / 1_000} s.`, log);
+  }
+
+  private watch(): void {
+    this.watching = setTimeout(() => {
+      this.look()
+        .catch((error: unknown) => this.options.say(error instanceof Error ? error.message : String(error)))
+        .finally(() => {
+          if (!this.stopped) this.watch();
+        });
+    }, LOOK_MS);
+  }
+
+  private async look(): Promise<void> {
     const { home, say } = this.options;
-    const client = brokerClient({ url: this.url, key: this.platformKey });
-    say('offering this machine as a host');
-    const known = await hostNamed(client, HOST_NAME);
-    const credential = existsSync(join(home, 'agent', 'credential.json'));
-    let token: string | undefined;
-    if (known === undefined || known.state === 'cordoned') {
-      // A credential of a host that was removed is dead; the agent would hold on to it.
-      rmSync(join(home, 'agent'), { recursive: true, force: true });
-      const name = known === undefined ? HOST_NAME : `${HOST_NAME}-${Date.now().toString(36)}`;
-      const added = await answerOf(
-        addHost({ client, body: { name, slots: 1, pricePerSlotHour: HOST_PRICE, region: 'local' } }),
-      );
-      token = added.enrolToken;
-      writeState(home, { hostId: added.host.id });
-    } else {
-      writeState(home, { hostId: known.id });
-      if (!credential || known.state === 'enrolling')
-        token = (await answerOf(inviteHost({ client, path: { id: known.id } }))).enrolToken;
+    for (const name of PROGRAMS) trimLog(logFile(home, name));
+    if (this.builtInDatabase && statusEmbedded({ home }).state !== 'running') {
+      say('PostgreSQL has ended; starting it again');
+      await startEmbedded({ home });
     }
-    const agent = start(home, 'agent', this.argsOf('agent', token), { LOG_LEVEL: 'info' });
-    this.watch('agent', agent);
-    await ready(home, 'agent', agent, async () => {
-      const { items } = await answerOf(listHosts({ client, query: { limit: 200 } }));
-      return items.some((h) => h.id === readState(home).hostId && h.state === 'ready');
-    });
+    await Promise.all(this.programs.map((program) => program.look()));
   }
 
-  private watch(name: ProgramName, child: ChildProcess): void {
-    this.children.set(name, child);
-    writeState(this.options.home, { pids: { ...readState(this.options.home).pids, [name]: child.pid ?? 0 } });
-    child.once('exit', (code, signal) => {
-      if (this.stopping || this.children.get(name) !== child) return;
-      const tries = this.restarts.get(name) ?? 0;
-      const pauseMs = Math.min(RESTART_MS * 2 ** tries, LONGEST_RESTART_MS);
-      this.restarts.set(name, tries + 1);
-      this.options.say(
-        `the ${name} ended (${signal ?? code}); starting it again. Its log: ${logFile(this.options.home, name)}`,
-      );
-      setTimeout(() => {
-        if (this.stopping) return;
-        this.watch(
-          name,
-          start(
-            this.options.home,
-            name,
-            this.argsOf(name),
-            name === 'agent' ? {} : environment(Number(new URL(this.url).port)),
-          ),
-        );
-      }, pauseMs);
-    });
+  /** Stops what this supervisor started, the built-in PostgreSQL too; leaves an adopted broker alone. */
+  stop(): Promise<void> {
+    this.stopped ??= this.adopted ? Promise.resolve() : this.bringDown();
+    return this.stopped;
   }
 
-  /** Stops what this supervisor started; with `database` also PostgreSQL. Leaves an adopted broker alone. */
-  async stop(): Promise<void> {
-    if (this.adopted || this.stopping) return;
-    this.stopping = true;
+  private async bringDown(): Promise<void> {
+    const { home } = this.options;
+    clearTimeout(this.watching);
     // The agent first: it hands its work back; the API last, because the others talk to it.
-    for (const name of ['agent', 'worker', 'api'] as const) {
-      const pid = this.children.get(name)?.pid;
-      if (pid !== undefined) await endProcess(pid);
-    }
-    const { stopEmbedded } = await import('#platform/embedded');
-    await stopEmbedded({ home: this.options.home });
-    writeState(this.options.home, { supervisorPid: 0, pids: {} });
+    for (const program of [...this.programs].reverse()) await program.stop();
+    if (this.builtInDatabase) await stopEmbedded({ home });
+    writeState(home, { ready: false, processes: {} });
   }
 }
 
-const environment = (port: number): Record<string, string> => ({
-  PORT: String(port),
-  PUBLIC_URL: `http://127.0.0.1:${port}`,
-  HOST: '127.0.0.1',
-});
-
-async function hostNamed(client: Client, name: string) {
-  let cursor: string | undefined;
-  do {
-    const page = await answerOf(
-      listHosts({ client, query: { limit: 200, ...(cursor === undefined ? {} : { cursor }) } }),
-    );
-    const found = page.items.find((h) => h.name === name);
-    if (found) return found;
-    cursor = page.nextCursor ?? undefined;
-  } while (cursor !== undefined);
-  return undefined;
-}
-
-/** Programs of a supervisor that is gone: killed with -9, or the machine was switched off. */
+/** Ends programs of a supervisor that is gone: killed, or its terminal closed. */
 export async function endLeftovers(state: LocalState): Promise<void> {
-  for (const name of ['agent', 'worker', 'api'] as const) {
-    const pid = state.pids?.[name];
-    if (isOurs(pid, `apps/${name}/main.js`)) await endProcess(pid, 5_000);
+  const last: readonly ProgramName[] = ['agent', 'worker', 'api'];
+  for (const name of last) {
+    const mark = state.processes?.[name];
+    if (lives(mark)) await endProcess(mark, 5_000);
   }
-}
-
-async function ready(
-  home: string,
-  name: ProgramName,
-  child: ChildProcess,
-  isReady: () => Promise<boolean>,
-): Promise<void> {
-  const until = Date.now() + READY_WITHIN_MS;
-  while (Date.now() < until) {
-    if (child.exitCode !== null || child.signalCode !== null)
-      throw new StartFailed(`The ${name} did not start.`, logFile(home, name));
-    if (await isReady().catch(() => false)) return;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
-  throw new StartFailed(`The ${name} was not ready within ${READY_WITHIN_MS / 1_000} s.`, logFile(home, name));
 }
 
 /** The key from the first boot, the one kept from an earlier run, or, when both are lost, a new one from the database itself. */
-async function platformKey(home: string, url: string): Promise<string> {
+async function findPlatformKey(home: string, url: string): Promise<string> {
   const said = saidBy(home, 'api').find((line) => typeof line['platformKey'] === 'string')?.['platformKey'];
-  const kept = typeof said === 'string' ? said : readState(home).platformKey;
-  if (kept !== undefined) {
-    const works = await answerOf(getMe({ client: brokerClient({ url, key: kept }) })).then(
-      () => true,
-      () => false,
-    );
-    if (works) return kept;
+  for (const key of [said, readState(home).platformKey]) {
+    if (typeof key === 'string' && (await keyWorks(url, key))) return key;
   }
   const { issueLocalKey } = await import('./local-key.js');
   return issueLocalKey(home);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { addCredit, answerOf, brokerClient, createOrganization, getBalance, getMe, type Client } from '#client';
+import { addCredit, answerOf, brokerClient, createOrganization, getBalance, type Client } from '#client';
+import { keyWorks } from './key-works.js';
 import { readState, writeState, type LocalTenant } from './state.js';
 
 /** What the local tenant is given, nano-dollars: $25. */
@@ -40,16 +41,6 @@ export async function prepareTenant(home: string, url: string, platformKey: stri
   await grant(tenant, `demo top-up at ${before.balance}`);
   const { available } = await answerOf(getBalance({ client }));
   return { tenant, client, origin: 'topped-up', available };
-}
-
-async function keyWorks(url: string, key: string): Promise<boolean> {
-  try {
-    await answerOf(getMe({ client: brokerClient({ url, key }) }));
-    return true;
-  } catch (error) {
-    if (error instanceof Error && error.name === 'BrokerRefused') return false;
-    throw error;
-  }
 }
 
 async function create(home: string, platform: Client): Promise<LocalTenant> {

@@ -1,15 +1,17 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { repoRoot } from '#hardware';
-import { Ended, EXIT, tell } from '../exit.js';
+import { EXIT, tell } from '../exit.js';
 import { factsText, print, type Output } from '../output.js';
-import { isHealthy, isOurs, logFile, nodeBinary } from './programs.js';
-import { homeOf, readState } from './state.js';
-import { Supervisor } from './supervisor.js';
+import { lives } from './mark.js';
+import { logFile, nodeBinary, openLog } from './programs.js';
+import { homeOf, readState, writeState } from './state.js';
+import { StartFailed, Supervisor } from './supervisor.js';
 import { prepareTenant } from './tenant.js';
 
 const DETACH_WITHIN_MS = 120_000;
+const LOOK_MS = 100;
 
 /** `berth up`: in the foreground until Ctrl-C, or detached. */
 export async function up(options: { port: number; host: boolean; detach: boolean; output: Output }): Promise<void> {
@@ -19,18 +21,37 @@ export async function up(options: { port: number; host: boolean; detach: boolean
     if (!output.quiet) tell(`  ${text}`);
   };
   if (options.detach) return detach(home, options, say);
-  const supervisor = await Supervisor.open({ home, port: options.port, host: options.host, say });
-  say('making a tenant with $25 of credit, if there is none');
-  await prepareTenant(home, supervisor.url, supervisor.platformKey);
+  const asked = askedToStop();
+  let supervisor: Supervisor;
+  try {
+    supervisor = await Supervisor.open({ home, port: options.port, host: options.host, say, signal: asked });
+  } catch (error) {
+    if (asked.aborted) process.exit(EXIT.failed);
+    throw error;
+  }
+  const { origin } = await prepareTenant(home, supervisor.url, supervisor.platformKey);
+  if (origin === 'new') say('made a tenant with $25 of credit');
+  if (origin === 'topped-up') say('gave the tenant another $25: it had less than $5 left');
   show(home, supervisor.url, supervisor.platformKey, output);
   if (supervisor.adopted) return;
+  writeState(home, { ready: true });
   if (!output.quiet) tell('Ctrl-C stops it; its data stays.');
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
-  });
+  if (!asked.aborted) await new Promise((resolve) => asked.addEventListener('abort', resolve, { once: true }));
   say('stopping');
   await supervisor.stop();
+  process.exit(EXIT.ok);
+}
+
+/** Aborted by the first Ctrl-C, SIGTERM, or the closing of the terminal; the second ends us on the spot. */
+function askedToStop(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(EXIT.failed);
+      controller.abort();
+    });
+  }
+  return controller.signal;
 }
 
 function show(home: string, url: string, platformKey: string, output: Output): void {
@@ -58,44 +79,28 @@ async function detach(
   options: { port: number; host: boolean; output: Output },
   say: (text: string) => void,
 ): Promise<void> {
-  mkdirSync(join(home, 'logs'), { recursive: true, mode: 0o700 });
-  const log = openSync(logFile(home, 'supervisor'), 'a', 0o600);
-  const child = spawn(
-    nodeBinary(),
-    [
-      join(repoRoot(), 'dist', 'apps', 'cli', 'main.js'),
-      'up',
-      '--port',
-      String(options.port),
-      ...(options.host ? [] : ['--no-host']),
-    ],
-    {
-      detached: true,
-      stdio: ['ignore', log, log],
-      env: { ...process.env, BERTH_HOME: home },
-    },
-  );
+  const log = openLog(logFile(home, 'supervisor'));
+  const main = join(repoRoot(), 'dist', 'apps', 'cli', 'main.js');
+  const flags = ['--port', String(options.port), ...(options.host ? [] : ['--no-host'])];
+  const child = spawn(nodeBinary(), [main, 'up', ...flags], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: { ...process.env, BERTH_HOME: home },
+  });
   closeSync(log);
   child.unref();
+  let ended: { readonly code: number | null } | undefined;
+  child.once('exit', (code) => (ended = { code }));
   say('starting in the background');
-  for (
-    const until = Date.now() + DETACH_WITHIN_MS;
-    Date.now() < until;
-    await new Promise((resolve) => setTimeout(resolve, 200))
-  ) {
-    const state = readState(home);
-    const mine = state.supervisorPid === child.pid || isOurs(state.supervisorPid, 'cli/');
-    const complete = state.pids?.worker !== undefined && (!options.host || state.pids.agent !== undefined);
-    if (
-      mine &&
-      complete &&
-      state.url !== undefined &&
-      state.demo !== undefined &&
-      state.platformKey !== undefined &&
-      (await isHealthy(state.url))
-    )
-      return show(home, state.url, state.platformKey, options.output);
-    if (child.exitCode !== null && !mine) break;
+  for (const until = Date.now() + DETACH_WITHIN_MS; Date.now() < until;) {
+    // Looked at before the state, so that what it wrote last is seen.
+    const over = ended;
+    const { ready, url, platformKey, processes } = readState(home);
+    const up = ready === true || over?.code === 0;
+    if (up && lives(processes?.supervisor) && url !== undefined && platformKey !== undefined)
+      return show(home, url, platformKey, options.output);
+    if (over) break;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
-  throw new Ended(EXIT.failed, `the broker did not start.\n  See ${logFile(home, 'supervisor')}`);
+  throw new StartFailed('the broker did not start.', logFile(home, 'supervisor'));
 }

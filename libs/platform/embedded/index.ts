@@ -7,3 +7,4 @@ export {
   type RunningPostgres,
   type StartOptions,
 } from './embedded.js';
+export { withFileLock } from './file-lock.js';
