@@ -1,4 +1,4 @@
-import { newId, type Clock, type Random } from '#kernel';
+import { newId, StaleVersion, type Clock, type Random } from '#kernel';
 import type { Offer } from '#contracts';
 import type { Patch, Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
@@ -144,7 +144,7 @@ export class Leases {
 
   /**
    * Meters a lease up to `nowMs` and returns the marks that the caller must put into its guarded update of the lease: the update's
-   * version guard is what makes the interval once-only. `last` closes the vendor's side in the vendor's own increments.
+   * version guard is what makes the interval once-only. Throws StaleVersion when somebody else moved the lease first. `last` closes the vendor's side in the vendor's own increments.
    */
   async meter(
     tx: Tx,
@@ -152,6 +152,9 @@ export class Leases {
     nowMs: number,
     end?: { chargeToMs: number; costToMs: number },
   ): Promise<{ patch: Patch<LeaseRow>; amounts: MeteredAmounts }> {
+    // Locked first: of two that meter one lease the later one shall learn it here, and not from a usage record that is there already.
+    const current = await tx.first(leases, { id: lease.id, version: lease.version }, { lock: 'update' });
+    if (!current) throw new StaleVersion('lease', lease.id);
     const chargeFrom = lease.chargedThrough ?? lease.acceptedAt;
     const costFrom = lease.costThrough ?? lease.bootedAt;
     const chargeTo = end?.chargeToMs ?? nowMs;
