@@ -55,7 +55,11 @@ export async function openBroker(
   const secret = config.secret ?? loadOrCreateSecret(config.home);
   const ownerUrl = config.databaseUrl ?? (await startEmbedded({ home: config.home })).ownerUrl;
   await migrate(ownerUrl, secret);
-  const opened = await openStore(ownerUrl, secret, { poolSize: config.databasePoolSize, name: `berth-${name}` });
+  const opened = await openStore(ownerUrl, secret, {
+    poolSize: config.databasePoolSize,
+    name: `berth-${name}`,
+    onAfterCommitError: (error) => logger.warn({ err: error }, 'a wake-up after a commit failed'),
+  });
   const { store } = opened;
   const pepper = deriveKey(secret, 'token-pepper');
   const tenancy = new Tenancy({ store, pepper, clock: systemClock, random: systemRandom });

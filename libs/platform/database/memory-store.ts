@@ -2,8 +2,10 @@ import type { Clock } from '#kernel';
 import {
   addition,
   conditionOf,
+  runAfterCommit,
   UniqueViolation,
   type Actor,
+  type AfterCommit,
   type FindOptions,
   type Patch,
   type Store,
@@ -76,14 +78,18 @@ export class MemoryStore implements Store {
   private readonly tables = new Map<string, Map<string, AnyRow>>();
   private tail: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly clock: Clock) {}
+  constructor(
+    private readonly clock: Clock,
+    private readonly onAfterCommitError: (error: unknown) => void = () => undefined,
+  ) {}
 
   transaction<T>(_actor: Actor, work: (tx: Tx) => Promise<T>): Promise<T> {
-    let after: readonly (() => void | Promise<void>)[] = [];
+    let after: readonly AfterCommit[] = [];
     const run = async (): Promise<T> => {
       const tx = new MemoryTx(this.tables, this.clock.now());
       try {
         const result = await work(tx);
+        if (tx.failure !== null) throw tx.failure;
         after = tx.after;
         return result;
       } catch (error) {
@@ -97,7 +103,7 @@ export class MemoryStore implements Store {
     this.tail = committed.catch(() => undefined);
     // Outside the queue of transactions: what runs after a commit may open one of its own.
     return committed.then(async (result) => {
-      for (const action of after) await action();
+      await runAfterCommit(after, this.onAfterCommitError);
       return result;
     });
   }
@@ -110,7 +116,9 @@ export class MemoryStore implements Store {
 
 class MemoryTx implements Tx {
   private readonly undo: Undo[] = [];
-  readonly after: (() => void | Promise<void>)[] = [];
+  readonly after: AfterCommit[] = [];
+  /** Set by the first statement that fails; as in PostgreSQL, nothing of the transaction can be committed then. */
+  failure: UniqueViolation | null = null;
   closed = false;
 
   constructor(
@@ -124,6 +132,7 @@ class MemoryTx implements Tx {
 
   private rowsOf(name: string): Map<string, AnyRow> {
     if (this.closed) throw new Error('the transaction has ended');
+    if (this.failure) throw new Error('a statement of the transaction has failed; nothing more can be done in it');
     let rows = this.tables.get(name);
     if (!rows) this.tables.set(name, (rows = new Map()));
     return rows;
@@ -147,6 +156,11 @@ class MemoryTx implements Tx {
     return null;
   }
 
+  private fail(tableName: string, columns: string): UniqueViolation {
+    this.failure = new UniqueViolation(tableName, columns);
+    return this.failure;
+  }
+
   private put(name: string, key: string, row: AnyRow): void {
     const rows = this.rowsOf(name);
     const before = rows.get(key);
@@ -167,7 +181,7 @@ class MemoryTx implements Tx {
     for (const row of Array.isArray(rows) ? (rows as readonly R[]) : [rows as R]) {
       const next = this.normal(t, row);
       const clash = this.collision(t, next, null);
-      if (clash !== null) throw new UniqueViolation(t.name, clash);
+      if (clash !== null) throw this.fail(t.name, clash);
       this.put(t.name, this.keyOf(t, next), next);
     }
   }
@@ -188,7 +202,7 @@ class MemoryTx implements Tx {
       const next = this.normal(t, row);
       const key = this.keyOf(t, next);
       const clash = this.collision(t, next, key);
-      if (clash !== null) throw new UniqueViolation(t.name, clash);
+      if (clash !== null) throw this.fail(t.name, clash);
       this.put(t.name, key, next);
     }
   }
@@ -231,7 +245,7 @@ class MemoryTx implements Tx {
           next[column] = typeof added === 'bigint' ? (row[column] as bigint) + added : (row[column] as number) + added;
       }
       const clash = this.collision(t, next, key);
-      if (clash !== null) throw new UniqueViolation(t.name, clash);
+      if (clash !== null) throw this.fail(t.name, clash);
       this.put(t.name, key, next);
       changed.push(copy(next) as R);
     }
@@ -250,7 +264,7 @@ class MemoryTx implements Tx {
     return n;
   }
 
-  afterCommit(action: () => void | Promise<void>): void {
+  afterCommit(action: AfterCommit): void {
     this.after.push(action);
   }
 

@@ -10,12 +10,12 @@ export interface OpenStore {
 export async function openStore(
   ownerUrl: string,
   secret: string,
-  options: { poolSize: number; name: string },
+  options: { poolSize: number; name: string; onAfterCommitError?: (error: unknown) => void },
 ): Promise<OpenStore> {
   const app = await openDataSource(roleUrl(ownerUrl, secret, 'berth_app'), options);
   const worker = await openDataSource(roleUrl(ownerUrl, secret, 'berth_worker'), options);
   return {
-    store: new PgStore({ app, worker }),
+    store: new PgStore({ app, worker }, options.onAfterCommitError),
     close: async () => {
       await app.destroy();
       await worker.destroy();

@@ -1,24 +1,167 @@
-import { afterAll } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { testDatabase } from '#testing';
 import { openStore, type OpenStore } from './open.js';
-import { describeStoreContract, THINGS_SQL } from './store.contract.js';
+import type { PgStore } from './pg-store.js';
+import { sql } from './sql.js';
+import { describeStoreContract, things, THINGS_SQL } from './store.contract.js';
+import { UniqueViolation, WORKER } from './table.js';
 
-let open: OpenStore | undefined;
-let close: (() => Promise<void>) | undefined;
+let open: OpenStore;
+let owner: Client;
+let close: () => Promise<void>;
+const afterCommitErrors: unknown[] = [];
 
-describeStoreContract('PostgreSQL', async () => {
+beforeAll(async () => {
   const db = await testDatabase();
-  close = () => db.close();
-  const owner = new Client({ connectionString: db.ownerUrl });
+  owner = new Client({ connectionString: db.ownerUrl });
   await owner.connect();
   await owner.query(`${THINGS_SQL}; grant select, insert, update, delete on contract_things to berth_worker`);
-  await owner.end();
-  open = await openStore(db.ownerUrl, db.secret, { poolSize: 8, name: 'spec' });
-  return open.store;
+  open = await openStore(db.ownerUrl, db.secret, {
+    poolSize: 8,
+    name: 'spec',
+    onAfterCommitError: (error) => afterCommitErrors.push(error),
+  });
+  close = async () => {
+    await open.close();
+    await owner.end();
+    await db.close();
+  };
 });
+afterAll(async () => close());
 
-afterAll(async () => {
-  await open?.close();
-  await close?.();
+describeStoreContract('PostgreSQL', async () => open.store);
+
+/** Opens when `n` have arrived: brings transactions to the same point at the same time. */
+function meeting(n: number): () => Promise<void> {
+  let arrived = 0;
+  let all = (): void => undefined;
+  const met = new Promise<void>((resolve) => (all = resolve));
+  return () => {
+    if (++arrived >= n) all();
+    return met;
+  };
+}
+
+describe('transactions on PostgreSQL', () => {
+  const store = (): PgStore => open.store;
+  const put = (id: string): Promise<void> =>
+    store().transaction(WORKER, (tx) =>
+      tx.insert(things, { id, scope: null, n: 0, money: 0n, at: null, body: {}, tags: [] }),
+    );
+  const nOf = async (id: string): Promise<number | undefined> =>
+    (await store().transaction(WORKER, (tx) => tx.first(things, { id })))?.n;
+
+  it('are run again as a whole after a deadlock, and wake nobody for the run that was undone', async () => {
+    await put('dead-a');
+    await put('dead-b');
+    const meet = meeting(2);
+    const woken: string[] = [];
+    const runs: string[] = [];
+    const crossing = (name: string, first: string, second: string): Promise<void> =>
+      store().transaction(WORKER, async (tx) => {
+        runs.push(name);
+        tx.afterCommit(() => void woken.push(name));
+        await tx.update(things, { id: first }, { n: { add: 1 } });
+        await meet();
+        await tx.update(things, { id: second }, { n: { add: 1 } });
+      });
+    await Promise.all([crossing('x', 'dead-a', 'dead-b'), crossing('y', 'dead-b', 'dead-a')]);
+    expect([await nOf('dead-a'), await nOf('dead-b')]).toEqual([2, 2]);
+    expect(runs).toHaveLength(3);
+    expect(woken.sort()).toEqual(['x', 'y']);
+  });
+
+  it('are run again after a serialization failure', async () => {
+    await put('serial-a');
+    await put('serial-b');
+    const meet = meeting(2);
+    let runs = 0;
+    // Write skew: each reads both rows and changes one; only one order of the two is serial.
+    const skew = (id: string): Promise<void> =>
+      store().transaction(WORKER, async (tx) => {
+        runs++;
+        await tx.query(sql`set transaction isolation level serializable`);
+        const both = await tx.find(things, { id: { in: ['serial-a', 'serial-b'] } });
+        await meet();
+        await tx.update(things, { id }, { n: both.reduce((n, t) => n + t.n, 0) + 1 });
+      });
+    await Promise.all([skew('serial-a'), skew('serial-b')]);
+    expect(runs).toBe(3);
+    expect([await nOf('serial-a'), await nOf('serial-b')].sort()).toEqual([1, 2]);
+  });
+
+  it('are given up after five tries', async () => {
+    let runs = 0;
+    const failure = Object.assign(new Error('could not serialize'), { code: '40001' });
+    await expect(
+      store().transaction(WORKER, () => {
+        runs++;
+        return Promise.reject(failure);
+      }),
+    ).rejects.toBe(failure);
+    expect(runs).toBe(5);
+  });
+
+  it('are not run again for any other failure', async () => {
+    let runs = 0;
+    await expect(
+      store().transaction(WORKER, async (tx) => {
+        runs++;
+        await tx.query(sql`select 1 / 0`);
+      }),
+    ).rejects.toMatchObject({ driverError: { code: '22012' } });
+    expect(runs).toBe(1);
+  });
+
+  it('name the table and the constraint of a collision, never the values', async () => {
+    await put('secret-value');
+    const error = await put('secret-value').catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(UniqueViolation);
+    expect(error).toMatchObject({ tableName: 'contract_things', columns: 'contract_things_pkey' });
+    expect(String(error)).not.toContain('secret-value');
+  });
+
+  it('tell of a failing wake-up and keep the commit, without running the work again', async () => {
+    afterCommitErrors.length = 0;
+    const failure = Object.assign(new Error('a deadlock of its own'), { code: '40P01' });
+    let runs = 0;
+    await store().transaction(WORKER, async (tx) => {
+      runs++;
+      tx.afterCommit(() => Promise.reject(failure));
+      await tx.query(sql`select 1`);
+    });
+    expect([runs, afterCommitErrors]).toEqual([1, [failure]]);
+  });
+
+  it('fail when their connection dies, and the pool goes on', async () => {
+    await put('survivor');
+    const work = store().transaction(WORKER, async (tx) => {
+      await tx.update(things, { id: 'survivor' }, { n: 9 });
+      await tx.query(sql`select pg_terminate_backend(pg_backend_pid())`);
+    });
+    await expect(work).rejects.toThrow();
+    expect(await nOf('survivor')).toBe(0);
+    await Promise.all(Array.from({ length: 16 }, () => nOf('survivor')));
+  });
+
+  it('see one time, the database’s, from their start on', async () => {
+    const [first, later] = await store().transaction(WORKER, async (tx) => {
+      const at = await tx.now();
+      await tx.query(sql`select pg_sleep(0.01)`);
+      return [at, await tx.now()];
+    });
+    expect(later).toBe(first);
+    const { rows } = await owner.query<{ ms: string }>('select (extract(epoch from now()) * 1000)::bigint::text as ms');
+    expect(Number(rows[0]?.ms)).toBeGreaterThanOrEqual(first ?? Infinity);
+  });
+
+  it('refuse to change or remove every row, and columns that are not there', async () => {
+    const tries = [
+      store().transaction(WORKER, (tx) => tx.update(things, {}, { n: 1 })),
+      store().transaction(WORKER, (tx) => tx.remove(things, {})),
+      store().transaction(WORKER, (tx) => tx.find(things, { 'id" or true --': 'x' } as never)),
+    ];
+    for (const attempt of tries) await expect(attempt).rejects.toBeInstanceOf(TypeError);
+  });
 });

@@ -2,9 +2,11 @@ import { DataSource, QueryFailedError, type QueryRunner } from 'typeorm';
 import {
   addition,
   conditionOf,
+  runAfterCommit,
   snake,
   UniqueViolation,
   type Actor,
+  type AfterCommit,
   type ColumnKind,
   type FindOptions,
   type Patch,
@@ -34,19 +36,25 @@ const RETRYABLE = new Set(['40001', '40P01']);
 export class PgStore implements Store {
   readonly counts: StatementCounts = { transactions: 0, statements: 0 };
 
-  constructor(private readonly roles: PgRoles) {}
+  /** `onAfterCommitError` hears of wake-ups that failed; nobody else does. */
+  constructor(
+    private readonly roles: PgRoles,
+    private readonly onAfterCommitError: (error: unknown) => void = () => undefined,
+  ) {}
 
   async transaction<T>(actor: Actor, work: (tx: PgTx) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.once(actor, work);
+        const { result, after } = await this.once(actor, work);
+        await runAfterCommit(after, this.onAfterCommitError);
+        return result;
       } catch (error) {
         if (attempt >= 5 || !RETRYABLE.has(sqlState(error))) throw error;
       }
     }
   }
 
-  private async once<T>(actor: Actor, work: (tx: PgTx) => Promise<T>): Promise<T> {
+  private async once<T>(actor: Actor, work: (tx: PgTx) => Promise<T>): Promise<{ result: T; after: AfterCommit[] }> {
     const runner = (actor.as === 'worker' ? this.roles.worker : this.roles.app).createQueryRunner();
     await runner.connect();
     const tx = new PgTx(runner, this.counts);
@@ -55,16 +63,15 @@ export class PgStore implements Store {
       this.counts.transactions++;
       if (actor.as !== 'worker') await tx.query(scopeOf(actor));
       const result = await work(tx);
+      // PostgreSQL answers the COMMIT of a transaction in which a statement failed by rolling it back, without an error.
+      if (tx.failure !== null) throw tx.failure.error;
       await runner.query('COMMIT');
-      await runner.release();
-      for (const action of tx.after) await action();
-      return result;
+      return { result, after: tx.after };
     } catch (error) {
-      if (!runner.isReleased) {
-        await runner.query('ROLLBACK').catch(() => undefined);
-        await runner.release();
-      }
+      await runner.query('ROLLBACK').catch(() => undefined);
       throw translate(error);
+    } finally {
+      await runner.release();
     }
   }
 }
@@ -90,7 +97,9 @@ function translate(error: unknown): unknown {
 }
 
 export class PgTx implements Tx {
-  readonly after: (() => void | Promise<void>)[] = [];
+  readonly after: AfterCommit[] = [];
+  /** The first statement that failed: the transaction cannot be committed any more, whatever the work makes of it. */
+  failure: { readonly error: unknown } | null = null;
   private startedAtMs: number | null = null;
 
   constructor(
@@ -102,8 +111,13 @@ export class PgTx implements Tx {
   async query<R extends object>(statement: Sql): Promise<R[]> {
     this.counts.statements++;
     const { text, params } = statement.compile();
-    const result = (await this.runner.query(text, params, true)) as { records?: R[] };
-    return result.records ?? [];
+    try {
+      const result = (await this.runner.query(text, params, true)) as { records?: R[] };
+      return result.records ?? [];
+    } catch (error) {
+      this.failure ??= { error };
+      throw error;
+    }
   }
 
   async now(): Promise<number> {
@@ -194,7 +208,7 @@ export class PgTx implements Tx {
     return back.length;
   }
 
-  afterCommit(action: () => void | Promise<void>): void {
+  afterCommit(action: AfterCommit): void {
     this.after.push(action);
   }
 }

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { table, UniqueViolation, WORKER, type Store } from './table.js';
+import { table, UniqueViolation, WORKER, type Store, type Tx } from './table.js';
 
 interface ThingRow {
   id: string;
@@ -94,6 +94,54 @@ export function describeStoreContract(name: string, open: () => Promise<Store>):
         await tx.insert(things, thing(id));
       });
       expect(seen).toEqual([id, 'second']);
+    });
+
+    it('keeps what is committed when an afterCommit fails, and runs the next', async () => {
+      const id = fresh();
+      const seen: string[] = [];
+      const result = await store.transaction(WORKER, async (tx) => {
+        tx.afterCommit(() => Promise.reject(new Error('nobody there')));
+        tx.afterCommit(() => {
+          throw Object.assign(new Error('a deadlock of its own'), { code: '40P01' });
+        });
+        tx.afterCommit(() => void seen.push('third'));
+        await tx.insert(things, thing(id));
+        return 'kept';
+      });
+      expect([result, seen]).toEqual(['kept', ['third']]);
+      expect(await store.transaction(WORKER, (tx) => tx.first(things, { id }))).not.toBeNull();
+    });
+
+    it('commits nothing of a transaction in which a statement failed, even when the work swallows the error', async () => {
+      const id = fresh();
+      await store.transaction(WORKER, (tx) => tx.insert(things, thing(id)));
+      const woken: string[] = [];
+      const swallowed = store.transaction(WORKER, async (tx) => {
+        tx.afterCommit(() => void woken.push('never'));
+        await tx.insert(things, thing(`${id}b`));
+        await tx.insert(things, thing(id)).catch(() => undefined);
+        return 'all is well';
+      });
+      await expect(swallowed).rejects.toBeInstanceOf(UniqueViolation);
+      await expect(
+        store.transaction(WORKER, async (tx) => {
+          await tx.insert(things, thing(id)).catch(() => undefined);
+          await tx.insert(things, thing(`${id}c`));
+        }),
+      ).rejects.toBeInstanceOf(Error);
+      const rows = await store.transaction(WORKER, (tx) => tx.find(things, { id: { in: [`${id}b`, `${id}c`] } }));
+      expect([rows, woken]).toEqual([[], []]);
+    });
+
+    it('refuses to work on after the end of the transaction', async () => {
+      const id = fresh();
+      let escaped: Tx | undefined;
+      await store.transaction(WORKER, async (tx) => {
+        escaped = tx;
+        await tx.insert(things, thing(id));
+      });
+      await expect(escaped?.insert(things, thing(`${id}b`))).rejects.toBeInstanceOf(Error);
+      expect(await store.transaction(WORKER, (tx) => tx.first(things, { id: `${id}b` }))).toBeNull();
     });
 
     it('refuses a second row with the same key or unique set, and lets nulls be', async () => {

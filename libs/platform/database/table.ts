@@ -58,7 +58,8 @@ export interface FindOptions<Row> {
 }
 
 /**
- * One transaction. Every guarded change is an `update` whose `where` names what must still be true; zero rows back
+ * One transaction. After a statement that failed nothing of it can be committed, even where the work goes on as if nothing were.
+ * Every guarded change is an `update` whose `where` names what must still be true; zero rows back
  * means that somebody else won (invariant 4).
  */
 export interface Tx {
@@ -74,8 +75,24 @@ export interface Tx {
   /** Returns the changed rows as they stand after the change. */
   update<R extends object>(t: Table<R>, where: Where<R>, patch: Patch<R>): Promise<R[]>;
   remove<R extends object>(t: Table<R>, where: Where<R>): Promise<number>;
-  /** Runs after the commit, in order, best effort; never when the transaction rolls back. For wake-ups only. */
-  afterCommit(action: () => void | Promise<void>): void;
+  /** Runs after the commit, in order, best effort: its failure is the store's to report. Never when the transaction rolls back. For wake-ups only. */
+  afterCommit(action: AfterCommit): void;
+}
+
+export type AfterCommit = () => void | Promise<void>;
+
+/** What is committed stays so whatever these do: one that fails is told of and the next one runs. */
+export async function runAfterCommit(
+  actions: readonly AfterCommit[],
+  onError: (error: unknown) => void,
+): Promise<void> {
+  for (const action of actions) {
+    try {
+      await action();
+    } catch (error) {
+      onError(error);
+    }
+  }
 }
 
 /** On whose behalf a transaction runs; it chooses the database role and what row-level security lets through. */
