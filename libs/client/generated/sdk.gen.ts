@@ -909,7 +909,7 @@ export const inviteHost = <ThrowOnError extends boolean = false>(
 /**
  * Sum up usage
  *
- * What was used and what it cost between `from` (default: 30 days ago) and `to` (default: now), by one dimension. Time is in milliseconds.
+ * What was used and what it cost between `from` (default: 30 days ago) and `to` (default: now), by one dimension; with a member key, in its project. Time is in milliseconds.
  *
  * For keys with the role member, admin.
  */
@@ -951,7 +951,7 @@ export const getBalance = <ThrowOnError extends boolean = false>(
 /**
  * List what changed the credit, newest first
  *
- * For keys with the role member, admin.
+ * For keys with the role admin.
  */
 export const listTransactions = <ThrowOnError extends boolean = false>(
   options?: Options<ListTransactionsData, ThrowOnError>,
@@ -971,7 +971,7 @@ export const listTransactions = <ThrowOnError extends boolean = false>(
 /**
  * List invoices, newest first
  *
- * For keys with the role member, admin.
+ * For keys with the role admin.
  */
 export const listInvoices = <ThrowOnError extends boolean = false>(
   options?: Options<ListInvoicesData, ThrowOnError>,
@@ -991,7 +991,7 @@ export const listInvoices = <ThrowOnError extends boolean = false>(
 /**
  * Show an invoice with its lines
  *
- * For keys with the role member, admin.
+ * For keys with the role admin.
  */
 export const getInvoice = <ThrowOnError extends boolean = false>(
   options: Options<GetInvoiceData, ThrowOnError>,
