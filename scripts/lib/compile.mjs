@@ -4,7 +4,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { Plain, root } from './paths.mjs';
 
 /** Folders whose TypeScript ships or is run by a script; dist/ mirrors them. */
-export const sourceFolders = ['apps', 'libs', 'migrations', 'scripts', join('test', 'bench')];
+export const sourceFolders = ['apps', 'libs', 'migrations', 'scripts', join('test', 'bench'), join('test', 'sim')];
 
 const isSource = (name) => name.endsWith('.ts') && !/\.(spec|contract|d)\.ts$/.test(name);
 

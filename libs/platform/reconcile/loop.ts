@@ -1,5 +1,5 @@
 import { StaleVersion, type Clock } from '#kernel';
-import { WORKER, type Store, type Tx } from '#platform/database';
+import { UniqueViolation, WORKER, type Store, type Tx } from '#platform/database';
 
 /** Pokes somebody to look at a row; may lose, double or reorder what it is told (invariant 1). */
 export interface WakeQueue {
@@ -72,7 +72,8 @@ export class ReconcileLoop {
       try {
         if ((await reconciler.step(id)) === 'rest') return;
       } catch (error) {
-        if (error instanceof StaleVersion && stale++ < 5) continue;
+        // Both say that somebody else was first: look at the row anew.
+        if ((error instanceof StaleVersion || error instanceof UniqueViolation) && stale++ < 5) continue;
         if (error instanceof StaleVersion) return;
         this.report.failed(kind, id, error);
         return;
