@@ -84,7 +84,7 @@ export class Bell {
         await client.query('select pg_notify($1, batch) from unnest($2::text[]) as batch', [CHANNEL, batches]);
       } catch (error) {
         // A lost connection has told of itself.
-        if (this.client === client) this.onError(error);
+        if (this.client === client && !this.closed) this.onError(error);
       }
     }
     this.timer = this.pending.size > 0 && !this.closed ? setTimeout(() => void this.flush(), BATCH_MS) : undefined;

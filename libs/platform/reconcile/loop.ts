@@ -56,11 +56,16 @@ export class ReconcileLoop {
       return current;
     }
     const run = (async () => {
-      do {
-        this.again.delete(key);
-        await this.drive(kind, id);
-      } while (this.again.has(key));
-    })().finally(() => this.running.delete(key));
+      try {
+        do {
+          this.again.delete(key);
+          await this.drive(kind, id);
+        } while (this.again.has(key));
+      } finally {
+        // In the same turn as the last look at `again`: a call that came in between would be lost.
+        this.running.delete(key);
+      }
+    })();
     this.running.set(key, run);
     return run;
   }
@@ -80,7 +85,7 @@ export class ReconcileLoop {
       }
     }
     // Not at rest after so many steps: let others have a turn; the sweeper brings it back while its wake time stands.
-    await this.queue.wake(kind, id);
+    await this.queue.wake(kind, id).catch(() => undefined);
   }
 
   /**
