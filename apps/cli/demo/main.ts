@@ -1,92 +1,130 @@
 import { parseArgs } from 'node:util';
-import { homeOf, readState } from '../local/state.js';
+import { readConfig } from '#platform/config';
+import { EXIT, exitOf } from '../exit.js';
 import { logFile } from '../local/programs.js';
+import { homeOf, writeState } from '../local/state.js';
 import { Supervisor } from '../local/supervisor.js';
-import { exitOf } from '../exit.js';
-import { books, chat, embed, market, meaning, preview, tenant } from './story.js';
+import { small } from './batch.js';
 import { Stage } from './stage.js';
+import { books, chat, embed, market, meaning, preview, tenant } from './story.js';
 
-/** The main job, end to end, on real input: what `npm run demo` shows. */
-const { values } = parseArgs({
-  options: {
-    exit: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    port: { type: 'string', default: '7070' },
-  },
-});
-const stage = new Stage(values.json, process.stdout.isTTY === true && process.env['CI'] === undefined);
-const home = homeOf();
-let supervisor: Supervisor | undefined;
-let leaving = false;
+const HELP = `npm run demo -- [options]: the main job, end to end, on real input.
 
-async function leave(code: number): Promise<never> {
-  if (leaving) process.exit(130);
-  leaving = true;
-  await supervisor?.stop().catch(() => undefined);
-  process.exit(code);
+  --exit       stop what was started at the end, instead of waiting for Ctrl-C
+  --json       print nothing but one line of JSON at the end
+  --port N     port of the API (default: PORT, else 7070); another is taken when it is busy
+  --help       print this text
+`;
+
+process.exit(await main(process.argv.slice(2)));
+
+async function main(argv: readonly string[]): Promise<number> {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean', default: false } as const;
+  let values: { exit: boolean; json: boolean; help: boolean; port?: string };
+  try {
+    ({ values } = parseArgs({ args: [...argv], options: { exit: flag, json: flag, help: flag, port: text } }));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${HELP}`);
+    return EXIT.usage;
+  }
+  if (values.help) {
+    process.stdout.write(HELP);
+    return EXIT.ok;
+  }
+  const home = homeOf();
+  const stage = new Stage(values.json, process.stdout.isTTY === true && process.env['CI'] === undefined);
+  const stop = new AbortController();
+  let supervisor: Supervisor | undefined;
+  const leave = async (code: number): Promise<number> => {
+    if (supervisor && !supervisor.adopted) stage.show('\nStopping. The data stays; the next run goes on with it.');
+    await supervisor?.stop();
+    return code;
+  };
+  const interrupted = new Promise<void>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(name, () => {
+        if (stop.signal.aborted) process.exit(130);
+        stop.abort();
+        resolve();
+      });
+    }
+  });
+  try {
+    supervisor = await stage.step(
+      'A broker of your own: PostgreSQL, API, worker, and an agent that offers this machine',
+      (tell) =>
+        Supervisor.open({
+          home,
+          port: values.port === undefined ? readConfig().port : Number(values.port),
+          host: true,
+          say: (line) => tell.progress(line),
+          signal: stop.signal,
+        }),
+    );
+    const told = tellStory(stage, supervisor, home, values.json);
+    const over = await Promise.race([told.then(() => 'told' as const), interrupted.then(() => 'interrupted' as const)]);
+    if (over === 'interrupted') {
+      told.catch(() => undefined);
+      return await leave(130);
+    }
+    writeState(home, { ready: true });
+    if (supervisor.adopted) stage.show('\nThe broker was running before and goes on; `berth down` stops it.');
+    if (values.exit || supervisor.adopted) return await leave(EXIT.ok);
+    stage.show('\nIt goes on until Ctrl-C; its data stays.');
+    await interrupted;
+    return await leave(EXIT.ok);
+  } catch (error) {
+    if (stop.signal.aborted) return 130;
+    const logs = (['api', 'worker', 'agent'] as const).map((name) => `  ${logFile(home, name)}`).join('\n');
+    process.stderr.write(`\n${exitOf(error, false).text.replace(/^berth: /, 'The demo failed: ')}\nLogs:\n${logs}\n`);
+    return leave(EXIT.failed);
+  }
 }
-process.on('SIGINT', () => void leave(130));
-process.on('SIGTERM', () => void leave(143));
 
-try {
-  supervisor = await stage.step('Starting PostgreSQL, API, worker, and an agent that offers this machine', (say) =>
-    Supervisor.open({ home, port: Number(values.port), host: true, say }),
-  );
+async function tellStory(stage: Stage, supervisor: Supervisor, home: string, json: boolean): Promise<void> {
   const { url, platformKey } = supervisor;
-  stage.show(`broker at ${url}, data in ${home}`);
+  stage.show(`${url}, data in ${home}${supervisor.adopted ? ' (it was running already)' : ''}`);
   const told = await tenant(stage, home, url, platformKey);
-  const offers = await market(stage, told);
+  await market(stage, told);
   const decision = await preview(stage, told);
-  const first = stage.elapsedS;
-  const texts = await embed(stage, told);
+  let firstResultAfterS: number | null = null;
+  const texts = await embed(stage, told, () => (firstResultAfterS = stage.elapsedS));
   const vectors = await meaning(stage, told, texts);
   const talk = await chat(stage, told);
   const money = await books(stage, told);
-  const key = readState(home).demo?.key ?? '';
+  const { elapsedS } = stage;
   stage.show(`
-All of it took ${stage.elapsedS.toFixed(1)} s. The broker goes on at ${url}
+All of it took ${elapsedS.toFixed(1)} s and cost ${small(BigInt(texts.cost.charged) + BigInt(talk.job.cost.charged))}.
 
-  API guide     ${url}/docs
-  platform key  ${platformKey}
-  tenant key    ${key}
-  logs          ${home}/logs
+  API and its guide  ${url}  ${url}/docs
+  tenant's key       ${told.login.key}
+  platform's key     ${platformKey}
+  kept in            ${home}/local.json
+  logs               ${home}/logs
 
-Try next:
-  export PATH="$PWD/bin:$PATH" BERTH_CLI_URL=${url} BERTH_CLI_KEY=${key}
+Try next, in another terminal:
+  export PATH="$PWD/bin:$PATH"
   berth jobs ls
   berth placement preview --gpu H100 --count 8 --interconnect nvswitch --gpu-hours 10
-  curl -s -H "Authorization: Bearer $BERTH_CLI_KEY" "$BERTH_CLI_URL/v1/offers?gpu=H100&limit=3"`);
-  if (values.json) {
-    process.stdout.write(
-      `${JSON.stringify({
-        url,
-        offers,
-        considered: decision.considered,
-        fitting: decision.fitting,
-        firstResultAfterS: first,
-        embeddings: {
-          job: texts.id,
-          state: texts.state,
-          lines: texts.progress.linesOk,
-          vectors,
-          charged: texts.cost.charged,
-        },
-        chat: { job: talk.id, state: talk.state, lines: talk.progress.linesOk, charged: talk.cost.charged },
-        money,
-        elapsedS: stage.elapsedS,
-      })}\n`,
-    );
-  }
-  if (values.exit) await leave(0);
-  stage.show(
-    supervisor.adopted
-      ? '\nIt was running before and goes on; `berth down` stops it.'
-      : '\nCtrl-C stops it; its data stays.',
-  );
-  if (supervisor.adopted) process.exit(0);
-} catch (error) {
-  process.stderr.write(
-    `\n${exitOf(error, false).text}\n  Logs: ${logFile(home, 'api')}, ${logFile(home, 'worker')}, ${logFile(home, 'agent')}\n`,
-  );
-  await leave(1);
+  berth jobs submit --wait --command -- sh -c 'echo "hello from $(uname -sm)"'
+  curl -s -H "Authorization: Bearer ${told.login.key}" "${url}/v1/offers?gpu=H100&limit=3"
+README.md, "Your first job", goes on from here.`);
+  if (!json) return;
+  const summary = {
+    url,
+    considered: decision.considered,
+    fitting: decision.fitting,
+    placement: decision.id,
+    firstResultAfterS,
+    embeddings: { ...outcome(texts), vectors },
+    chat: { ...outcome(talk.job), inputTokens: talk.inputTokens, outputTokens: talk.outputTokens },
+    money,
+    elapsedS,
+  };
+  process.stdout.write(`${JSON.stringify(summary)}\n`);
+}
+
+function outcome(job: Awaited<ReturnType<typeof embed>>) {
+  return { job: job.id, state: job.state, lines: job.progress.linesOk, charged: job.cost.charged };
 }
