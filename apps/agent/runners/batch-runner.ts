@@ -11,7 +11,7 @@ import { WorkFailure, type Outcome, type RunContext, type Runner } from './runne
 import type { Transfers } from './transfer.js';
 
 /** Texts embedded between two entries in the result file: what a crash may cost at most. A chat is an entry of its own. */
-const TEXTS_PER_STEP = 32;
+const TEXTS_PER_STEP = 64;
 
 interface InputLine {
   readonly origin: LineOrigin;
