@@ -88,8 +88,7 @@ export function composeBroker(p: BrokerParts): Broker {
       quote: async (request) => {
         const quote = await placements.quote(request);
         if ('why' in quote) return quote;
-        const provider = await store.transaction({ as: 'worker' }, (tx) => providers.get(tx, quote.offer.providerId));
-        return { ...quote, marginBps: provider?.marginBps ?? 0 };
+        return { ...quote, marginBps: await providers.marginBps(store, quote.offer.providerId) };
       },
     },
   });

@@ -32,7 +32,8 @@ const unseen = new WeakSet<object>();
 Client.prototype.query = function (this: Client, ...args: unknown[]): unknown {
   const [first] = args;
   const text = typeof first === 'string' ? first : ((first as { text?: string } | undefined)?.text ?? '');
-  if (!unseen.has(this) && !/^\s*(begin|commit|rollback|start transaction|savepoint|release)\b/i.test(text)) counted.statements++;
+  if (!unseen.has(this) && !/^\s*(begin|commit|rollback|start transaction|savepoint|release)\b/i.test(text))
+    counted.statements++;
   return original.apply(this, args);
 } as never;
 
@@ -56,7 +57,11 @@ async function bench(): Promise<void> {
   await worker.connect();
   const opened = await openStore(ownerUrl, SECRET, { poolSize: 16, name: 'bench' });
   const { repairs } = createMetrics({ process: 'bench', defaults: false });
-  const queues = await JobQueues.open({ location: { kind: 'postgres', url: roleUrl(ownerUrl, SECRET, 'berth_queue') }, logger: silentLogger, repairs });
+  const queues = await JobQueues.open({
+    location: { kind: 'postgres', url: roleUrl(ownerUrl, SECRET, 'berth_queue') },
+    logger: silentLogger,
+    repairs,
+  });
   const bell = new Bell(roleUrl(ownerUrl, SECRET, 'berth_worker'), () => undefined);
   await bell.open();
   const world = await openWorldOn(opened.store, queues, bell);
@@ -92,17 +97,28 @@ async function bench(): Promise<void> {
   await worker.end();
 
   latencies.sort((a, b) => a - b);
-  const at = (share: number): number => Math.round(latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0);
+  const at = (share: number): number =>
+    Math.round(latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0);
   const rate = JOBS / seconds;
   const lines: [string, string, string][] = [
     ['lifecycles a second', rate.toFixed(1), 'goal: at least 40'],
     ['commits per lifecycle', commitsPer.toFixed(1), "goal: at most 12; the queue's included"],
-    ['statements per lifecycle', statementsPer.toFixed(1), "goal: at most 40; the queue's included, transaction control not"],
-    ['CPU ms per lifecycle', ((used.user + used.system) / 1_000 / JOBS).toFixed(1), 'this process; PostgreSQL comes on top'],
+    [
+      'statements per lifecycle',
+      statementsPer.toFixed(1),
+      "goal: at most 40; the queue's included, transaction control not",
+    ],
+    [
+      'CPU ms per lifecycle',
+      ((used.user + used.system) / 1_000 / JOBS).toFixed(1),
+      'this process; PostgreSQL comes on top',
+    ],
     ['submit to settled, p50 / p99 ms', `${at(0.5)} / ${at(0.99)}`, `${MACHINES} at a time`],
     ['bare queue jobs a second', bare.toFixed(0), 'add and process an empty job, same backend'],
   ];
-  console.log(`\n${JOBS} no-op command jobs on ${MACHINES} warm machines, PostgreSQL with fsync, warmed up by ${MACHINES * 2} jobs\n`);
+  console.log(
+    `\n${JOBS} no-op command jobs on ${MACHINES} warm machines, PostgreSQL with fsync, warmed up by ${MACHINES * 2} jobs\n`,
+  );
   for (const [what, value, note] of lines) console.log(`  ${what.padEnd(34)} ${value.padStart(12)}   ${note}`);
   console.log(
     `\n${JSON.stringify({
@@ -123,7 +139,11 @@ interface World {
   readonly actor: Actor;
 }
 
-async function openWorldOn(store: Awaited<ReturnType<typeof openStore>>['store'], queues: JobQueues, bell: Bell): Promise<World> {
+async function openWorldOn(
+  store: Awaited<ReturnType<typeof openStore>>['store'],
+  queues: JobQueues,
+  bell: Bell,
+): Promise<World> {
   const clock = systemClock;
   const installId = newId('install');
   const vendors = new Vendors();
@@ -140,7 +160,12 @@ async function openWorldOn(store: Awaited<ReturnType<typeof openStore>>['store']
     installId,
     brokerUrl: 'http://127.0.0.1:0',
   });
-  const cloud = new SandboxCloud({ clock, seed: 1, skus: [{ ...cpuSku, stock: MACHINES, bootMs: [0, 50] }], settings: { stopMs: 0 } });
+  const cloud = new SandboxCloud({
+    clock,
+    seed: 1,
+    skus: [{ ...cpuSku, stock: MACHINES, bootMs: [0, 50] }],
+    settings: { stopMs: 0 },
+  });
   const organizationId = newId('organization');
   const projectId = newId('project');
   await store.transaction(WORKER, async (tx) => {
@@ -148,7 +173,13 @@ async function openWorldOn(store: Awaited<ReturnType<typeof openStore>>['store']
     await tx.insert(organizations, { id: organizationId, name: 'bench', kind: 'tenant', state: 'active', createdAt });
     await tx.insert(projects, { id: projectId, organizationId, name: 'default', createdAt });
     await broker.ledger.openOwn(tx);
-    const provider = await broker.providers.ensure(tx, { organizationId, name: 'sandbox', kind: 'hyperscaler', adapter: 'sandbox', marginBps: 1_000 });
+    const provider = await broker.providers.ensure(tx, {
+      organizationId,
+      name: 'sandbox',
+      kind: 'hyperscaler',
+      adapter: 'sandbox',
+      marginBps: 1_000,
+    });
     const port = sandboxPort(cloud, { providerId: provider.id, clock });
     vendors.bind(provider.id, { port, acceptance: 'enrolled', residentAgent: false });
     const offers: Offer[] = [];
@@ -175,12 +206,19 @@ async function lifecycles(world: World, eye: Client, count: number): Promise<{ l
           organizationId: world.organizationId,
           projectId: world.projectId,
           actor: world.actor,
-          request: createJobSchema.parse({ spec: { kind: 'command', command: ['true'] }, keepWarmS: 300, workload: { work: { kind: 'wall-hours', hours: 0.001 } } }),
+          request: createJobSchema.parse({
+            spec: { kind: 'command', command: ['true'] },
+            keepWarmS: 300,
+            workload: { work: { kind: 'wall-hours', hours: 0.001 } },
+          }),
         });
         open.set(job.id, began);
       }),
     );
-    const { rows } = await eye.query<{ id: string; state: string }>("select id, state from jobs where id = any($1) and state in ('succeeded', 'failed', 'cancelled')", [[...open.keys()]]);
+    const { rows } = await eye.query<{ id: string; state: string }>(
+      "select id, state from jobs where id = any($1) and state in ('succeeded', 'failed', 'cancelled')",
+      [[...open.keys()]],
+    );
     looks++;
     for (const { id, state } of rows) {
       if (state !== 'succeeded') throw new Error(`job ${id} ended as ${state}`);
@@ -207,14 +245,36 @@ async function playAgents({ broker, cloud }: World, bell: Bell, signal: AbortSig
 }
 
 async function playAgent(broker: Broker, token: string, bell: Bell, signal: AbortSignal): Promise<void> {
-  const facts = { hostname: 'bench', os: 'linux', arch: 'x64', vcpus: 4, cpuModel: 'bench', ramGiB: 16, diskFreeGiB: 10, gpus: [], gpuLink: 'none', agentVersion: '0', engines: [] };
+  const facts = {
+    hostname: 'bench',
+    os: 'linux',
+    arch: 'x64',
+    vcpus: 4,
+    cpuModel: 'bench',
+    ramGiB: 16,
+    diskFreeGiB: 10,
+    gpus: [],
+    gpuLink: 'none',
+    agentVersion: '0',
+    engines: [],
+  };
   const { credential } = await broker.agents.enrol(token, facts, (tx, row) => broker.onEnrolled(tx, row));
   let reports: WorkReport[] = [];
   for (let seq = 0; !signal.aborted; seq++) {
     const agent = await broker.agents.authenticate(credential);
     if (!agent) return;
-    const request: SyncRequest = { seq, reports, logs: [], capacity: 1, waitMs: 20_000, knownWork: [], draining: false };
-    const answer = await broker.agents.sync(agent, request, broker.work, { wait: (id, ms) => bell.wait(id, Math.min(ms, 5_000), signal) });
+    const request: SyncRequest = {
+      seq,
+      reports,
+      logs: [],
+      capacity: 1,
+      waitMs: 20_000,
+      knownWork: [],
+      draining: false,
+    };
+    const answer = await broker.agents.sync(agent, request, broker.work, {
+      wait: (id, ms) => bell.wait(id, Math.min(ms, 5_000), signal),
+    });
     reports = answer.work.map((w) => ({
       workId: w.workId,
       fence: w.fence,
@@ -242,7 +302,9 @@ async function commits(eye: Client): Promise<number> {
   for (;;) {
     await pause(600);
     await eye.query('select pg_stat_clear_snapshot()');
-    const { rows } = await eye.query<{ n: string }>('select xact_commit::text as n from pg_stat_database where datname = current_database()');
+    const { rows } = await eye.query<{ n: string }>(
+      'select xact_commit::text as n from pg_stat_database where datname = current_database()',
+    );
     const now = Number(rows[0]?.n ?? 0);
     // The two looks of this loop are commits of their own.
     if (now - last <= 30) return now;
@@ -253,7 +315,9 @@ async function commits(eye: Client): Promise<number> {
 /** What must be true after so many jobs: books that balance, holds only for what is still warm, each job once. */
 async function settled({ broker }: World, eye: Client): Promise<void> {
   await broker.store.transaction(WORKER, async () => undefined);
-  const { rows } = await eye.query<{ ok: boolean }>('select coalesce(sum(amount_nano), 0) = 0 as ok from ledger_entries');
+  const { rows } = await eye.query<{ ok: boolean }>(
+    'select coalesce(sum(amount_nano), 0) = 0 as ok from ledger_entries',
+  );
   if (rows[0]?.ok !== true) throw new Error('the ledger does not sum to zero');
 }
 
@@ -261,7 +325,10 @@ async function settled({ broker }: World, eye: Client): Promise<void> {
 async function bareQueue(queues: JobQueues, count: number): Promise<number> {
   const began = performance.now();
   const batch = 50;
-  for (let n = 0; n < count; n += batch) await Promise.all(Array.from({ length: Math.min(batch, count - n) }, (_, i) => queues.wake('job', `job_bare_${n + i}`)));
+  for (let n = 0; n < count; n += batch)
+    await Promise.all(
+      Array.from({ length: Math.min(batch, count - n) }, (_, i) => queues.wake('job', `job_bare_${n + i}`)),
+    );
   for (;;) {
     const { reconcile } = await queues.counts();
     if (reconcile.waiting + reconcile.active === 0) break;

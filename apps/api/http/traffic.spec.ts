@@ -9,7 +9,13 @@ describe('limits', () => {
   let tenant: TestTenant;
   beforeAll(async () => {
     api = await TestApi.start({
-      config: { bodyLimitBytes: 1_024, rateLimitPerMinute: 5, publicUrl: null, agentPollMs: 1_000, defaultMarginBps: 0 },
+      config: {
+        bodyLimitBytes: 1_024,
+        rateLimitPerMinute: 5,
+        publicUrl: null,
+        agentPollMs: 1_000,
+        defaultMarginBps: 0,
+      },
     });
     tenant = await api.tenant();
   });

@@ -92,7 +92,8 @@ export class Leases {
         idleSince: null,
         keepUntil: null,
       },
-      wakeAt: now,
+      // Nothing changes for the machine: it is looked at when it was to be looked at.
+      wakeAt: lease.wakeAt ?? now,
       type: 'lease.attached',
       message: `taken over warm by ${to.jobId}`,
     });
@@ -114,7 +115,7 @@ export class Leases {
       patch: keep
         ? { ...patch, jobId: null, holdId: keep, idleSince: now, keepUntil: now + keepWarmMs }
         : { ...patch, want: 'release', jobId: null, holdId: null },
-      wakeAt: now,
+      wakeAt: keep ? Math.min(lease.wakeAt ?? now, now + keepWarmMs) : now,
       type: keep ? 'lease.kept-warm' : 'lease.let-go',
       message: keep ? `kept warm for ${Math.round(keepWarmMs / 1_000)} s` : 'no longer needed',
     });
@@ -198,6 +199,15 @@ export class Leases {
       leases,
       { projectId, state: 'ready', want: 'run', jobId: { isNull: true } },
       { orderBy: [['id', 'asc']], limit },
+    );
+  }
+
+  /** One of these leases that is idle and that no other transaction is taking; locked until this one ends. */
+  claimIdle(tx: Tx, ids: readonly string[]): Promise<LeaseRow | null> {
+    return tx.first(
+      leases,
+      { id: { in: ids }, state: 'ready', want: 'run', jobId: { isNull: true } },
+      { orderBy: [['id', 'asc']], lock: 'skip-locked' },
     );
   }
 

@@ -1,6 +1,6 @@
 import { newId, type Clock, type Random } from '#kernel';
 import type { ProviderKind } from '#contracts';
-import type { Tx } from '#platform/database';
+import { WORKER, type Store, type Tx } from '#platform/database';
 import { account, Ledger } from '#money/ledger';
 import { providers, type ProviderRow } from './providers.table.js';
 
@@ -13,8 +13,12 @@ export interface NewProvider {
   readonly settings?: Record<string, unknown>;
 }
 
+const MARGIN_TTL_MS = 5_000;
+
 /** Sources of supply. Connecting one opens its payable account, so that the first usage has somewhere to go. */
 export class Providers {
+  private readonly margins = new Map<string, { bps: number; readAtMs: number }>();
+
   constructor(
     private readonly ledger: Ledger,
     private readonly clock: Clock,
@@ -37,6 +41,17 @@ export class Providers {
       { id: account.payable(provider.id), kind: 'payable', organizationId: of.organizationId },
     ]);
     return provider;
+  }
+
+  /** The margin of a provider, as read at most five seconds ago; 0 for one that is gone. */
+  async marginBps(store: Store, id: string): Promise<number> {
+    const known = this.margins.get(id);
+    const nowMs = this.clock.now();
+    if (known && nowMs - known.readAtMs < MARGIN_TTL_MS) return known.bps;
+    const row = await store.transaction(WORKER, (tx) => this.get(tx, id));
+    const bps = row?.marginBps ?? 0;
+    this.margins.set(id, { bps, readAtMs: nowMs });
+    return bps;
   }
 
   get(tx: Tx, id: string): Promise<ProviderRow | null> {

@@ -82,8 +82,12 @@ export class Placements {
     projectId: string;
     workload: Workload;
   }): Promise<{ offer: Offer; expectedNano: bigint; expectedS: number } | { why: string; hints: readonly string[] }> {
-    const ranking = await this.store.transaction(WORKER, (tx) =>
-      this.rank(tx, { ...request, warm: [], avoidOffers: [], scope: 'rentable', limit: KEPT, patient: true }),
+    // A quote is not put off by what cools down for a moment: the job itself will wait or go elsewhere.
+    const index = this.fresh('rentable') ?? (await this.store.transaction(WORKER, (tx) => this.index(tx, 'rentable')));
+    const ranking = rankOffers(
+      index,
+      request.workload,
+      placementContext({ scope: 'rentable', nowMs: this.clock.now(), projectId: request.projectId, limit: KEPT }),
     );
     const best = ranking.ranked[0];
     if (!best) return { why: whyNothing(ranking), hints: ranking.hints };
@@ -104,12 +108,10 @@ export class Placements {
       warm: readonly Offer[];
       avoidOffers: readonly string[];
       limit: number;
-      patient?: boolean;
     },
   ): Promise<Ranking> {
     const nowMs = this.clock.now();
-    // A quote is not put off by what cools down for a moment: the job itself will wait or go elsewhere.
-    const coolingDown: CoolingDown[] = of.patient === true ? [] : await blockedScopes(tx);
+    const coolingDown: CoolingDown[] = await blockedScopes(tx);
     for (const offerId of of.avoidOffers)
       coolingDown.push({ scope: { kind: 'offer', offerId }, untilMs: Number.MAX_SAFE_INTEGER });
     const context = placementContext({ scope: of.scope, nowMs, projectId: of.projectId, coolingDown, limit: of.limit });
@@ -117,16 +119,21 @@ export class Placements {
     return of.warm.length === 0 ? ranking : merge(ranking, rankList(of.warm, of.workload, context), of.limit);
   }
 
-  private async index(tx: Tx, scope: 'market' | 'rentable'): Promise<OfferIndex> {
+  /** The index that was read a moment ago, if it may still be used. */
+  private fresh(scope: 'market' | 'rentable'): OfferIndex | null {
     const ttlMs = scope === 'rentable' ? this.times.rentableTtlMs : this.times.marketTtlMs;
     const known = this.cached.get(scope);
-    const nowMs = this.clock.now();
-    if (known && nowMs - known.readAtMs < ttlMs) return known.index;
+    return known && this.clock.now() - known.readAtMs < ttlMs ? known.index : null;
+  }
+
+  private async index(tx: Tx, scope: 'market' | 'rentable'): Promise<OfferIndex> {
+    const known = this.fresh(scope);
+    if (known) return known;
     const rentable = await this.catalog.ofStatus(tx, 'rentable');
     const index = buildOfferIndex(
       scope === 'rentable' ? rentable : [...rentable, ...(await this.catalog.ofStatus(tx, 'listed'))],
     );
-    this.cached.set(scope, { index, readAtMs: nowMs });
+    this.cached.set(scope, { index, readAtMs: this.clock.now() });
     return index;
   }
 

@@ -75,8 +75,7 @@ export class Metering {
     if (pieces.length === 0) return NOTHING;
     const full = sum(pieces, 'charge');
     const costNano = sum(pieces, 'cost');
-    const chargedNano = await this.coverable(tx, interval.holdId, full);
-    if (interval.holdId !== null) await this.holdsOf.spend(tx, interval.holdId, chargedNano);
+    const chargedNano = await this.spendUpTo(tx, interval.holdId, full);
     const transactionId = await this.ledger.post(tx, {
       idempotencyKey: `usage:${pieces.map((p) => p.key).join('|')}`,
       kind: 'usage',
@@ -138,11 +137,15 @@ export class Metering {
     if (rows.length > 0) await tx.insertNew(usageRecords, rows);
   }
 
-  private async coverable(tx: Tx, holdId: string | null, wanted: bigint): Promise<bigint> {
+  /** Spends `wanted` out of the hold, or what is left of it; answers how much that was. */
+  private async spendUpTo(tx: Tx, holdId: string | null, wanted: bigint): Promise<bigint> {
     if (holdId === null || wanted === 0n) return 0n;
+    if (await this.holdsOf.spend(tx, holdId, wanted)) return wanted;
     const hold = await tx.first(holds, { id: holdId }, { lock: 'update' });
     if (!hold || hold.state !== 'held') return 0n;
-    return hold.remainingNano < wanted ? hold.remainingNano : wanted;
+    const rest = hold.remainingNano < wanted ? hold.remainingNano : wanted;
+    await this.holdsOf.spend(tx, holdId, rest);
+    return rest;
   }
 
   private row(

@@ -1,4 +1,4 @@
-import type { Clock } from '#kernel';
+import { StaleVersion, type Clock } from '#kernel';
 import type { Offer } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
@@ -106,8 +106,14 @@ export class JobReconciler implements Reconciler {
       return 'rest';
     }
     const via = best.via;
-    const idle = via.kind === 'warm-lease' ? warm.find((l) => l.id === via.leaseId) : undefined;
-    if (idle) {
+    const chosen = via.kind === 'warm-lease' ? warm.find((l) => l.id === via.leaseId) : undefined;
+    if (chosen) {
+      // Machines of one offer are alike: jobs that come at once each take another of them.
+      const idle = await this.d.leases.claimIdle(
+        tx,
+        warm.filter((l) => l.offerId === chosen.offerId).map((l) => l.id),
+      );
+      if (!idle) throw new StaleVersion('lease', chosen.id);
       const attached = await this.d.leases.attach(tx, idle, { jobId: job.id, jobHoldId: job.holdId, placementId });
       if (!attached) return this.capTooSmall(tx, job, now);
       await transition(tx, jobs, jobMachine, job, 'running', {
