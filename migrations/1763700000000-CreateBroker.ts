@@ -495,5 +495,7 @@ grant update (available_nano, held_nano) on ledger_accounts to berth_app;
 grant delete on idempotency_keys to berth_app;
 grant select, insert, update, delete on all tables in schema public to berth_worker;
 revoke update, delete on ledger_transactions, ledger_entries, usage_records from berth_worker;
+-- The history of the schema is the owner's alone.
+revoke all on berth_migrations from berth_worker;
 grant select on installs to berth_app;
 `;

@@ -73,20 +73,36 @@ async function createRoles(client: Client, secret: string): Promise<void> {
   const have = new Set(rows.map((r) => r.rolname));
   for (const role of databaseRoles) {
     // Role names are ours and passwords base64url, so neither can break out of the quotes; utility statements take no parameters.
-    const options = `login nosuperuser nobypassrls nocreatedb nocreaterole password '${rolePassword(secret, role)}'`;
-    if (!have.has(role)) {
-      // Roles belong to the whole server: another database of the same server may create one at the same moment.
-      await client
-        .query(`create role ${role} ${options}`)
-        .catch((error: { code?: string }) =>
-          error.code === '42710' || error.code === '23505' ? undefined : Promise.reject(error),
-        );
-    } else {
-      await client.query(`alter role ${role} password '${rolePassword(secret, role)}'`);
-    }
+    const password = `password '${rolePassword(secret, role)}'`;
+    const statement = have.has(role)
+      ? `alter role ${role} ${password}`
+      : `create role ${role} login nosuperuser nobypassrls nocreatedb nocreaterole ${password}`;
+    await serverWide(client, statement);
   }
-  await client.query('grant berth_queue to current_user');
+  await serverWide(client, 'grant berth_queue to current_user');
   await client.query('create schema if not exists bullmq authorization berth_queue');
   await client.query('revoke create on schema public from public');
   await client.query('grant usage on schema public to berth_app, berth_worker');
+}
+
+/** What PostgreSQL answers when two sessions write the same row of a server-wide catalogue at the same moment. */
+const CONTENDED = 'XX000';
+const EXISTS = new Set(['42710', '23505']);
+const SERVER_WIDE_TRIES = 50;
+
+/**
+ * Roles belong to the whole server, so the lock of one database does not keep another database's migration away. The loser repeats
+ * its statement; what somebody else created meanwhile is as good as ours.
+ */
+async function serverWide(client: Client, statement: string): Promise<void> {
+  for (let left = SERVER_WIDE_TRIES; ; left--) {
+    try {
+      await client.query(statement);
+      return;
+    } catch (error) {
+      const { code = '', message = '' } = error as { code?: string; message?: string };
+      if (EXISTS.has(code)) return;
+      if (left === 1 || code !== CONTENDED || !message.includes('tuple concurrently')) throw error;
+    }
+  }
 }
