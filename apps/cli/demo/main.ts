@@ -3,6 +3,7 @@ import { readConfig } from '#platform/config';
 import { EXIT, exitOf } from '../exit.js';
 import { logFile } from '../local/programs.js';
 import { homeOf, writeState } from '../local/state.js';
+import { aborted, stopSignal } from '../local/stop-signal.js';
 import { Supervisor } from '../local/supervisor.js';
 import { small } from './batch.js';
 import { Stage } from './stage.js';
@@ -33,23 +34,16 @@ async function main(argv: readonly string[]): Promise<number> {
     return EXIT.ok;
   }
   const home = homeOf();
-  const stage = new Stage(values.json, process.stdout.isTTY === true && process.env['CI'] === undefined);
-  const stop = new AbortController();
+  // Pseudo-terminals without a size cannot be drawn on.
+  const live = process.stdout.isTTY && process.stdout.columns >= 40 && process.env['CI'] === undefined;
+  const stage = new Stage(values.json, live);
+  const stop = stopSignal(130);
   let supervisor: Supervisor | undefined;
   const leave = async (code: number): Promise<number> => {
     if (supervisor && !supervisor.adopted) stage.show('\nStopping. The data stays; the next run goes on with it.');
     await supervisor?.stop();
     return code;
   };
-  const interrupted = new Promise<void>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.on(name, () => {
-        if (stop.signal.aborted) process.exit(130);
-        stop.abort();
-        resolve();
-      });
-    }
-  });
   try {
     supervisor = await stage.step(
       'A broker of your own: PostgreSQL, API, worker, and an agent that offers this machine',
@@ -59,11 +53,14 @@ async function main(argv: readonly string[]): Promise<number> {
           port: values.port === undefined ? readConfig().port : Number(values.port),
           host: true,
           say: (line) => tell.progress(line),
-          signal: stop.signal,
+          signal: stop,
         }),
     );
     const told = tellStory(stage, supervisor, home, values.json);
-    const over = await Promise.race([told.then(() => 'told' as const), interrupted.then(() => 'interrupted' as const)]);
+    const over = await Promise.race([
+      told.then(() => 'told' as const),
+      aborted(stop).then(() => 'interrupted' as const),
+    ]);
     if (over === 'interrupted') {
       told.catch(() => undefined);
       return await leave(130);
@@ -72,10 +69,10 @@ async function main(argv: readonly string[]): Promise<number> {
     if (supervisor.adopted) stage.show('\nThe broker was running before and goes on; `berth down` stops it.');
     if (values.exit || supervisor.adopted) return await leave(EXIT.ok);
     stage.show('\nIt goes on until Ctrl-C; its data stays.');
-    await interrupted;
+    await aborted(stop);
     return await leave(EXIT.ok);
   } catch (error) {
-    if (stop.signal.aborted) return 130;
+    if (stop.aborted) return 130;
     const logs = (['api', 'worker', 'agent'] as const).map((name) => `  ${logFile(home, name)}`).join('\n');
     process.stderr.write(`\n${exitOf(error, false).text.replace(/^berth: /, 'The demo failed: ')}\nLogs:\n${logs}\n`);
     return leave(EXIT.failed);

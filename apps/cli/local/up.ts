@@ -7,6 +7,7 @@ import { factsText, print, type Output } from '../output.js';
 import { lives } from './mark.js';
 import { logFile, nodeBinary, openLog } from './programs.js';
 import { homeOf, readState, writeState } from './state.js';
+import { aborted, stopSignal } from './stop-signal.js';
 import { StartFailed, Supervisor } from './supervisor.js';
 import { prepareTenant } from './tenant.js';
 
@@ -21,7 +22,7 @@ export async function up(options: { port: number; host: boolean; detach: boolean
     if (!output.quiet) tell(`  ${text}`);
   };
   if (options.detach) return detach(home, options, say);
-  const asked = askedToStop();
+  const asked = stopSignal(EXIT.failed);
   let supervisor: Supervisor;
   try {
     supervisor = await Supervisor.open({ home, port: options.port, host: options.host, say, signal: asked });
@@ -36,22 +37,10 @@ export async function up(options: { port: number; host: boolean; detach: boolean
   if (supervisor.adopted) return;
   writeState(home, { ready: true });
   if (!output.quiet) tell('Ctrl-C stops it; its data stays.');
-  if (!asked.aborted) await new Promise((resolve) => asked.addEventListener('abort', resolve, { once: true }));
+  await aborted(asked);
   say('stopping');
   await supervisor.stop();
   process.exit(EXIT.ok);
-}
-
-/** Aborted by the first Ctrl-C, SIGTERM, or the closing of the terminal; the second ends us on the spot. */
-function askedToStop(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(name, () => {
-      if (controller.signal.aborted) process.exit(EXIT.failed);
-      controller.abort();
-    });
-  }
-  return controller.signal;
 }
 
 function show(home: string, url: string, platformKey: string, output: Output): void {
