@@ -158,10 +158,10 @@ describe('transactions on PostgreSQL', () => {
 
   it('refuse to change or remove every row, and columns that are not there', async () => {
     const tries = [
-      store().transaction(WORKER, (tx) => tx.update(things, {}, { n: 1 })),
-      store().transaction(WORKER, (tx) => tx.remove(things, {})),
-      store().transaction(WORKER, (tx) => tx.find(things, { 'id" or true --': 'x' } as never)),
+      () => store().transaction(WORKER, (tx) => tx.update(things, {}, { n: 1 })),
+      () => store().transaction(WORKER, (tx) => tx.remove(things, {})),
+      () => store().transaction(WORKER, (tx) => tx.find(things, { 'id" or true --': 'x' } as never)),
     ];
-    for (const attempt of tries) await expect(attempt).rejects.toBeInstanceOf(TypeError);
+    for (const attempt of tries) await expect(attempt()).rejects.toBeInstanceOf(TypeError);
   });
 });
