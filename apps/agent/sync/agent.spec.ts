@@ -89,13 +89,13 @@ describe('an agent and its broker', () => {
   });
 
   it('goes on where a killed agent left off: no computed line is lost or repeated', async () => {
-    // The first agent computes 32 lines (one entry in its result file) and hangs in the second step.
-    const first = new CountingEngine((text) => (text === 'text 40' ? new Promise(() => undefined) : undefined));
+    // The first agent computes 64 lines (one entry in its result file) and hangs in the second step.
+    const first = new CountingEngine((text) => (text === 'text 70' ? new Promise(() => undefined) : undefined));
     const killed = await stand.agent([first]);
-    stand.broker.assign(stand.shard('shd_1', embeddingLines(50)));
+    stand.broker.assign(stand.shard('shd_1', embeddingLines(80)));
     await stand.broker.until(() =>
       stand.broker.syncs.some((sync) =>
-        sync.reports.some((report) => 'progress' in report && report.progress?.done === 32),
+        sync.reports.some((report) => 'progress' in report && report.progress?.done === 64),
       ),
     );
     killed.cutOff();
@@ -103,10 +103,10 @@ describe('an agent and its broker', () => {
     const second = new CountingEngine();
     const agent = await stand.agent([second]);
     await stand.broker.until(() => stand.broker.finalsOf('shd_1').length > 0);
-    expect(second.seen).toEqual(Array.from({ length: 18 }, (_, i) => `text ${32 + i}`));
+    expect(second.seen).toEqual(Array.from({ length: 16 }, (_, i) => `text ${64 + i}`));
     const ids = stand.broker.resultLines('shd_1').map((line) => line.custom_id);
-    expect(ids).toEqual(embeddingLines(50).map((line) => line.custom_id));
-    expect(stand.broker.finalsOf('shd_1')).toMatchObject([{ fence: 1, state: 'done', counts: { ok: 50 } }]);
+    expect(ids).toEqual(embeddingLines(80).map((line) => line.custom_id));
+    expect(stand.broker.finalsOf('shd_1')).toMatchObject([{ fence: 1, state: 'done', counts: { ok: 80 } }]);
     await agent.stop();
   });
 
