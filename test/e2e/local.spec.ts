@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { removeEmbedded } from '#platform/embedded';
 import { lives, type Mark } from '../../apps/cli/local/mark.js';
 import type { LocalState, ProgramName } from '../../apps/cli/local/state.js';
 
@@ -43,6 +44,7 @@ async function becomesWell(): Promise<void> {
 describe('the broker of one machine', () => {
   afterAll(async () => {
     await berth('down');
+    await removeEmbedded({ home: env.BERTH_HOME });
     rmSync(home, { recursive: true, force: true });
   }, 60_000);
 

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { removeEmbedded } from '#platform/embedded';
 
 const root = join(import.meta.dirname, '../..');
 const MINUTES = 60_000;
@@ -60,6 +61,8 @@ describe('README.md, "Your first job"', () => {
     await new Promise((resolve) =>
       execFile(process.execPath, [join(root, 'bin', 'berth'), 'down'], { cwd: root, env }, resolve),
     );
+    // Run by root, the data lies outside of the home.
+    await removeEmbedded({ home: join(home, 'berth') });
     rmSync(home, { recursive: true, force: true });
   });
 
