@@ -212,8 +212,10 @@ export function queueContract(
           await until(() => sweeps >= 2);
           expect(await queues.mendSchedules()).toBe(0);
           await queues.emptyAll();
-          expect(await queues.mendSchedules()).toBe(2);
-          expect(repairs.totals()).toEqual({ 'schedule-lost': 2 });
+          const mended = await queues.mendSchedules();
+          // A sweep that ran while the queue was emptied puts its own schedule back; the hourly one is surely lost.
+          expect([1, 2]).toContain(mended);
+          expect(repairs.totals()).toEqual({ 'schedule-lost': mended });
           const before = sweeps;
           await until(() => sweeps >= before + 2);
         },
