@@ -291,8 +291,10 @@ class SimStore implements Store {
     const random = this.history.kernel.random(`${this.process.name}/tx`);
     await this.process.point('tx', random.int(1, 5));
     const result = await this.history.store.transaction(actor, work);
+    // The wait begins before the crash: what waits then is never resumed.
+    const reply = this.process.point('committed', random.int(1, 3));
     if (this.history.takeArmed(this.process, 'crash-after-commit')) this.history.crashWorker(this.process);
-    await this.process.point('committed', random.int(1, 3));
+    await reply;
     return result;
   }
 }
@@ -319,16 +321,18 @@ class SimVendor implements ProviderPort {
     const create = label === 'create';
     const stalled = create ? history.takeArmed(process, 'stall-before-send') : null;
     if (stalled) await process.point('stalled', stalled.arg);
+    const sent = process.point(`send ${label}`, random.int(20, 300));
     if (create && history.takeArmed(process, 'crash-before-send')) history.crashWorker(process);
-    await process.point(`send ${label}`, random.int(20, 300));
+    await sent;
     // The effect and its error are decided now; both reach the caller later.
     const outcome = await effect().then(
       (value) => ({ value }),
       (error: unknown) => ({ error }),
     );
-    if (create && history.takeArmed(process, 'crash-after-send')) history.crashWorker(process);
     const late = create ? history.takeArmed(process, 'stall-after-answer') : null;
-    await process.point(`answer ${label}`, (late?.arg ?? 0) + random.int(10, 100));
+    const answered = process.point(`answer ${label}`, (late?.arg ?? 0) + random.int(10, 100));
+    if (create && history.takeArmed(process, 'crash-after-send')) history.crashWorker(process);
+    await answered;
     if ('error' in outcome) throw outcome.error;
     return outcome.value;
   }
