@@ -23,27 +23,28 @@ export function withBroker<A extends unknown[]>(work: (run: Run, ...args: A) => 
   };
 }
 
-const NOUNS: Record<string, string> = {
-  job: 'berth jobs',
-  pl: 'berth placement',
-  lease: 'berth leases',
-  host: 'berth hosts',
+/** What takes an id of each kind. */
+const TAKERS = {
+  job: 'berth jobs get',
+  pl: 'berth placement get',
+  lease: 'berth leases get',
+  host: 'berth hosts get',
   inv: 'berth invoice',
-  prj: 'berth projects',
-  key: 'berth keys',
-  org: 'berth orgs',
-};
+  prj: 'berth jobs submit --project',
+  key: 'berth keys revoke',
+  org: 'berth orgs credit',
+} as const;
+const KINDS: Readonly<Record<string, string>> = TAKERS;
 
 /** An id of the kind that a command wants; another kind is answered with the command that takes it. */
-export function idArgument(prefix: keyof typeof NOUNS & string) {
+export function idArgument(prefix: keyof typeof TAKERS) {
   return (text: string): string => {
     if (new RegExp(`^${prefix}_[0-9a-hjkmnp-tv-z]{26}$`).test(text)) return text;
     const kind = /^([a-z]+)_/.exec(text)?.[1] ?? '';
-    const other = kind === prefix ? undefined : NOUNS[kind];
+    if (kind === prefix) throw new UsageError(`"${text}" is not a whole id: ${prefix}_ and 26 characters`);
+    const other = kind === 'off' ? '`berth offers` lists offers' : KINDS[kind] && `try \`${KINDS[kind]} ${text}\``;
     throw new UsageError(
-      other
-        ? `${text} is not a ${prefix}_ id; \`${other}\` takes it.`
-        : `"${text}" is not an id such as ${prefix}_01j…`,
+      other ? `${text} is not a ${prefix}_ id; ${other}` : `"${text}" is not an id such as ${prefix}_01j…`,
     );
   };
 }

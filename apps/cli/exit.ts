@@ -1,4 +1,4 @@
-import { plain } from './text.js';
+import { jsonText, plain } from './text.js';
 
 /** Exit codes of every command. */
 export const EXIT = {
@@ -18,7 +18,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 /** The command line itself is wrong. */
 export class UsageError extends Error {}
 
-/** A command that ends with a code of its own; `message` is told on standard error. */
+/** A command that ends with a code of its own; `message` is told on standard error, its first line says what is wrong. */
 export class Ended extends Error {
   constructor(
     readonly code: ExitCode,
@@ -45,6 +45,7 @@ function problemOf(error: unknown): ProblemLike | null {
 
 export function codeOfProblem(problem: Pick<ProblemLike, 'status' | 'code'>): ExitCode {
   if (problem.code === 'nothing-fits') return EXIT.nothingFits;
+  if (problem.code === 'idempotency-key-reused') return EXIT.conflict;
   switch (problem.status) {
     case 401:
     case 402:
@@ -54,14 +55,23 @@ export function codeOfProblem(problem: Pick<ProblemLike, 'status' | 'code'>): Ex
       return EXIT.notFound;
     case 409:
       return EXIT.conflict;
+    case 408:
     case 429:
-    case 502:
-    case 503:
-    case 504:
       return EXIT.retryLater;
     default:
       return problem.status >= 500 ? EXIT.retryLater : EXIT.usage;
   }
+}
+
+/** What else can go wrong, each as an exit code and lines of which the first says what is wrong. */
+function ownFailure(error: unknown): { code: ExitCode; text: string } {
+  if (error instanceof UsageError) return { code: EXIT.usage, text: error.message };
+  if (error instanceof Ended) return { code: error.code, text: error.message };
+  if (error instanceof Error && error.name === 'BrokerUnreachable') {
+    const fix = '\n  Start one with `berth up`, or log in to another with `berth login --url URL --key-stdin`.';
+    return { code: EXIT.retryLater, text: error.message + fix };
+  }
+  return { code: EXIT.failed, text: error instanceof Error ? error.message : String(error) };
 }
 
 /** The exit code of a failure and what to tell: the problem, what to do about it, and how to name it to support. */
@@ -69,7 +79,7 @@ export function exitOf(error: unknown, json: boolean): { code: ExitCode; text: s
   const problem = problemOf(error);
   if (problem) {
     const code = codeOfProblem(problem);
-    if (json) return { code, text: JSON.stringify(problem) };
+    if (json) return { code, text: jsonText(problem) };
     const places = (problem.problems ?? []).map((p) => `  ${p.field}: ${p.message}`);
     const field = problem.field !== undefined && places.length === 0 ? ` (${problem.field})` : '';
     const lines = [
@@ -80,15 +90,16 @@ export function exitOf(error: unknown, json: boolean): { code: ExitCode; text: s
     ];
     return { code, text: lines.join('\n') };
   }
-  if (error instanceof UsageError) return { code: EXIT.usage, text: `berth: ${error.message}` };
-  if (error instanceof Ended) return { code: error.code, text: `berth: ${error.message}` };
-  if (error instanceof Error && error.name === 'BrokerUnreachable') {
-    return {
-      code: EXIT.retryLater,
-      text: `berth: ${error.message}\n  Start one with \`berth up\`, or log in to another with \`berth login --url URL\`.`,
-    };
-  }
-  return { code: EXIT.failed, text: `berth: ${error instanceof Error ? error.message : String(error)}` };
+  const { code, text } = ownFailure(error);
+  return { code, text: json ? ownProblem(code, text) : `berth: ${text}` };
+}
+
+/** A failure that no broker answered, in the fields of a problem document. */
+export function ownProblem(exit: ExitCode, text: string): string {
+  const [detail = '', ...rest] = text.split('\n').map((line) => line.trim());
+  const name = Object.entries(EXIT).find(([, code]) => code === exit)?.[0] ?? 'failed';
+  const code = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return jsonText({ type: 'about:blank', code, detail, ...(rest.length > 0 ? { fix: rest.join(' ') } : {}) });
 }
 
 /** Talk goes to standard error, without anything that a terminal would obey. */

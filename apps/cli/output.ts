@@ -1,4 +1,4 @@
-import { plain } from './text.js';
+import { jsonText, plainLine } from './text.js';
 
 /** How this run prints: decided once from the flags and where the output goes. */
 export interface Output {
@@ -11,8 +11,11 @@ export interface Output {
 export function outputOf(
   flags: { json?: boolean; quiet?: boolean },
   stdout: { isTTY?: boolean } = process.stdout,
+  stderr: { isTTY?: boolean } = process.stderr,
 ): Output {
-  return { json: flags.json === true, quiet: flags.quiet === true, table: stdout.isTTY === true };
+  const json = flags.json === true;
+  // A program that asks for JSON reads problems from standard error: nothing else may stand there.
+  return { json, quiet: flags.quiet === true || (json && stderr.isTTY !== true), table: stdout.isTTY === true };
 }
 
 export interface Column<T> {
@@ -23,8 +26,8 @@ export interface Column<T> {
 
 /** Rows as the API's JSON, as an aligned table, or as TSV with a header line. */
 export function rowsText<T>(rows: readonly T[], columns: readonly Column<T>[], output: Output): string {
-  if (output.json) return `${JSON.stringify(rows)}\n`;
-  const cells = rows.map((row) => columns.map((c) => plain(String(c.of(row) ?? '')).replace(/[\t\n]/g, ' ')));
+  if (output.json) return `${jsonText(rows)}\n`;
+  const cells = rows.map((row) => columns.map((c) => plainLine(String(c.of(row) ?? ''))));
   const titles = columns.map((c) => c.title);
   if (!output.table) return [titles, ...cells].map((line) => `${line.join('\t')}\n`).join('');
   const widths = columns.map((_, i) => Math.max(...[titles, ...cells].map((line) => line[i]?.length ?? 0)));
@@ -42,11 +45,13 @@ export function factsText(
   facts: readonly (readonly [string, string | number | null])[],
   output: Output,
 ): string {
-  if (output.json) return `${JSON.stringify(value)}\n`;
+  if (output.json) return `${jsonText(value)}\n`;
   const shown = facts.filter(([, v]) => v !== null && v !== '');
   const width = output.table ? Math.max(...shown.map(([k]) => k.length)) : 0;
   return shown
-    .map(([k, v]) => (output.table ? `${k.padEnd(width)}  ${plain(String(v))}\n` : `${k}\t${plain(String(v))}\n`))
+    .map(([k, v]) =>
+      output.table ? `${k.padEnd(width)}  ${plainLine(String(v))}\n` : `${k}\t${plainLine(String(v))}\n`,
+    )
     .join('');
 }
 

@@ -3,7 +3,6 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Client } from '#client';
 import { Ended, EXIT } from './exit.js';
-import { homeOf, readState } from './local/state.js';
 
 /** Where a broker is and the key for it. */
 export interface Login {
@@ -20,17 +19,17 @@ export function loginsFile(env: NodeJS.ProcessEnv = process.env): string {
   );
 }
 
-function readLogins(): Logins {
+function readLogins(env: NodeJS.ProcessEnv = process.env): Logins {
   let text: string;
   try {
-    text = readFileSync(loginsFile(), 'utf8');
+    text = readFileSync(loginsFile(env), 'utf8');
   } catch {
     return {};
   }
   try {
     return JSON.parse(text) as Logins;
   } catch {
-    throw new Ended(EXIT.usage, `${loginsFile()} is not readable as JSON; remove it and log in again.`);
+    throw new Ended(EXIT.usage, `${loginsFile(env)} is not readable as JSON.\n  Remove it and log in again.`);
   }
 }
 
@@ -57,23 +56,40 @@ export function forgetLogin(profile: string): boolean {
 
 /**
  * BERTH_CLI_URL and BERTH_CLI_KEY win over what was saved. Without either, the broker that `berth up` started on this machine
- * is meant: its tenant, or with the profile "admin" its platform administrator.
+ * is meant: its tenant, or with the profile "admin" its platform administrator. A saved key goes to the broker that it
+ * was saved for and to no other.
  */
-export function loginOf(profile: string, env: NodeJS.ProcessEnv = process.env): Login {
-  const saved = readLogins()[profile] ?? localLogin(profile);
-  const url = env['BERTH_CLI_URL'] ?? saved?.url;
-  const key = env['BERTH_CLI_KEY'] ?? saved?.key;
+export async function loginOf(profile: string, env: NodeJS.ProcessEnv = process.env): Promise<Login> {
+  const fromEnv = { url: env['BERTH_CLI_URL'] || undefined, key: env['BERTH_CLI_KEY'] || undefined };
+  const saved =
+    fromEnv.url !== undefined && fromEnv.key !== undefined
+      ? undefined
+      : (readLogins(env)[profile] ?? (await localLogin(profile, env)));
+  const url = fromEnv.url ?? saved?.url;
+  const key = fromEnv.key ?? (url !== undefined && sameBroker(url, saved?.url) ? saved?.key : undefined);
+  if (fromEnv.url !== undefined && key === undefined)
+    throw new Ended(
+      EXIT.notAllowed,
+      `there is no key for ${fromEnv.url}, which BERTH_CLI_URL names.\n  Set BERTH_CLI_KEY as well, or unset BERTH_CLI_URL.`,
+    );
   if (url === undefined || key === undefined) {
     throw new Ended(
       EXIT.notAllowed,
       'you are not logged in.\n  Start a broker here with `berth up`, log in to another with `berth login --url URL --key-stdin`, or set BERTH_CLI_URL and BERTH_CLI_KEY.',
     );
   }
-  return { url: url.replace(/\/+$/, ''), key };
+  return { url: trimmed(url), key };
 }
 
-function localLogin(profile: string): Login | undefined {
-  const { url, platformKey, demo } = readState(homeOf());
+const trimmed = (url: string): string => url.replace(/\/+$/, '');
+
+function sameBroker(a: string, b: string | undefined): boolean {
+  return b !== undefined && trimmed(a) === trimmed(b);
+}
+
+async function localLogin(profile: string, env: NodeJS.ProcessEnv): Promise<Login | undefined> {
+  const { homeOf, readState } = await import('./local/state.js');
+  const { url, platformKey, demo } = readState(homeOf(env));
   const key = profile === 'admin' ? platformKey : profile === 'default' ? demo?.key : undefined;
   return url === undefined || key === undefined ? undefined : { url, key };
 }
@@ -85,7 +101,7 @@ export interface Session {
 
 /** Loaded only when a command talks to a broker. */
 export async function openSession(profile: string): Promise<Session> {
-  const login = loginOf(profile);
+  const login = await loginOf(profile);
   const { brokerClient } = await import('#client');
   return { login, client: brokerClient(login) };
 }

@@ -3,6 +3,27 @@ export function plain(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, '');
 }
 
+/** The same on one line: a name with a line break in it cannot pass for a line of ours. */
+export function plainLine(text: string): string {
+  return plain(text.replace(/[\t\n\r\u0085\u2028\u2029]+/g, ' '));
+}
+
+/**
+ * Exact JSON of a value. JSON itself escapes control characters below U+0020 only; the rest that a terminal or a
+ * reader of bidirectional text obeys is written as \\uXXXX, which means the same.
+ */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** One word for a POSIX shell, whatever is in it. */
+export function shellWord(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
 /** Nano-dollars as text to dollars: at least cents, more where cents would show nothing. */
 export function dollars(nano: string | bigint): string {
   const value = BigInt(nano);

@@ -1,18 +1,21 @@
 import type { Command } from 'commander';
 import { idArgument, pages, wholeNumber, withBroker, type Run } from '../command.js';
-import { UsageError } from '../exit.js';
+import { Ended, EXIT } from '../exit.js';
 import { timeFlag, type SubmitFlags } from '../flags.js';
 import { print, rowsText, factsText } from '../output.js';
 import { ago, dollars } from '../text.js';
 
 const collect = (value: string, before: string[]): string[] => [...before, value];
 
-/** A job id, or `last` for the newest job. */
+/** A job id, or `last`. */
+const jobArgument = (text: string): string => (text === 'last' ? text : idArgument('job')(text));
+
+/** The newest job's id for `last`. */
 async function jobId(run: Run, text: string): Promise<string> {
-  if (text !== 'last') return idArgument('job')(text);
+  if (text !== 'last') return text;
   const { answerOf, listJobs } = await import('#client');
   const newest = (await answerOf(listJobs({ client: run.client, query: { limit: 1 } }))).items[0];
-  if (!newest) throw new UsageError('there is no job yet');
+  if (!newest) throw new Ended(EXIT.notFound, 'there is no job yet.\n  Submit one: berth jobs submit --help');
   return newest.id;
 }
 
@@ -28,14 +31,14 @@ export function registerJobs(berth: Command): void {
     .option('--env <NAME=value>', 'environment of the command, repeatable', collect, [])
     .option('--in <file:path>', 'put a local file into the working folder, repeatable', collect, [])
     .option('--out <path>', 'keep a file that the command leaves, repeatable', collect, [])
-    .option('--gpu <model>')
+    .option('--gpu <models>', 'one or more, separated by commas; absent: a CPU is enough')
     .option('--count <n>', 'GPUs', wholeNumber(0, 64))
     .option('--max-cost <dollars>', 'cost cap; without it Berth estimates one')
-    .option('--name <name>')
+    .option('--name <name>', 'what to call it')
     .option('--lines-per-shard <n>', 'lines of one shard', wholeNumber(1, 10_000))
     .option('--timeout <time>', 'such as 1h')
     .option('--keep-warm <time>', 'keep the machine for the project’s next job')
-    .option('--project <id>')
+    .option('--project <id>', 'the project it belongs to', idArgument('prj'))
     .option('--wait [time]', 'wait for the end, at most this long')
     .option('--dry-run', 'check and price it, submit nothing')
     .option('--idempotency-key <key>', 'the same key submits once')
@@ -53,9 +56,10 @@ export function registerJobs(berth: Command): void {
   jobs
     .command('ls')
     .description('list jobs, newest first')
-    .option('--state <state>')
+    .option('--state <state>', 'only jobs in this state')
     .option('--limit <n>', 'most rows', wholeNumber(1, 100_000), 20)
     .option('--all', 'every row')
+    .addHelpText('after', '\nExamples:\n  berth jobs ls --state running\n  berth jobs ls --all --json')
     .action(
       withBroker(async ({ client, output }, o: { state?: string; limit: number; all?: boolean }) => {
         const { answerOf, listJobs } = await import('#client');
@@ -93,8 +97,10 @@ export function registerJobs(berth: Command): void {
     );
 
   jobs
-    .command('get <id>')
+    .command('get')
+    .argument('<id>', 'a job, or last', jobArgument)
     .description('show a job')
+    .addHelpText('after', '\nExamples:\n  berth jobs get last')
     .action(
       withBroker(async (run, id: string) => {
         const { client, output } = run;
@@ -129,9 +135,11 @@ export function registerJobs(berth: Command): void {
     );
 
   jobs
-    .command('watch <id>')
+    .command('watch')
+    .argument('<id>', 'a job, or last', jobArgument)
     .description('follow a job to its end; Ctrl-C leaves it running')
     .option('--wait <time>', 'give up after this long')
+    .addHelpText('after', '\nExamples:\n  berth jobs watch last --wait 30m')
     .action(
       withBroker(async (run, id: string, o: { wait?: string }) => {
         const { watchToEnd } = await import('../jobs/watch.js');
@@ -140,9 +148,11 @@ export function registerJobs(berth: Command): void {
     );
 
   jobs
-    .command('logs <id>')
+    .command('logs')
+    .argument('<id>', 'a job, or last', jobArgument)
     .description('print the logs')
     .option('--follow', 'until the job ends')
+    .addHelpText('after', '\nExamples:\n  berth jobs logs last --follow')
     .action(
       withBroker(async (run, id: string, o: { follow?: boolean }) => {
         const { printLogs } = await import('../jobs/logs.js');
@@ -151,9 +161,11 @@ export function registerJobs(berth: Command): void {
     );
 
   jobs
-    .command('results <id>')
+    .command('results')
+    .argument('<id>', 'a job, or last', jobArgument)
     .description('print the result lines; of a running job, what is there so far')
     .option('--output <file>', 'write them to a file')
+    .addHelpText('after', '\nExamples:\n  berth jobs results last --output results.jsonl')
     .action(
       withBroker(async (run, id: string, o: { output?: string }) => {
         const { saveResults } = await import('../jobs/results.js');
@@ -162,9 +174,12 @@ export function registerJobs(berth: Command): void {
     );
 
   jobs
-    .command('output <id> <path>')
+    .command('output')
+    .argument('<id>', 'a job, or last', jobArgument)
+    .argument('<path>', 'as it was given to --out')
     .description('fetch a file that a command left')
     .option('--output <file>', 'write it to a file')
+    .addHelpText('after', '\nExamples:\n  berth jobs output last model.bin --output model.bin')
     .action(
       withBroker(async (run, id: string, path: string, o: { output?: string }) => {
         const { saveResults } = await import('../jobs/results.js');
@@ -173,9 +188,11 @@ export function registerJobs(berth: Command): void {
     );
 
   jobs
-    .command('cancel <id>')
+    .command('cancel')
+    .argument('<id>', 'a job, or last', jobArgument)
     .description('cancel a job; finished shards keep their results')
     .option('--wait [time]', 'until it has ended')
+    .addHelpText('after', '\nExamples:\n  berth jobs cancel last --wait 1m')
     .action(
       withBroker(async (run, id: string, o: { wait?: string | true }) => {
         const { answerOf, cancelJob } = await import('#client');

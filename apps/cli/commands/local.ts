@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { flagsOf, wholeNumber } from '../command.js';
 import { outputOf, print } from '../output.js';
 import { loginOf } from '../session.js';
+import { jsonText, shellWord } from '../text.js';
 
 /** A broker on this machine: started, stopped and looked over. */
 export function registerLocal(berth: Command): void {
@@ -26,13 +27,15 @@ export function registerLocal(berth: Command): void {
     .command('env')
     .description('print the broker and key in use as shell variables')
     .addHelpText('after', '\nExamples:\n  eval "$(berth env)"')
-    .action((_options: unknown, command: Command) => {
-      const { url, key } = loginOf(flagsOf(command).profile);
-      print(`export BERTH_CLI_URL='${url}' BERTH_CLI_KEY='${key}'\n`);
+    .action(async (_options: unknown, command: Command) => {
+      const { url, key } = await loginOf(flagsOf(command).profile);
+      if (outputOf(flagsOf(command)).json) return print(`${jsonText({ url, key })}\n`);
+      print(`export BERTH_CLI_URL=${shellWord(url)} BERTH_CLI_KEY=${shellWord(key)}\n`);
     });
   berth
     .command('down')
     .description('stop the broker of this machine; its data stays')
+    .addHelpText('after', '\nExamples:\n  berth down')
     .action(async (_options: unknown, command: Command) => {
       const { down } = await import('../local/down.js');
       await down(outputOf(flagsOf(command)));
@@ -40,6 +43,7 @@ export function registerLocal(berth: Command): void {
   berth
     .command('doctor')
     .description('check this machine and its broker')
+    .addHelpText('after', '\nExamples:\n  berth doctor\n  berth doctor --json')
     .action(async (_options: unknown, command: Command) => {
       const { doctor } = await import('../local/doctor.js');
       await doctor(outputOf(flagsOf(command)));

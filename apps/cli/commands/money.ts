@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { idArgument, withBroker } from '../command.js';
-import { UsageError } from '../exit.js';
+import { Ended, EXIT, UsageError } from '../exit.js';
 import { factsText, print, rowsText } from '../output.js';
-import { dollars, duration } from '../text.js';
+import { dollars, duration, jsonText } from '../text.js';
 
 const GROUPS = ['hour', 'day', 'project', 'job', 'resource'] as const;
 
@@ -39,7 +39,7 @@ export function registerMoney(berth: Command): void {
             },
           }),
         );
-        if (output.json) return print(`${JSON.stringify(usage)}\n`);
+        if (output.json) return print(`${jsonText(usage)}\n`);
         print(
           rowsText(
             usage.totals,
@@ -58,6 +58,7 @@ export function registerMoney(berth: Command): void {
   berth
     .command('balance')
     .description('show the credit')
+    .addHelpText('after', '\nExamples:\n  berth balance')
     .action(
       withBroker(async ({ client, output }) => {
         const { answerOf, getBalance } = await import('#client');
@@ -77,18 +78,22 @@ export function registerMoney(berth: Command): void {
     );
 
   berth
-    .command('invoice [id]')
-    .description('show an invoice; without an id, this month’s draft')
+    .command('invoice')
+    .argument('[id]', 'an invoice', idArgument('inv'))
+    .description('show an invoice; without an id, the newest')
+    .addHelpText('after', '\nExamples:\n  berth invoice\n  berth invoice --json')
     .action(
       withBroker(async ({ client, output }, id: string | undefined) => {
         const { answerOf, getInvoice, listInvoices } = await import('#client');
         const wanted =
-          id === undefined
-            ? (await answerOf(listInvoices({ client, query: { limit: 1 } }))).items[0]?.id
-            : idArgument('inv')(id);
-        if (wanted === undefined) throw new UsageError('there is no invoice yet');
+          id === undefined ? (await answerOf(listInvoices({ client, query: { limit: 1 } }))).items[0]?.id : id;
+        if (wanted === undefined)
+          throw new Ended(
+            EXIT.notFound,
+            'there is no invoice yet.\n  The first appears when something was used: berth usage',
+          );
         const invoice = await answerOf(getInvoice({ client, path: { id: wanted } }));
-        if (output.json) return print(`${JSON.stringify(invoice)}\n`);
+        if (output.json) return print(`${jsonText(invoice)}\n`);
         print(
           rowsText(
             invoice.lines,

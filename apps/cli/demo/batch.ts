@@ -1,7 +1,7 @@
 import { answerOf, BrokerRefused, createJob, listJobs, type Client } from '#client';
 import { jobStates, type JobView } from '#contracts';
 import { divRound, formatUsd } from '#kernel';
-import { follow } from '../jobs/watch.js';
+import { follow } from '../jobs/follow.js';
 import { rawRequest, type Login } from '../session.js';
 import { dollars, duration } from '../text.js';
 import type { Stage, Teller } from './stage.js';

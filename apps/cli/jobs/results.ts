@@ -1,23 +1,52 @@
-import { createWriteStream } from 'node:fs';
-import { rename } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Run } from '../command.js';
-import { tell } from '../exit.js';
+import { Ended, EXIT, tell, UsageError } from '../exit.js';
+import { whyNot } from '../input.js';
 import { rawRequest } from '../session.js';
+import { plain } from '../text.js';
 
 /** Streams bytes to standard output, or into a file that appears whole or not at all. */
 export async function saveResults(run: Run, path: string, file: string | undefined): Promise<void> {
   const response = await rawRequest(run.login, 'GET', path);
-  const source = response.body ? Readable.fromWeb(response.body as never) : Readable.from([]);
-  if (file === undefined) {
-    for await (const chunk of source)
-      if (!process.stdout.write(chunk as Uint8Array))
-        await new Promise((resolve) => process.stdout.once('drain', resolve));
+  const source = whole(response.body);
+  if (file === undefined || file === '-') {
+    const safe = process.stdout.isTTY ? forTerminal(source) : source;
+    for await (const chunk of safe)
+      if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));
     return;
   }
-  const draft = `${file}.part`;
-  await pipeline(source, createWriteStream(draft));
-  await rename(draft, file);
+  // A device, a pipe or a link is written to as it is: a draft would take its place.
+  const special = lstatSync(file, { throwIfNoEntry: false })?.isFile() === false;
+  const draft = special ? file : `${file}.${process.pid}.part`;
+  const out = await open(draft, 'w').catch((error: unknown) => {
+    throw new UsageError(`${file} cannot be written: ${whyNot(error)}`);
+  });
+  try {
+    await pipeline(Readable.from(source), out.createWriteStream());
+  } catch (error) {
+    if (!special) await rm(draft, { force: true });
+    if (error instanceof Ended) throw error;
+    throw new Ended(EXIT.failed, `${file} cannot be written: ${whyNot(error)}`);
+  }
+  if (!special) await rename(draft, file);
   if (!run.output.quiet) tell(`Written to ${file}`);
+}
+
+/** The bytes of an answer; one that breaks off is said to be broken off. */
+async function* whole(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array> {
+  if (body === null) return;
+  try {
+    yield* body;
+  } catch {
+    throw new Ended(EXIT.retryLater, 'the connection broke off; what came is not all.\n  Run the same command again.');
+  }
+}
+
+/** On a terminal, text from elsewhere without what the terminal would obey. */
+export async function* forTerminal(source: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const chunk of source) yield plain(decoder.decode(chunk, { stream: true }));
 }

@@ -1,11 +1,12 @@
-import { randomUUID } from 'node:crypto';
-import { createReadStream, statSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Readable } from 'node:stream';
 import { answerOf, createJob, previewJob } from '#client';
 import type { CreateJobInput } from '#contracts';
-import { idArgument, type Run } from '../command.js';
-import { tell, UsageError } from '../exit.js';
+import type { Run } from '../command.js';
+import { Ended, EXIT, tell, UsageError } from '../exit.js';
+import { openInput } from '../input.js';
 import { factsText, print } from '../output.js';
 import { rawRequest } from '../session.js';
 import { dollars } from '../text.js';
@@ -14,7 +15,8 @@ import { watchToEnd } from './watch.js';
 
 /** Uploads what the job needs, submits it once, and waits where that is asked. */
 export async function submit(run: Run, command: string[], flags: SubmitFlags): Promise<void> {
-  const spec = flags.command ? await commandSpec(run, command, flags) : await batchSpec(run, command, flags);
+  const key = flags.idempotencyKey ?? randomUUID();
+  const spec = flags.command ? await commandSpec(run, command, flags, key) : await batchSpec(run, command, flags, key);
   const body: CreateJobInput = {
     spec,
     ...(flags.gpu === undefined && flags.count === undefined
@@ -31,7 +33,7 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(flags.timeout === undefined ? {} : { timeoutS: Math.ceil(timeFlag('--timeout', flags.timeout)) }),
     ...(flags.keepWarm === undefined ? {} : { keepWarmS: Math.ceil(timeFlag('--keep-warm', flags.keepWarm)) }),
-    ...(flags.project === undefined ? {} : { projectId: idArgument('prj')(flags.project) as `prj_${string}` }),
+    ...(flags.project === undefined ? {} : { projectId: flags.project as `prj_${string}` }),
   };
   // The generated types repeat the contract's input field by field.
   const sent = body as never;
@@ -48,11 +50,17 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
         run.output,
       ),
     );
-    if (!run.output.quiet) tell('Nothing was submitted.');
+    if (!run.output.quiet) tell('Nothing was submitted; the input was uploaded to be checked.');
     return;
   }
-  const job = await answerOf(
-    createJob({ client: run.client, body: sent, headers: { 'Idempotency-Key': flags.idempotencyKey ?? randomUUID() } }),
+  const job = await answerOf(createJob({ client: run.client, body: sent, headers: { 'Idempotency-Key': key } })).catch(
+    (error: unknown) => {
+      if (!(error instanceof Error && error.name === 'BrokerUnreachable')) throw error;
+      throw new Ended(
+        EXIT.retryLater,
+        `no answer came from ${run.login.url}: the job may have been submitted.\n  The same command with --idempotency-key ${key} submits it once.`,
+      );
+    },
   );
   if (flags.wait === undefined) {
     print(
@@ -74,12 +82,17 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
   await watchToEnd(run, job.id, flags.wait === true ? null : timeFlag('--wait', flags.wait));
 }
 
-async function batchSpec(run: Run, command: string[], flags: SubmitFlags): Promise<CreateJobInput['spec']> {
+async function batchSpec(
+  run: Run,
+  command: string[],
+  flags: SubmitFlags,
+  key: string,
+): Promise<CreateJobInput['spec']> {
   if (command.length > 0)
     throw new UsageError('a command needs --command before it: berth jobs submit --command -- CMD ARGS');
   if (flags.model === undefined || flags.input === undefined)
     throw new UsageError('a batch needs --model and --input; a command needs --command');
-  const inputArtifactId = await upload(run, flags.input, 'application/x-ndjson', flags.project);
+  const inputArtifactId = await upload(run, flags.input, 'application/x-ndjson', { key, project: flags.project });
   return {
     kind: 'batch-inference',
     model: flags.model,
@@ -88,7 +101,12 @@ async function batchSpec(run: Run, command: string[], flags: SubmitFlags): Promi
   };
 }
 
-async function commandSpec(run: Run, command: string[], flags: SubmitFlags): Promise<CreateJobInput['spec']> {
+async function commandSpec(
+  run: Run,
+  command: string[],
+  flags: SubmitFlags,
+  key: string,
+): Promise<CreateJobInput['spec']> {
   if (command.length === 0) throw new UsageError('which command? berth jobs submit --command -- CMD ARGS');
   const env: Record<string, string> = {};
   for (const pair of flags.env) {
@@ -100,30 +118,53 @@ async function commandSpec(run: Run, command: string[], flags: SubmitFlags): Pro
   for (const pair of flags.in) {
     const at = pair.lastIndexOf(':');
     const [file, path] = at < 1 ? [pair, basename(pair)] : [pair.slice(0, at), pair.slice(at + 1)];
-    inputs.push({ path, artifactId: await upload(run, file, 'application/octet-stream', flags.project) });
+    inputs.push({
+      path,
+      artifactId: await upload(run, file, 'application/octet-stream', { key, project: flags.project }),
+    });
   }
   return { kind: 'command', command, env, inputs, outputs: flags.out };
 }
 
-/** Streams a file (or standard input) to the broker; returns the artifact's id. */
-export async function upload(
-  run: Pick<Run, 'login'>,
+/**
+ * Streams a file (or standard input) to the broker; returns the artifact's id. A submission that is repeated with its
+ * key finds the same file again: the upload's key is made from the submission's and the content.
+ */
+async function upload(
+  { login }: Pick<Run, 'login'>,
   file: string,
   mediaType: string,
-  project?: string,
+  { key, project }: { key: string; project: string | undefined },
 ): Promise<`art_${string}`> {
-  if (file !== '-' && !statSync(file, { throwIfNoEntry: false })?.isFile())
-    throw new UsageError(`there is no file ${file}`);
-  const source = file === '-' ? process.stdin : createReadStream(file);
   const query = new URLSearchParams({
     name: file === '-' ? 'stdin' : basename(file),
     ...(project === undefined ? {} : { projectId: project }),
   });
-  const response = await rawRequest(run.login, 'POST', `/v1/artifacts?${query}`, {
-    headers: { 'content-type': mediaType },
-    body: Readable.toWeb(source) as ReadableStream<Uint8Array>,
-    // Node's fetch wants this said for bodies that are streams.
-    ...({ duplex: 'half' } as object),
-  });
-  return ((await response.json()) as { id: `art_${string}` }).id;
+  const send = async (body: Readable, content: string | null): Promise<`art_${string}`> => {
+    const response = await rawRequest(login, 'POST', `/v1/artifacts?${query}`, {
+      headers: { 'content-type': mediaType, ...(content === null ? {} : { 'idempotency-key': content }) },
+      body: Readable.toWeb(body) as ReadableStream<Uint8Array>,
+      // Node's fetch wants this said for bodies that are streams.
+      ...({ duplex: 'half' } as object),
+    });
+    return ((await response.json()) as { id: `art_${string}` }).id;
+  };
+  if (file === '-') {
+    if (process.stdin.isTTY) tell('Reading from the terminal; end with Enter and Ctrl-D.');
+    return send(process.stdin, null);
+  }
+  const handle = await openInput(file);
+  try {
+    const isFile = (await handle.stat()).isFile();
+    const content = isFile ? await digest(handle, `${key} ${mediaType} ${query}`) : null;
+    return await send(handle.createReadStream(isFile ? { autoClose: false, start: 0 } : { autoClose: false }), content);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function digest(handle: FileHandle, start: string): Promise<string> {
+  const hash = createHash('sha256').update(start);
+  for await (const chunk of handle.createReadStream({ autoClose: false, start: 0 })) hash.update(chunk as Uint8Array);
+  return hash.digest('base64url');
 }

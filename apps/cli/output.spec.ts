@@ -1,0 +1,50 @@
+import { describe, expect, it } from '@jest/globals';
+import { factsText, outputOf, rowsText, type Column } from './output.js';
+
+const terminal = { isTTY: true };
+const table = outputOf({}, terminal, terminal);
+const columns: Column<{ name: string; n: number | null }>[] = [
+  { title: 'name', of: (r) => r.name },
+  { title: 'n', of: (r) => r.n, right: true },
+];
+const rows = [
+  { name: 'long name', n: 5 },
+  { name: 'a\n\u001b[2J', n: null },
+  { name: 'b', n: 1234 },
+];
+
+describe('rows', () => {
+  it('are aligned on a terminal', () => {
+    expect(rowsText(rows, columns, table).split('\n')).toEqual([
+      'NAME          N',
+      'long name     5',
+      'a [2J',
+      'b          1234',
+      '',
+    ]);
+  });
+  it('are tab-separated anywhere else, one line each', () => {
+    expect(rowsText(rows, columns, outputOf({}, {}, {}))).toBe('name\tn\nlong name\t5\na [2J\t\nb\t1234\n');
+  });
+  it('are the items with --json, none as an empty list', () => {
+    const json = outputOf({ json: true }, terminal, terminal);
+    expect(JSON.parse(rowsText(rows, columns, json))).toEqual(rows);
+    expect(rowsText([], columns, json)).toBe('[]\n');
+  });
+});
+
+it('facts leave out what is not known, and no value starts a line of its own', () => {
+  const facts = [
+    ['id', 'x\nstate  succeeded'],
+    ['reason', null],
+    ['charged', '$1.00'],
+  ] as const;
+  expect(factsText({}, facts, table)).toBe('id       x state  succeeded\ncharged  $1.00\n');
+  expect(factsText({}, facts, outputOf({}, {}, {}))).toBe('id\tx state  succeeded\ncharged\t$1.00\n');
+});
+
+it('a program that asks for JSON hears no talk; a person still does', () => {
+  expect(outputOf({ json: true }, {}, {}).quiet).toBe(true);
+  expect(outputOf({ json: true }, {}, terminal).quiet).toBe(false);
+  expect(outputOf({ quiet: true }, terminal, terminal).quiet).toBe(true);
+});
