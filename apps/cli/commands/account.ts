@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { idArgument, pages, withBroker, flagsOf } from '../command.js';
 import { tell, UsageError } from '../exit.js';
+import { readStdin } from '../input.js';
 import { factsText, outputOf, print, rowsText } from '../output.js';
 import { forgetLogin, openSession, saveLogin } from '../session.js';
 import { ago, dollars, nanoOf } from '../text.js';
@@ -16,9 +16,9 @@ export function registerAccount(berth: Command): void {
     .addHelpText('after', '\nExamples:\n  berth login --url http://127.0.0.1:7070 --key-stdin < key.txt')
     .action(async (options: { url: string; key?: string; keyStdin?: boolean }, command: Command) => {
       const { profile, ...flags } = flagsOf(command);
-      const key = (options.keyStdin ? readFileSync(0, 'utf8') : (options.key ?? '')).trim();
-      if (key === '') throw new UsageError('give a key with --key or --key-stdin');
-      if (!/^https?:\/\//.test(options.url))
+      const key = (options.keyStdin ? await readStdin() : (options.key ?? '')).trim();
+      if (!/^[\x21-\x7e]+$/.test(key)) throw new UsageError('give a key with --key or --key-stdin: one word');
+      if (!/^https?:\/\//.test(options.url) || !URL.canParse(options.url))
         throw new UsageError(`"${options.url}" is not an address such as http://127.0.0.1:7070`);
       const { brokerClient, answerOf, getMe } = await import('#client');
       const me = await answerOf(getMe({ client: brokerClient({ url: options.url, key }) }));
@@ -35,13 +35,17 @@ export function registerAccount(berth: Command): void {
   berth
     .command('logout')
     .description('forget the key')
+    .addHelpText('after', '\nExamples:\n  berth logout\n  berth --profile other logout')
     .action((_options: unknown, command: Command) => {
-      tell(forgetLogin(flagsOf(command).profile) ? 'Forgotten.' : 'There was no login to forget.');
+      const { profile, ...flags } = flagsOf(command);
+      const forgotten = forgetLogin(profile);
+      if (!outputOf(flags).quiet) tell(forgotten ? 'Forgotten.' : 'There was no login to forget.');
     });
 
   berth
     .command('whoami')
     .description('show whose key is in use')
+    .addHelpText('after', '\nExamples:\n  berth whoami')
     .action(async (_options: unknown, command: Command) => {
       const { profile, ...flags } = flagsOf(command);
       const { client } = await openSession(profile);
@@ -81,13 +85,7 @@ export function registerAccount(berth: Command): void {
               body: { name, kind: options.provider ? 'provider' : 'tenant', keyName: 'first' },
             }),
           );
-          if (amountNano !== null)
-            await answerOf(
-              addCredit({
-                client,
-                body: { organizationId: created.organization.id, amountNano, kind: 'grant', reference: 'first credit' },
-              }),
-            );
+          // What is shown once comes first: the credit can be given again, the key cannot.
           print(
             factsText(
               created,
@@ -95,7 +93,6 @@ export function registerAccount(berth: Command): void {
                 ['organization', created.organization.id],
                 ['project', created.project?.id ?? null],
                 ['key', created.key?.secret ?? null],
-                ['credit', amountNano === null ? null : dollars(amountNano)],
               ],
               output,
             ),
@@ -103,12 +100,28 @@ export function registerAccount(berth: Command): void {
           if (options.login && created.key) saveLogin('default', { url: login.url, key: created.key.secret });
           if (!output.quiet)
             tell(options.login ? 'You are logged in with it; it is shown this once.' : 'The key is shown this once.');
+          if (amountNano !== null)
+            await answerOf(
+              addCredit({
+                client,
+                body: { organizationId: created.organization.id, amountNano, kind: 'grant', reference: 'first credit' },
+              }),
+            ).catch((error: unknown) => {
+              const id = created.organization.id;
+              if (!output.quiet)
+                tell(
+                  `The tenant was made, without the credit. Give it: berth orgs credit ${id} ${options.credit} --reference "first credit"`,
+                );
+              throw error;
+            });
+          if (amountNano !== null && !output.quiet) tell(`It has ${dollars(amountNano)} of credit.`);
         },
       ),
     );
   orgs
     .command('ls')
     .description('list organizations')
+    .addHelpText('after', '\nExamples:\n  berth --profile admin orgs ls')
     .action(
       withBroker(async ({ client, output }) => {
         const { answerOf, listOrganizations } = await import('#client');
@@ -130,9 +143,15 @@ export function registerAccount(berth: Command): void {
       }),
     );
   orgs
-    .command('credit <id> <dollars>')
+    .command('credit')
+    .argument('<id>', 'a tenant', idArgument('org'))
+    .argument('<dollars>', 'such as 25')
     .description('give a tenant credit')
     .requiredOption('--reference <text>', 'counts once: the same reference posts nothing twice')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  berth --profile admin orgs credit org_01j00000000000000000000000 25 --reference order-17',
+    )
     .action(
       withBroker(async ({ client, output }, id: string, amount: string, options: { reference: string }) => {
         const { addCredit, answerOf } = await import('#client');
@@ -141,7 +160,7 @@ export function registerAccount(berth: Command): void {
         const after = await answerOf(
           addCredit({
             client,
-            body: { organizationId: idArgument('org')(id), amountNano, kind: 'grant', reference: options.reference },
+            body: { organizationId: id as `org_${string}`, amountNano, kind: 'grant', reference: options.reference },
           }),
         );
         print(
@@ -162,6 +181,7 @@ export function registerAccount(berth: Command): void {
   projects
     .command('ls')
     .description('list projects')
+    .addHelpText('after', '\nExamples:\n  berth projects ls')
     .action(
       withBroker(async ({ client, output }) => {
         const { answerOf, listProjects } = await import('#client');
@@ -184,6 +204,7 @@ export function registerAccount(berth: Command): void {
   projects
     .command('create <name>')
     .description('create a project')
+    .addHelpText('after', '\nExamples:\n  berth projects create research')
     .action(
       withBroker(async ({ client, output }, name: string) => {
         const { answerOf, createProject } = await import('#client');
@@ -205,6 +226,7 @@ export function registerAccount(berth: Command): void {
   keys
     .command('ls')
     .description('list keys; the secrets themselves are not kept')
+    .addHelpText('after', '\nExamples:\n  berth keys ls')
     .action(
       withBroker(async ({ client, output }) => {
         const { answerOf, listKeys } = await import('#client');
@@ -235,7 +257,8 @@ export function registerAccount(berth: Command): void {
     .command('create <name>')
     .description('create a key; it is shown once')
     .option('--role <role>', 'member or admin', 'member')
-    .option('--project <id>', 'the project of a member key')
+    .option('--project <id>', 'the project of a member key', idArgument('prj'))
+    .addHelpText('after', '\nExamples:\n  berth keys create ci --project prj_01j00000000000000000000000')
     .action(
       withBroker(async ({ client, output }, name: string, options: { role: string; project?: string }) => {
         const { answerOf, createKey } = await import('#client');
@@ -246,9 +269,7 @@ export function registerAccount(berth: Command): void {
             body: {
               name,
               role: options.role,
-              ...(options.project === undefined
-                ? {}
-                : { projectId: idArgument('prj')(options.project) as `prj_${string}` }),
+              ...(options.project === undefined ? {} : { projectId: options.project as `prj_${string}` }),
             },
           }),
         );
@@ -265,13 +286,15 @@ export function registerAccount(berth: Command): void {
       }),
     );
   keys
-    .command('revoke <id>')
+    .command('revoke')
+    .argument('<id>', 'a key', idArgument('key'))
     .description('end a key; it stops working within a second')
+    .addHelpText('after', '\nExamples:\n  berth keys revoke key_01j00000000000000000000000')
     .action(
-      withBroker(async ({ client }, id: string) => {
+      withBroker(async ({ client, output }, id: string) => {
         const { answerOf, revokeKey } = await import('#client');
-        await answerOf(revokeKey({ client, path: { id: idArgument('key')(id) as `key_${string}` } }));
-        tell('Revoked.');
+        await answerOf(revokeKey({ client, path: { id: id as `key_${string}` } }));
+        if (!output.quiet) tell('Revoked.');
       }),
     );
 }

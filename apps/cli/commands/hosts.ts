@@ -10,6 +10,7 @@ export function registerHosts(berth: Command): void {
   hosts
     .command('ls')
     .description('list registered machines')
+    .addHelpText('after', '\nExamples:\n  berth --profile admin hosts ls')
     .action(
       withBroker(async ({ client, output }) => {
         const { answerOf, listHosts } = await import('#client');
@@ -65,12 +66,54 @@ export function registerHosts(berth: Command): void {
       }),
     );
   hosts
-    .command('remove <id>')
+    .command('get')
+    .argument('<id>', 'a host', idArgument('host'))
+    .description('show a registered machine')
+    .addHelpText('after', '\nExamples:\n  berth hosts get host_01j00000000000000000000000')
+    .action(
+      withBroker(async ({ client, output }, id: string) => {
+        const { answerOf, getHost } = await import('#client');
+        const host = await answerOf(getHost({ client, path: { id } }));
+        print(
+          factsText(
+            host,
+            [
+              ['host', host.id],
+              ['name', host.name],
+              ['state', host.state],
+              ['slots', `${host.slotsTaken} of ${host.slots} taken`],
+              ['$/slot-h', dollars(host.pricePerSlotHour)],
+              ['region', host.region],
+              ['hardware', host.hardware],
+              ['seen', host.lastSeenAt ?? 'never'],
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+  hosts
+    .command('invite')
+    .argument('<id>', 'a host', idArgument('host'))
+    .description('a new one-time token for a machine whose agent lost its credential; prints the agent’s command')
+    .addHelpText('after', '\nExamples:\n  berth hosts invite host_01j00000000000000000000000')
+    .action(
+      withBroker(async ({ client, output }, id: string) => {
+        const { answerOf, inviteHost } = await import('#client');
+        const invited = await answerOf(inviteHost({ client, path: { id } }));
+        print(factsText(invited, [['command', invited.command]], output));
+        if (!output.quiet) tell('Run the command on the machine; its token works once.');
+      }),
+    );
+  hosts
+    .command('remove')
+    .argument('<id>', 'a host', idArgument('host'))
     .description('take a machine out; what runs there is lost to its jobs, which go elsewhere')
+    .addHelpText('after', '\nExamples:\n  berth hosts remove host_01j00000000000000000000000')
     .action(
       withBroker(async ({ client, output }, id: string) => {
         const { answerOf, removeHost } = await import('#client');
-        const host = await answerOf(removeHost({ client, path: { id: idArgument('host')(id) } }));
+        const host = await answerOf(removeHost({ client, path: { id } }));
         print(
           factsText(
             host,
@@ -90,6 +133,7 @@ export function registerHosts(berth: Command): void {
     .description('list rented machines, newest first')
     .option('--limit <n>', 'most rows', wholeNumber(1, 100_000), 20)
     .option('--all', 'every row')
+    .addHelpText('after', '\nExamples:\n  berth leases ls --all')
     .action(
       withBroker(async ({ client, output }, o: { limit: number; all?: boolean }) => {
         const { answerOf, listLeases } = await import('#client');
@@ -114,12 +158,14 @@ export function registerHosts(berth: Command): void {
       }),
     );
   leases
-    .command('get <id>')
+    .command('get')
+    .argument('<id>', 'a lease', idArgument('lease'))
     .description('show a rented machine')
+    .addHelpText('after', '\nExamples:\n  berth leases get lease_01j00000000000000000000000')
     .action(
       withBroker(async ({ client, output }, id: string) => {
         const { answerOf, getLease } = await import('#client');
-        const lease = await answerOf(getLease({ client, path: { id: idArgument('lease')(id) } }));
+        const lease = await answerOf(getLease({ client, path: { id } }));
         print(
           factsText(
             lease,

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { PlacementView, WorkloadInput } from '#contracts';
 import { idArgument, pages, wholeNumber, withBroker } from '../command.js';
 import { Ended, EXIT, UsageError } from '../exit.js';
+import { readInput } from '../input.js';
 import { print, rowsText, type Output } from '../output.js';
-import { ago, dollars, duration, nanoOf, plain } from '../text.js';
+import { ago, dollars, duration, jsonText, nanoOf, plainLine } from '../text.js';
 
 const PRICING = ['on-demand', 'spot', 'reserved-1y', 'reserved-3y'] as const;
 const OBJECTIVES = ['cheapest', 'balanced', 'reliable', 'fastest'] as const;
@@ -23,9 +23,9 @@ export function registerMarket(berth: Command): void {
     .option('--gpu <model>', 'such as H100 (every form of it) or A100-80GB')
     .option('--count <n>', 'GPUs per machine', wholeNumber(0, 64))
     .option('--min-vram <GiB>', 'least memory per GPU', wholeNumber(1, 2_000))
-    .option('--region <region>')
-    .option('--country <code>')
-    .option('--provider <name>')
+    .option('--region <region>', 'the provider’s name of it')
+    .option('--country <code>', 'two letters')
+    .option('--provider <name>', 'such as aws')
     .option('--pricing <model>', PRICING.join(', '))
     .option('--max-price <dollars>', 'per hour, whole machine')
     .option('--rentable', 'only what Berth can rent now')
@@ -108,7 +108,7 @@ export function registerMarket(berth: Command): void {
       withBroker(async ({ client, output }, o: PreviewFlags) => {
         const { answerOf, previewPlacement } = await import('#client');
         const scope = oneOf('--scope', o.scope, ['market', 'rentable']) ?? 'market';
-        const workload = o.file === undefined ? workloadOf(o) : workloadFrom(o.file);
+        const workload = o.file === undefined ? workloadOf(o) : await workloadFrom(o.file);
         const decision = (await answerOf(
           previewPlacement({ client, body: { workload: workload as never, scope, limit: o.top } }),
         )) as unknown as PlacementView;
@@ -121,12 +121,14 @@ export function registerMarket(berth: Command): void {
       }),
     );
   placement
-    .command('get <id>')
+    .command('get')
+    .argument('<id>', 'a placement', idArgument('pl'))
     .description('show a stored decision')
+    .addHelpText('after', '\nExamples:\n  berth placement get pl_01j00000000000000000000000')
     .action(
       withBroker(async ({ client, output }, id: string) => {
         const { answerOf, getPlacement } = await import('#client');
-        const decision = await answerOf(getPlacement({ client, path: { id: idArgument('pl')(id) } }));
+        const decision = await answerOf(getPlacement({ client, path: { id } }));
         print(decisionText(decision as unknown as PlacementView, output));
       }),
     );
@@ -169,8 +171,8 @@ function defined<T extends object>(value: T): { [K in keyof T]: NonNullable<T[K]
   };
 }
 
-function workloadFrom(file: string): unknown {
-  const text = readFileSync(file === '-' ? 0 : file, 'utf8');
+async function workloadFrom(file: string): Promise<unknown> {
+  const text = await readInput(file);
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
@@ -215,7 +217,7 @@ function workloadOf(o: PreviewFlags): WorkloadInput {
 }
 
 function decisionText(d: PlacementView, output: Output): string {
-  if (output.json) return `${JSON.stringify(d)}\n`;
+  if (output.json) return `${jsonText(d)}\n`;
   const table = rowsText(
     d.candidates,
     [
@@ -236,7 +238,8 @@ function decisionText(d: PlacementView, output: Output): string {
   );
   if (!output.table) return table;
   const reasons = d.candidates.flatMap((c) => [
-    `\n${c.rank}. ${c.offer.providerId} ${c.offer.sku}`,
+    '',
+    `${c.rank}. ${c.offer.providerId} ${c.offer.sku}`,
     `   ${costLine(c.cost)}`,
     ...c.reasons.map((r) => `   - ${r}`),
   ]);
@@ -245,14 +248,13 @@ function decisionText(d: PlacementView, output: Output): string {
     .map(([dimension, n]) => `${n} ${dimension}`);
   const lines = [
     ...reasons,
-    `\n${d.considered} offers looked at, ${d.fitting} fit; rejected: ${rejected.join(', ') || 'none'}`,
+    '',
+    `${d.considered} offers looked at, ${d.fitting} fit; rejected: ${rejected.join(', ') || 'none'}`,
     ...d.hints,
     `Decision ${d.id}`,
   ];
   return `${table}${lines.map(plainLine).join('\n')}\n`;
 }
-
-const plainLine = (line: string): string => line.split('\n').map(plain).join('\n');
 
 function costLine(cost: PlacementView['candidates'][number]['cost']): string {
   const terms = Object.entries(cost).filter(([name, nano]) => name !== 'total' && BigInt(nano) !== 0n);
