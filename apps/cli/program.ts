@@ -1,0 +1,35 @@
+import { Command } from 'commander';
+import { registerAccount } from './commands/account.js';
+import { registerHosts } from './commands/hosts.js';
+import { registerJobs } from './commands/jobs.js';
+import { registerLocal } from './commands/local.js';
+import { registerMarket } from './commands/market.js';
+import { registerMoney } from './commands/money.js';
+
+/**
+ * `berth NOUN VERB [ID]`. What a command does is loaded when it runs, so that help and start are quick.
+ * `complain` gets what is wrong with the command line; the parse itself throws.
+ */
+export function program(complain: (text: string) => void = () => undefined): Command {
+  const berth = new Command('berth')
+    .description('A broker for GPU capacity: the cheapest honest offer, rented, run, metered.')
+    .option('--json', 'print the API’s JSON instead of tables; problems as JSON on standard error')
+    .option('--quiet', 'say nothing on standard error but errors')
+    .option('--profile <name>', 'login to use', 'default')
+    .showSuggestionAfterError(true)
+    .showHelpAfterError('(add --help for what there is)')
+    .configureOutput({ writeOut: (text) => process.stdout.write(text), writeErr: complain })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      '\nExamples:\n  berth up --detach\n  berth offers --gpu H100 --sort gpu-price\n  berth jobs submit --model universal-sentence-encoder --input texts.jsonl --wait',
+    );
+  // Commands take over these settings when they are made.
+  registerLocal(berth);
+  registerAccount(berth);
+  registerMarket(berth);
+  registerJobs(berth);
+  registerHosts(berth);
+  registerMoney(berth);
+  return berth;
+}
