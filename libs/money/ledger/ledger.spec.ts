@@ -252,11 +252,11 @@ describe('the ledger under concurrency and raw SQL', () => {
         tx.update(accounts, { id }, patch),
       );
     const moreCredit = asTenant({ availableNano: { add: 5n }, balanceNano: { add: 5n } });
-    await expect(moreCredit).rejects.toMatchObject({ driverError: { code: '42501' } });
+    await expect(moreCredit).rejects.toMatchObject({ code: '42501' });
     const post = till.store.transaction({ as: 'tenant', organizationId, projectIds: 'all' }, (tx) =>
       till.ledger.credit(tx, organizationId, 5n, 'grant', 'own-gift'),
     );
-    await expect(post).rejects.toMatchObject({ driverError: { code: '42501' } });
+    await expect(post).rejects.toMatchObject({ code: '42501' });
     await asTenant({ availableNano: { add: -5n }, heldNano: { add: 5n } });
     await asTenant({ availableNano: { add: 5n }, heldNano: { add: -5n } });
     await till.audit();

@@ -6,8 +6,10 @@ import {
   UniqueViolation,
   type Actor,
   type AfterCommit,
+  type Batch,
   type FindOptions,
   type Patch,
+  type Procedure,
   type Store,
   type Table,
   type Tx,
@@ -186,6 +188,10 @@ class MemoryTx implements Tx {
     }
   }
 
+  async insertAll(batches: readonly Batch[]): Promise<void> {
+    for (const { table, rows } of batches) await this.insert(table, rows);
+  }
+
   async insertNew<R extends object>(t: Table<R>, rows: readonly R[]): Promise<R[]> {
     const added: R[] = [];
     for (const row of rows) {
@@ -230,7 +236,7 @@ class MemoryTx implements Tx {
     return (await this.find(t, where, { ...options, limit: 1 }))[0] ?? null;
   }
 
-  async update<R extends object>(t: Table<R>, where: Where<R>, patch: Patch<R>): Promise<R[]> {
+  async update<R extends object>(t: Table<R>, where: Where<R>, patch: Patch<R>, also?: Batch): Promise<R[]> {
     const changed: R[] = [];
     for (const [key, row] of [...this.rowsOf(t.name)]) {
       if (!holds(row, where)) continue;
@@ -249,6 +255,7 @@ class MemoryTx implements Tx {
       this.put(t.name, key, next);
       changed.push(copy(next) as R);
     }
+    if (also && changed.length > 0) await this.insert(also.table, also.rows);
     return changed;
   }
 
@@ -262,6 +269,10 @@ class MemoryTx implements Tx {
       n++;
     }
     return n;
+  }
+
+  call<A extends object, R extends object>(procedure: Procedure<A, R>, args: A): Promise<R> {
+    return procedure.inMemory(this, args);
   }
 
   afterCommit(action: AfterCommit): void {

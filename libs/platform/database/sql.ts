@@ -37,7 +37,7 @@ export function identifier(name: string): Sql {
   return new Sql([`"${name}"`], []);
 }
 
-export function join(parts: readonly Sql[], separator: ', ' | ' and ' | ' or '): Sql {
+export function join(parts: readonly Sql[], separator: ', ' | ' and ' | ' or ' | ' union all '): Sql {
   if (parts.length === 0) throw new RangeError('nothing to join');
   return new Sql(['', ...parts.slice(1).map(() => separator), ''], parts);
 }

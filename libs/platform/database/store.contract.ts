@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { table, UniqueViolation, WORKER, type Store, type Tx } from './table.js';
+import { batch, table, UniqueViolation, WORKER, type Procedure, type Store, type Tx } from './table.js';
 
 interface ThingRow {
   id: string;
@@ -18,8 +18,51 @@ export const things = table<ThingRow>(
   { key: ['id'], unique: [['scope', 'n']] },
 );
 
+interface MarkRow {
+  thingId: string;
+  text: string;
+}
+
+/** Hangs on `things` by a foreign key. */
+const marks = table<MarkRow>('contract_marks', { thingId: 'text', text: 'text' }, { key: ['thingId'] });
+
+/** Every kind of column as argument and as answer; adds what it was given to a thing. */
+const addToThing: Procedure<
+  { id: string; n: number; money: bigint; at: number; body: unknown; tags: string[]; flag: boolean },
+  { found: boolean; money: bigint | null; at: number | null; body: unknown; tags: string[] | null }
+> = {
+  name: 'contract_add',
+  args: { id: 'text', n: 'int', money: 'bigint', at: 'time', body: 'json', tags: 'texts', flag: 'bool' },
+  result: { found: 'bool', money: 'bigint', at: 'time', body: 'json', tags: 'texts' },
+  inMemory: async (tx, { id, n, money, at, body, tags, flag }) => {
+    const [row] = flag
+      ? await tx.update(things, { id }, { n: { add: n }, money: { add: money }, at, body, tags })
+      : await tx.find(things, { id });
+    return {
+      found: row !== undefined,
+      money: row?.money ?? null,
+      at: row?.at ?? null,
+      body: row?.body ?? null,
+      tags: row?.tags ?? null,
+    };
+  },
+};
+
 export const THINGS_SQL = `create table contract_things (id text primary key, scope text, n bigint not null, money numeric(38,0) not null,
-  at timestamptz, body jsonb not null, tags text[] not null, unique (scope, n))`;
+  at timestamptz, body jsonb not null, tags text[] not null, unique (scope, n));
+create table contract_marks (thing_id text primary key references contract_things (id), text text not null);
+create function contract_add(p_id text, p_n bigint, p_money numeric, p_at timestamptz, p_body jsonb, p_tags text[], p_flag boolean)
+returns table (found boolean, money numeric, at timestamptz, body jsonb, tags text[]) language plpgsql as $$
+declare t contract_things;
+begin
+  if p_flag then
+    update contract_things set n = contract_things.n + p_n, money = contract_things.money + p_money, at = p_at, body = p_body, tags = p_tags
+      where id = p_id returning * into t;
+  else
+    select * into t from contract_things where id = p_id;
+  end if;
+  return query select t.id is not null, t.money, t.at, t.body, t.tags;
+end $$`;
 
 const thing = (id: string, patch: Partial<ThingRow> = {}): ThingRow => ({
   id,
@@ -257,6 +300,62 @@ export function describeStoreContract(name: string, open: () => Promise<Store>):
       expect([row?.n, row?.tags]).toEqual([2, []]);
       expect(await store.transaction(WORKER, (tx) => tx.remove(things, { id, n: 1 }))).toBe(0);
       expect(await store.transaction(WORKER, (tx) => tx.remove(things, { id }))).toBe(1);
+    });
+
+    it('puts rows of several tables in at once, whatever hangs on what, or none of them', async () => {
+      const id = fresh();
+      await store.transaction(WORKER, (tx) =>
+        tx.insertAll([
+          batch(marks, { thingId: id, text: 'a' }),
+          batch(things, [thing(id), thing(`${id}2`)]),
+          batch(marks, []),
+        ]),
+      );
+      expect(await store.transaction(WORKER, (tx) => tx.first(marks, { thingId: id }))).toEqual({
+        thingId: id,
+        text: 'a',
+      });
+      await expect(
+        store.transaction(WORKER, (tx) =>
+          tx.insertAll([batch(things, thing(`${id}3`)), batch(marks, { thingId: id, text: 'again' })]),
+        ),
+      ).rejects.toBeInstanceOf(UniqueViolation);
+      expect(await store.transaction(WORKER, (tx) => tx.first(things, { id: `${id}3` }))).toBeNull();
+    });
+
+    it('puts rows in with a guarded change, and only when the guard held', async () => {
+      const id = fresh();
+      const other = thing(`${id}-also`, { scope: id, money: 5n, at: 1_000, body: { k: 'v' }, tags: ['t'] });
+      await store.transaction(WORKER, (tx) => tx.insert(things, thing(id, { n: 1 })));
+      const change = (n: number) =>
+        store.transaction(WORKER, (tx) => tx.update(things, { id, n }, { n: { add: 1 } }, batch(things, other)));
+      expect(await change(9)).toEqual([]);
+      expect(await store.transaction(WORKER, (tx) => tx.first(things, { id: other.id }))).toBeNull();
+      expect(await change(1)).toEqual([thing(id, { n: 2 })]);
+      expect(await store.transaction(WORKER, (tx) => tx.first(things, { id: other.id }))).toEqual(other);
+      // A row that cannot go in takes the change back with it.
+      await expect(change(2)).rejects.toBeInstanceOf(UniqueViolation);
+      expect((await store.transaction(WORKER, (tx) => tx.first(things, { id })))?.n).toBe(2);
+    });
+
+    it('calls a function with every kind of value', async () => {
+      const id = fresh();
+      await store.transaction(WORKER, (tx) => tx.insert(things, thing(id, { n: 1, money: 2n })));
+      const args = {
+        id,
+        n: 4,
+        money: 98_765_432_109_876_543_210n,
+        at: 1_763_700_000_123,
+        body: { a: [1] },
+        tags: ['x'],
+      };
+      const call = (flag: boolean, of = id) =>
+        store.transaction(WORKER, (tx) => tx.call(addToThing, { ...args, id: of, flag }));
+      const changed = { found: true, money: args.money + 2n, at: args.at, body: args.body, tags: args.tags };
+      expect(await call(true)).toEqual(changed);
+      expect(await call(false)).toEqual(changed);
+      expect(await call(true, `${id}-none`)).toEqual({ found: false, money: null, at: null, body: null, tags: null });
+      expect((await store.transaction(WORKER, (tx) => tx.first(things, { id })))?.n).toBe(5);
     });
 
     it('has one time per transaction', async () => {

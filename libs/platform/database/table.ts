@@ -29,6 +29,29 @@ export function table<Row extends object>(
   return { name, columns, key: options.key, unique: options.unique ?? [] };
 }
 
+/** Rows of one table, on their way in; made by `batch`, which holds table and rows together. */
+export interface Batch {
+  readonly table: Table<object>;
+  readonly rows: readonly object[];
+}
+
+export function batch<R extends object>(t: Table<R>, rows: R | readonly R[]): Batch {
+  // The rows are of this table, and nothing but the table's own columns is read of them.
+  return { table: t as unknown as Table<object>, rows: Array.isArray(rows) ? (rows as readonly R[]) : [rows as R] };
+}
+
+/**
+ * Several statements that belong together as one function of the schema: one round trip, and rows locked in one fixed order.
+ * `inMemory` says the same in terms of Tx, for the store in memory; a spec runs both beside each other.
+ * Arguments go by position, in the order of `args`; the function answers one row with the columns of `result`.
+ */
+export interface Procedure<Args extends object, Result extends object> {
+  readonly name: string;
+  readonly args: { readonly [K in keyof Args & string]: ColumnKind };
+  readonly result: { readonly [K in keyof Result & string]: ColumnKind };
+  readonly inMemory: (tx: Tx, args: Args) => Promise<Result>;
+}
+
 export type Condition<V> =
   | V
   | { readonly in: readonly V[] }
@@ -66,15 +89,19 @@ export interface Tx {
   /** The database's clock, ms: one value for the whole transaction. */
   now(): Promise<number>;
   insert<R extends object>(t: Table<R>, rows: R | readonly R[]): Promise<void>;
+  /** Rows of several tables in one statement, in the order of their foreign keys or not. */
+  insertAll(batches: readonly Batch[]): Promise<void>;
   /** Leaves out rows whose key or unique set exists; returns those that went in. */
   insertNew<R extends object>(t: Table<R>, rows: readonly R[]): Promise<R[]>;
   /** Replaces whole rows by primary key. */
   upsert<R extends object>(t: Table<R>, rows: readonly R[]): Promise<void>;
   find<R extends object>(t: Table<R>, where: Where<R>, options?: FindOptions<R>): Promise<R[]>;
   first<R extends object>(t: Table<R>, where: Where<R>, options?: FindOptions<R>): Promise<R | null>;
-  /** Returns the changed rows as they stand after the change. */
-  update<R extends object>(t: Table<R>, where: Where<R>, patch: Patch<R>): Promise<R[]>;
+  /** Returns the changed rows as they stand after the change. Where there are any, `also` goes in with them, in the same statement. */
+  update<R extends object>(t: Table<R>, where: Where<R>, patch: Patch<R>, also?: Batch): Promise<R[]>;
   remove<R extends object>(t: Table<R>, where: Where<R>): Promise<number>;
+  /** Runs a function of the schema. */
+  call<A extends object, R extends object>(procedure: Procedure<A, R>, args: A): Promise<R>;
   /** Runs after the commit, in order, best effort: its failure is the store's to report. Never when the transaction rolls back. For wake-ups only. */
   afterCommit(action: AfterCommit): void;
 }

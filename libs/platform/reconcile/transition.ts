@@ -1,5 +1,5 @@
 import { StaleVersion, type StateMachine } from '#kernel';
-import type { Patch, Table, Tx } from '#platform/database';
+import { batch, type Patch, type Table, type Tx } from '#platform/database';
 import { events } from './events.js';
 
 /** A row that a reconciler drives. `version` rises with every guarded change; `wakeAt` is when to look again (null = never). */
@@ -28,20 +28,25 @@ export async function transition<S extends string, R extends Reconciled<S>>(
   else if (machine.isTerminal(row.state)) throw new Error(`${machine.name} ${row.id} has ended and changes no more`);
   const guard = { id: row.id, version: row.version } as unknown as Parameters<Tx['update']>[1];
   const patch = { ...change.patch, state: to, version: row.version + 1, wakeAt: change.wakeAt } as unknown as Patch<R>;
-  const [after] = await tx.update(rows, guard as never, patch);
+  const told = to !== row.state || change.type !== undefined;
+  const [after] = await tx.update(
+    rows,
+    guard as never,
+    patch,
+    told
+      ? batch(events, {
+          subjectId: row.id,
+          n: row.version + 1,
+          organizationId: row.organizationId,
+          projectId: row.projectId,
+          type: change.type ?? `${machine.name}.${to}`,
+          fromState: row.state,
+          toState: to,
+          message: change.message,
+          at: await tx.now(),
+        })
+      : undefined,
+  );
   if (!after) throw new StaleVersion(machine.name, row.id);
-  if (to !== row.state || change.type !== undefined) {
-    await tx.insert(events, {
-      subjectId: row.id,
-      n: after.version,
-      organizationId: row.organizationId,
-      projectId: row.projectId,
-      type: change.type ?? `${machine.name}.${to}`,
-      fromState: row.state,
-      toState: to,
-      message: change.message,
-      at: await tx.now(),
-    });
-  }
   return after;
 }
