@@ -1,4 +1,5 @@
 import { CreateBroker1763700000000 } from './1763700000000-CreateBroker.js';
+import { AddMoneyFunctions1763800000000 } from './1763800000000-AddMoneyFunctions.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
-export const migrations = [CreateBroker1763700000000];
+export const migrations = [CreateBroker1763700000000, AddMoneyFunctions1763800000000];

@@ -62,7 +62,7 @@ export function composeBroker(p: BrokerParts): Broker {
   const awake = new Awake(clock, leaseTimes.agentSilenceMs / 3);
   const ledger = new Ledger(clock, random);
   const holds = new Holds(ledger, clock, random);
-  const metering = new Metering(ledger, holds, clock, random);
+  const metering = new Metering(holds, clock, random);
   const catalog = new Catalog();
   const placements = new Placements(store, catalog, clock, random, {
     rentableTtlMs: 1_000,

@@ -436,7 +436,7 @@ export class LeaseReconciler implements Reconciler {
   private async beginTermination(lease: LeaseRow, reason: EndReason, message: string): Promise<'again'> {
     await this.tx(async (tx) => {
       const now = await tx.now();
-      const { patch } = await this.d.leases.meter(tx, lease, now, undefined);
+      const { patch } = await this.d.leases.meter(tx, lease, now);
       await transition(tx, leases, leaseMachine, lease, 'terminating', {
         patch: { ...patch, stateSince: now, message: `${reason}: ${message}` },
         wakeAt: now,
@@ -487,7 +487,7 @@ export class LeaseReconciler implements Reconciler {
   private async endMetered(tx: Tx, lease: LeaseRow, reason: EndReason, message: string): Promise<void> {
     const now = await tx.now();
     const chargeToMs = lease.state === 'terminating' ? (lease.chargedThrough ?? now) : now;
-    const { patch } = await this.d.leases.meter(tx, lease, now, { chargeToMs, costToMs: now });
+    const { patch } = await this.d.leases.meter(tx, lease, now, { end: { chargeToMs, costToMs: now } });
     // Where termination or draining was begun, the failure was remembered then: one loss is one strike.
     const remembered = lease.state === 'terminating' || lease.state === 'draining';
     if (!remembered && (reason === 'lost' || reason === 'preempted'))

@@ -1,4 +1,4 @@
-import { newId, StaleVersion, type Clock, type Random } from '#kernel';
+import { newId, type Clock, type Random } from '#kernel';
 import type { Offer } from '#contracts';
 import type { Patch, Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
@@ -81,8 +81,7 @@ export class Leases {
     const carve = await this.carve(tx, to.jobHoldId, lease.id, lease.chargePerHour);
     if (carve === null) return null;
     const now = await tx.now();
-    const { patch } = await this.meter(tx, lease, now);
-    if (lease.holdId !== null) await this.holds.settle(tx, lease.holdId);
+    const { patch } = await this.meter(tx, lease, now, { settleHold: true });
     return transition(tx, leases, leaseMachine, lease, lease.state, {
       patch: {
         ...patch,
@@ -105,12 +104,11 @@ export class Leases {
    */
   async letGo(tx: Tx, lease: LeaseRow, keepWarmMs: number): Promise<{ lease: LeaseRow; amounts: MeteredAmounts }> {
     const now = await tx.now();
-    const { patch, amounts } = await this.meter(tx, lease, now);
     const keep =
       keepWarmMs > 0 && lease.state === 'ready' && lease.want === 'run'
         ? await this.keepHold(tx, lease, keepWarmMs)
         : null;
-    if (lease.holdId !== null) await this.holds.settle(tx, lease.holdId);
+    const { patch, amounts } = await this.meter(tx, lease, now, { settleHold: true });
     const after = await transition(tx, leases, leaseMachine, lease, lease.state, {
       patch: keep
         ? { ...patch, jobId: null, holdId: keep, idleSince: now, keepUntil: now + keepWarmMs }
@@ -134,28 +132,22 @@ export class Leases {
   }
 
   private async carve(tx: Tx, jobHoldId: string, leaseId: string, rate: bigint): Promise<string | null> {
-    const parent = await this.holds.get(tx, jobHoldId);
-    if (!parent || parent.state !== 'held') return null;
     const least = burn(rate, this.times.meterEveryMs);
     const wanted = burn(rate, this.times.holdAheadMs + this.times.meterEveryMs);
-    const amount = parent.remainingNano < wanted ? parent.remainingNano : wanted;
-    if (amount < least) return null;
-    return (await this.holds.carve(tx, jobHoldId, leaseId, amount))?.id ?? null;
+    return (await this.holds.carve(tx, jobHoldId, leaseId, wanted, least))?.id ?? null;
   }
 
   /**
    * Meters a lease up to `nowMs` and returns the marks that the caller must put into its guarded update of the lease: the update's
-   * version guard is what makes the interval once-only. Throws StaleVersion when somebody else moved the lease first. `last` closes the vendor's side in the vendor's own increments.
+   * version guard is what makes the interval once-only. Throws StaleVersion when somebody else has metered from the same instant.
+   * `end` closes the vendor's side in the vendor's own increments; `settleHold` gives back what the hold has left after this.
    */
   async meter(
     tx: Tx,
     lease: LeaseRow,
     nowMs: number,
-    end?: { chargeToMs: number; costToMs: number },
+    { end, settleHold = false }: { end?: { chargeToMs: number; costToMs: number }; settleHold?: boolean } = {},
   ): Promise<{ patch: Patch<LeaseRow>; amounts: MeteredAmounts }> {
-    // Locked first: of two that meter one lease the later one shall learn it here, and not from a usage record that is there already.
-    const current = await tx.first(leases, { id: lease.id, version: lease.version }, { lock: 'update' });
-    if (!current) throw new StaleVersion('lease', lease.id);
     const chargeFrom = lease.chargedThrough ?? lease.acceptedAt;
     const costFrom = lease.costThrough ?? lease.bootedAt;
     const chargeTo = end?.chargeToMs ?? nowMs;
@@ -163,29 +155,38 @@ export class Leases {
     if (end && lease.bootedAt !== null && costFrom !== null) {
       costTo = Math.max(costFrom, lease.bootedAt + billedMs(end.costToMs - lease.bootedAt, lease.offer.billing));
     }
-    const amounts = await this.metering.leaseTime(tx, {
-      leaseId: lease.id,
-      organizationId: lease.organizationId,
-      projectId: lease.projectId,
-      jobId: lease.jobId,
-      providerId: lease.providerId,
-      holdId: lease.holdId,
-      resource: resourceOf(lease.offer),
-      charge:
-        // A lease that was let go has no hold: the tenant's clock has stopped, the vendor's runs on.
-        lease.acceptedAt === null || chargeFrom === null || lease.holdId === null
-          ? null
-          : {
-              perHour: lease.chargePerHour,
-              startMs: lease.acceptedAt,
-              fromMs: chargeFrom,
-              toMs: Math.max(chargeFrom, chargeTo),
-            },
-      cost:
-        lease.bootedAt === null || costFrom === null
-          ? null
-          : { perHour: lease.costPerHour, startMs: lease.bootedAt, fromMs: costFrom, toMs: Math.max(costFrom, costTo) },
-    });
+    const amounts = await this.metering.leaseTime(
+      tx,
+      {
+        leaseId: lease.id,
+        organizationId: lease.organizationId,
+        projectId: lease.projectId,
+        jobId: lease.jobId,
+        providerId: lease.providerId,
+        holdId: lease.holdId,
+        resource: resourceOf(lease.offer),
+        charge:
+          // A lease that was let go has no hold: the tenant's clock has stopped, the vendor's runs on.
+          lease.acceptedAt === null || chargeFrom === null || lease.holdId === null
+            ? null
+            : {
+                perHour: lease.chargePerHour,
+                startMs: lease.acceptedAt,
+                fromMs: chargeFrom,
+                toMs: Math.max(chargeFrom, chargeTo),
+              },
+        cost:
+          lease.bootedAt === null || costFrom === null
+            ? null
+            : {
+                perHour: lease.costPerHour,
+                startMs: lease.bootedAt,
+                fromMs: costFrom,
+                toMs: Math.max(costFrom, costTo),
+              },
+      },
+      settleHold,
+    );
     const patch: Patch<LeaseRow> = {
       ...(chargeFrom === null || lease.holdId === null ? {} : { chargedThrough: Math.max(chargeFrom, chargeTo) }),
       ...(costFrom === null ? {} : { costThrough: Math.max(costFrom, costTo) }),

@@ -1,3 +1,4 @@
+export { ledgerPost } from './post.js';
 export { Ledger, account, type Entry, type Posting } from './ledger.service.js';
 export {
   accounts,

@@ -1,6 +1,7 @@
 import { DomainError, newId, type Clock, type Random } from '#kernel';
 import type { Tx } from '#platform/database';
-import { accounts, entries, transactions, type AccountKind, type AccountRow } from './ledger.table.js';
+import { accounts, type AccountKind, type AccountRow } from './ledger.table.js';
+import { ledgerPost } from './post.js';
 
 /** Where an account stands in the chart (README.md): its id says kind and owner, so nobody has to look it up. */
 export const account = {
@@ -61,55 +62,24 @@ export class Ledger {
     const sum = moved.reduce((a, e) => a + e.amountNano, 0n);
     if (sum !== 0n) throw new Error(`ledger transaction ${posting.idempotencyKey} sums to ${sum}, not zero`);
     const id = newId('transaction', this.clock.now(), this.random);
-    const added = await tx.insertNew(transactions, [
-      {
-        id,
-        idempotencyKey: posting.idempotencyKey,
-        kind: posting.kind,
-        organizationId: posting.organizationId,
-        reference: posting.reference,
-        reverses: posting.reverses ?? null,
-        at: await tx.now(),
-      },
-    ]);
-    if (added.length === 0) return null;
-    if (moved.length === 0) return id;
-    await tx.insert(
-      entries,
-      moved.map((e, n) => ({
-        transactionId: id,
-        n,
-        accountId: e.accountId,
-        organizationId:
-          e.accountId === (posting.organizationId && account.credit(posting.organizationId))
-            ? posting.organizationId
-            : null,
-        amountNano: e.amountNano,
-      })),
-    );
-    for (const entry of moved.toSorted((a, b) => (a.accountId < b.accountId ? -1 : 1))) await this.move(tx, entry);
-    return id;
-  }
-
-  private async move(tx: Tx, { accountId, amountNano, from }: Entry): Promise<void> {
-    const bounded = accountId.startsWith('credit:');
-    const pocket = from === 'held' ? 'heldNano' : 'availableNano';
-    const floor = bounded && amountNano < 0n ? { [pocket]: { gte: -amountNano } } : {};
-    const done = await tx.update(
-      accounts,
-      { id: accountId, ...floor },
-      {
-        balanceNano: { add: amountNano },
-        ...(from === 'held' ? { heldNano: { add: amountNano } } : { availableNano: { add: amountNano } }),
-      },
-    );
-    if (done.length === 0) {
+    const { outcome, shortAccount } = await tx.call(ledgerPost, {
+      id,
+      key: posting.idempotencyKey,
+      kind: posting.kind,
+      organizationId: posting.organizationId,
+      reference: posting.reference,
+      reverses: posting.reverses ?? null,
+      at: await tx.now(),
+      entries: moved.map(({ accountId, amountNano, from }) => ({ accountId, amountNano, from: from ?? 'available' })),
+    });
+    if (outcome === 'short') {
       throw new DomainError(
         'payment-required',
         'insufficient-credit',
-        `Account ${accountId} does not exist or has too little.`,
+        `Account ${shortAccount} does not exist or has too little.`,
       );
     }
+    return outcome === 'posted' ? id : null;
   }
 
   /** Puts credit into a tenant's account; `kind` grant is a gift of the broker, payment is money that came in. */

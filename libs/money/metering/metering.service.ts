@@ -1,7 +1,7 @@
-import { chargeBetween, newId, type Clock, type Random } from '#kernel';
+import { chargeBetween, newId, StaleVersion, type Clock, type Random } from '#kernel';
 import type { Tx } from '#platform/database';
-import { account, Ledger } from '#money/ledger';
-import { Holds, holds } from '#money/quotas';
+import type { Holds } from '#money/quotas';
+import { meterTime, type TimePiece } from './meter-time.js';
 import { usageRecords, type Meter, type UsageRow } from './usage.table.js';
 
 /** One interval of a lease to be metered; the caller moves the lease's `through` marks by compare-and-set in the same transaction. */
@@ -41,14 +41,16 @@ const NOTHING: MeteredAmounts = { chargedNano: 0n, costNano: 0n, exposureNano: 0
 /** Quantities over intervals become immutable usage records and, in the same transaction, ledger entries. */
 export class Metering {
   constructor(
-    private readonly ledger: Ledger,
     private readonly holdsOf: Holds,
     private readonly clock: Clock,
     private readonly random: Random,
   ) {}
 
-  /** Throws UniqueViolation when somebody else has metered an interval with the same start: the caller's transaction is undone with it. */
-  async leaseTime(tx: Tx, interval: LeaseInterval): Promise<MeteredAmounts> {
+  /**
+   * With `settleHold` the hold ends after it has paid. Throws StaleVersion (or UniqueViolation, where only one side is the same) when
+   * somebody else has metered an interval with the same start: the caller's transaction is undone with it.
+   */
+  async leaseTime(tx: Tx, interval: LeaseInterval, settleHold = false): Promise<MeteredAmounts> {
     const pieces: UsageRow[] = [];
     for (const side of ['charge', 'cost'] as const) {
       const s = interval[side];
@@ -72,32 +74,24 @@ export class Metering {
         from = to;
       }
     }
-    if (pieces.length === 0) return NOTHING;
+    if (pieces.length === 0) {
+      if (settleHold && interval.holdId !== null) await this.holdsOf.settle(tx, interval.holdId);
+      return NOTHING;
+    }
     const full = sum(pieces, 'charge');
-    const costNano = sum(pieces, 'cost');
-    const chargedNano = await this.spendUpTo(tx, interval.holdId, full);
-    const transactionId = await this.ledger.post(tx, {
-      idempotencyKey: `usage:${pieces.map((p) => p.key).join('|')}`,
-      kind: 'usage',
+    const { chargedNano } = await tx.call(meterTime, {
+      id: newId('transaction', this.clock.now(), this.random),
+      key: `usage:${pieces.map((p) => p.key).join('|')}`,
       organizationId: interval.organizationId,
       reference: interval.leaseId,
-      entries: [
-        { accountId: account.credit(interval.organizationId), amountNano: -chargedNano, from: 'held' },
-        { accountId: account.payable(interval.providerId), amountNano: costNano },
-        { accountId: account.revenue, amountNano: full - costNano },
-        { accountId: account.exposure, amountNano: chargedNano - full },
-      ],
+      providerId: interval.providerId,
+      holdId: interval.holdId,
+      settle: settleHold && interval.holdId !== null,
+      at: await tx.now(),
+      pieces: pieces.map(timePiece),
     });
-    let covered = chargedNano;
-    const rows = pieces.map((p) => {
-      if (p.side !== 'charge') return { ...p, transactionId };
-      // The record says what the tenant really pays; the newest time carries what the hold did not cover.
-      const amountNano = p.amountNano < covered ? p.amountNano : covered;
-      covered -= amountNano;
-      return { ...p, amountNano, transactionId };
-    });
-    await tx.insert(usageRecords, rows);
-    return { chargedNano, costNano, exposureNano: full - chargedNano };
+    if (chargedNano === null) throw new StaleVersion('lease', interval.leaseId);
+    return { chargedNano, costNano: sum(pieces, 'cost'), exposureNano: full - chargedNano };
   }
 
   /** Tokens and lines of one finished shard; counted once whatever happens, priced at zero while the lease is paid by time. */
@@ -137,17 +131,6 @@ export class Metering {
     if (rows.length > 0) await tx.insertNew(usageRecords, rows);
   }
 
-  /** Spends `wanted` out of the hold, or what is left of it; answers how much that was. */
-  private async spendUpTo(tx: Tx, holdId: string | null, wanted: bigint): Promise<bigint> {
-    if (holdId === null || wanted === 0n) return 0n;
-    if (await this.holdsOf.spend(tx, holdId, wanted)) return wanted;
-    const hold = await tx.first(holds, { id: holdId }, { lock: 'update' });
-    if (!hold || hold.state !== 'held') return 0n;
-    const rest = hold.remainingNano < wanted ? hold.remainingNano : wanted;
-    await this.holdsOf.spend(tx, holdId, rest);
-    return rest;
-  }
-
   private row(
     of: {
       leaseId: string;
@@ -176,6 +159,12 @@ export class Metering {
       createdAt: this.clock.now(),
     };
   }
+}
+
+function timePiece(row: UsageRow): TimePiece {
+  const { organizationId: _, providerId: __, transactionId: ___, fromAt, toAt, createdAt, ...piece } = row;
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  return { ...piece, fromAt: iso(fromAt), toAt: iso(toAt), createdAt: iso(createdAt) };
 }
 
 const sum = (rows: readonly UsageRow[], side: 'charge' | 'cost'): bigint =>

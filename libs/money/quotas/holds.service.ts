@@ -1,6 +1,7 @@
 import { DomainError, formatUsd, newId, StateMachine, type Clock, type Random } from '#kernel';
 import type { Tx } from '#platform/database';
-import { account, accounts, Ledger } from '#money/ledger';
+import type { Ledger } from '#money/ledger';
+import { holdCarve, holdExtend, holdSettle, holdTake } from './holds.procedures.js';
 import { holds, type HoldRow, type HoldState } from './holds.table.js';
 
 export const holdMachine = new StateMachine<HoldState>('hold', 'held', {
@@ -31,60 +32,51 @@ export class Holds {
 
   /** Throws payment-required with what is missing when the credit does not cover it. */
   async take(tx: Tx, request: HoldRequest): Promise<HoldRow> {
-    const { organizationId, amountNano } = request;
+    const { organizationId, projectId, amountNano } = request;
     notNegative(amountNano);
-    const done = await tx.update(
-      accounts,
-      { id: account.credit(organizationId), availableNano: { gte: amountNano } },
-      { availableNano: { add: -amountNano }, heldNano: { add: amountNano } },
-    );
-    if (done.length === 0) {
-      const { availableNano } = await this.ledger.creditOf(tx, organizationId);
-      throw new DomainError(
-        'payment-required',
-        'insufficient-credit',
-        `This needs ${formatUsd(amountNano)} set aside and ${formatUsd(availableNano)} of credit is available: ${formatUsd(amountNano - availableNano)} is missing.`,
-        {
-          fix: 'Top up the credit, lower maxCost, or wait for running work to release its holds.',
-          facts: {
-            neededNano: String(amountNano),
-            availableNano: String(availableNano),
-            missingNano: String(amountNano - availableNano),
-          },
+    const at = this.clock.now();
+    const id = newId('hold', at, this.random);
+    const [jobId, leaseId] = [request.jobId ?? null, request.leaseId ?? null];
+    const { taken } = await tx.call(holdTake, { id, organizationId, projectId, jobId, leaseId, amountNano, at });
+    if (taken)
+      return held({ id, organizationId, projectId, parentId: null, jobId, leaseId, amountNano, createdAt: at });
+    const { availableNano } = await this.ledger.creditOf(tx, organizationId);
+    throw new DomainError(
+      'payment-required',
+      'insufficient-credit',
+      `This needs ${formatUsd(amountNano)} set aside and ${formatUsd(availableNano)} of credit is available: ${formatUsd(amountNano - availableNano)} is missing.`,
+      {
+        fix: 'Top up the credit, lower maxCost, or wait for running work to release its holds.',
+        facts: {
+          neededNano: String(amountNano),
+          availableNano: String(availableNano),
+          missingNano: String(amountNano - availableNano),
         },
-      );
-    }
-    return this.write(tx, request, null);
+      },
+    );
   }
 
-  /** Takes part of a job's hold for a lease; null when less than `amountNano` is left in it. */
-  async carve(tx: Tx, parentId: string, leaseId: string, amountNano: bigint): Promise<HoldRow | null> {
-    notNegative(amountNano);
-    const [parent] = await tx.update(
-      holds,
-      { id: parentId, state: 'held', remainingNano: { gte: amountNano } },
-      { remainingNano: { add: -amountNano } },
-    );
-    if (!parent) return null;
-    return this.write(
-      tx,
-      { organizationId: parent.organizationId, projectId: parent.projectId, leaseId, amountNano },
-      parent.id,
-    );
+  /** Takes `wantedNano` of a job's hold for a lease, or what is left of it down to `leastNano`; null when less is left. */
+  async carve(
+    tx: Tx,
+    parentId: string,
+    leaseId: string,
+    wantedNano: bigint,
+    leastNano = wantedNano,
+  ): Promise<HoldRow | null> {
+    notNegative(leastNano);
+    const createdAt = this.clock.now();
+    const id = newId('hold', createdAt, this.random);
+    const carved = await tx.call(holdCarve, { id, parentId, leaseId, leastNano, wantedNano, at: createdAt });
+    const { amountNano, organizationId, projectId } = carved;
+    if (amountNano === null || organizationId === null || projectId === null) return null;
+    return held({ id, organizationId, projectId, parentId, jobId: null, leaseId, amountNano, createdAt });
   }
 
   /** Moves up to `wantedNano` more from the parent into an open carve; returns what could be moved. */
   async extend(tx: Tx, carve: HoldRow, wantedNano: bigint): Promise<bigint> {
     if (carve.parentId === null || wantedNano <= 0n) return 0n;
-    const part = await tx.first(holds, { id: carve.id }, { lock: 'update' });
-    if (!part || part.state !== 'held') return 0n;
-    const parent = await tx.first(holds, { id: carve.parentId }, { lock: 'update' });
-    if (!parent || parent.state !== 'held') return 0n;
-    const moved = parent.remainingNano < wantedNano ? parent.remainingNano : wantedNano;
-    if (moved === 0n) return 0n;
-    await tx.update(holds, { id: parent.id }, { remainingNano: { add: -moved } });
-    await tx.update(holds, { id: part.id }, { remainingNano: { add: moved }, amountNano: { add: moved } });
-    return moved;
+    return (await tx.call(holdExtend, { id: carve.id, wantedNano })).movedNano;
   }
 
   get(tx: Tx, id: string): Promise<HoldRow | null> {
@@ -103,42 +95,18 @@ export class Holds {
     return done.length === 1;
   }
 
-  /** Ends a hold: what is left goes to the parent, or, where there is none or it has ended, back to available credit. Ending twice does nothing. */
-  async settle(tx: Tx, id: string, as: Exclude<HoldState, 'held'> = 'settled'): Promise<void> {
-    const before = await tx.first(holds, { id }, { lock: 'update' });
-    if (!before || before.state !== 'held') return;
-    holdMachine.assert(before.state, as);
-    const rest = before.remainingNano;
-    await tx.update(holds, { id, state: 'held' }, { state: as, remainingNano: 0n, endedAt: await tx.now() });
-    if (rest === 0n) return;
-    if (before.parentId !== null) {
-      const back = await tx.update(holds, { id: before.parentId, state: 'held' }, { remainingNano: { add: rest } });
-      if (back.length === 1) return;
-    }
-    await tx.update(
-      accounts,
-      { id: account.credit(before.organizationId) },
-      { availableNano: { add: rest }, heldNano: { add: -rest } },
-    );
+  /**
+   * Ends a hold: what is left goes to the parent, or, where there is none or it has ended, back to available credit.
+   * Answers what was left; null when the hold had ended before, and then nothing is done.
+   */
+  async settle(tx: Tx, id: string, as: Exclude<HoldState, 'held'> = 'settled'): Promise<bigint | null> {
+    holdMachine.assert('held', as);
+    return (await tx.call(holdSettle, { id, as, at: await tx.now() })).restNano;
   }
+}
 
-  private async write(tx: Tx, request: HoldRequest, parentId: string | null): Promise<HoldRow> {
-    const row: HoldRow = {
-      id: newId('hold', this.clock.now(), this.random),
-      organizationId: request.organizationId,
-      projectId: request.projectId,
-      parentId,
-      jobId: request.jobId ?? null,
-      leaseId: request.leaseId ?? null,
-      state: 'held',
-      amountNano: request.amountNano,
-      remainingNano: request.amountNano,
-      createdAt: this.clock.now(),
-      endedAt: null,
-    };
-    await tx.insert(holds, row);
-    return row;
-  }
+function held(row: Omit<HoldRow, 'state' | 'remainingNano' | 'endedAt'>): HoldRow {
+  return { ...row, state: 'held', remainingNano: row.amountNano, endedAt: null };
 }
 
 /** A negative amount would pass every "is there enough" and put money in. */

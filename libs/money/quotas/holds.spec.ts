@@ -25,7 +25,7 @@ describe.each(specStores)('holds $name', ({ name, open }) => {
     if (!made) throw new Error('could not carve');
     return made;
   };
-  const settle = (hold: HoldRow): Promise<void> => till.tx((tx) => till.holds.settle(tx, hold.id));
+  const settle = (hold: HoldRow): Promise<bigint | null> => till.tx((tx) => till.holds.settle(tx, hold.id));
   const rest = async (hold: HoldRow): Promise<bigint | undefined> =>
     (await till.tx((tx) => till.holds.get(tx, hold.id)))?.remainingNano;
   const pockets = async ({ organizationId }: Tenant): Promise<bigint[]> => {

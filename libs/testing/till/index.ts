@@ -36,7 +36,7 @@ export async function openTill({ store, clock }: SpecStore): Promise<Till> {
     store,
     ledger,
     holds: holdsOf,
-    metering: new Metering(ledger, holdsOf, clock, random),
+    metering: new Metering(holdsOf, clock, random),
     tx,
     async tenant(dollars) {
       const organizationId = newId('organization', clock.now(), random);
