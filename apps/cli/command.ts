@@ -65,12 +65,3 @@ export async function pages<T>(
     cursor = page.nextCursor;
   }
 }
-
-export function wholeNumber(low: number, high: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < low || value > high)
-      throw new UsageError(`"${text}" is not a whole number from ${low} to ${high}`);
-    return value;
-  };
-}

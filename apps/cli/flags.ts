@@ -1,4 +1,4 @@
-import { UsageError } from './exit.js';
+import { InvalidArgumentError } from 'commander';
 import { nanoOf, secondsOf } from './text.js';
 
 /** What `berth jobs submit` takes. */
@@ -6,31 +6,78 @@ export interface SubmitFlags {
   model?: string;
   input?: string;
   command?: boolean;
-  env: string[];
+  env: Readonly<Record<string, string>>;
   in: string[];
   out: string[];
   gpu?: string;
   count?: number;
+  /** Nano-dollars. */
   maxCost?: string;
   name?: string;
   linesPerShard?: number;
-  timeout?: string;
-  keepWarm?: string;
+  timeout?: number;
+  keepWarm?: number;
   project?: string;
-  wait?: string | true;
+  /** Seconds; true: however long it takes. */
+  wait?: number | true;
   dryRun?: boolean;
   idempotencyKey?: string;
 }
 
-/** A length of time from the command line. */
-export function timeFlag(name: string, text: string): number {
+/*
+ * Values of options. They are read while the line is: one that is wrong is refused with the option's name, before anything is
+ * asked of a broker.
+ */
+
+export function wholeNumber(low: number, high: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < low || value > high)
+      throw new InvalidArgumentError(`It is a whole number from ${low} to ${high}.`);
+    return value;
+  };
+}
+
+export function aboveZero(text: string): number {
+  const value = Number(text);
+  if (!(value > 0) || !Number.isFinite(value)) throw new InvalidArgumentError('It is a number above 0.');
+  return value;
+}
+
+export function oneOf<const T extends string>(choices: readonly T[]) {
+  return (text: string): T => {
+    const found = choices.find((choice) => choice === text);
+    if (found === undefined) throw new InvalidArgumentError(`It is one of ${choices.join(', ')}.`);
+    return found;
+  };
+}
+
+/** A length of time, in seconds. */
+export function timeSpan(text: string): number {
   const seconds = secondsOf(text);
-  if (seconds === null) throw new UsageError(`${name} is a time such as 90s, 15m or 2h, not "${text}"`);
+  if (seconds === null) throw new InvalidArgumentError('It is a time such as 90s, 15m or 2h.');
   return seconds;
 }
 
-export function moneyFlag(name: string, text: string): string {
+/** A point in time, in ISO 8601. */
+export function instant(text: string): string {
+  if (Number.isNaN(Date.parse(text))) throw new InvalidArgumentError('It is a time such as 2026-11-21T00:00:00Z.');
+  return new Date(text).toISOString();
+}
+
+/** Dollars, as nano-dollars. */
+export function money(text: string): string {
   const nano = nanoOf(text);
-  if (nano === null) throw new UsageError(`${name} is an amount of dollars such as 2.50, not "${text}"`);
+  if (nano === null) throw new InvalidArgumentError('It is an amount of dollars such as 2.50.');
   return nano;
+}
+
+export function collect(text: string, before: readonly string[]): string[] {
+  return [...before, text];
+}
+
+export function collectPair(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It is NAME=value.');
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }

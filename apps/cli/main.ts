@@ -18,10 +18,10 @@ try {
     process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     if (error.exitCode !== 0 && json) {
       const what =
-        error.code === 'commander.help' ? 'a command is missing\nAdd --help for what there is.' : error.message;
+        error.code === 'commander.help' ? 'a command is missing\nAdd --help to see what there is.' : error.message;
       tell(ownProblem(EXIT.usage, what.replace(/^error: /, '')));
     } else {
-      process.stderr.write(complaints.join(''));
+      if (complaints.length > 0) tell(complaints.join('').trimEnd());
     }
   } else {
     const { code, text } = exitOf(error, json);

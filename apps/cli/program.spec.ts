@@ -5,6 +5,7 @@ import { CommanderError } from 'commander';
 import { UsageError } from './exit.js';
 import { program } from './program.js';
 import { helpOf, leavesOf, nameOf, referenceOf } from './reference.js';
+import { VERSION } from './version.js';
 
 const ID = '01j00000000000000000000000';
 
@@ -20,6 +21,13 @@ async function complaint(...args: string[]): Promise<string> {
   }
   throw new Error('the line was taken');
 }
+
+it('the version is the package’s', () => {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+    version: string;
+  };
+  expect(VERSION).toBe(version);
+});
 
 describe('the commands', () => {
   it.each(leavesOf(program()).map((command) => [nameOf(command), command] as const))(
@@ -50,7 +58,18 @@ describe('the commands', () => {
     [['jobs', 'get', 'job_01'], 'is not a whole id'],
     [['jobs', 'watch', 'banana'], '"banana" is not an id such as job_'],
     [['jobs', 'submit', '--project', `job_${ID}`], 'is not a prj_ id'],
-    [['offers', '--count', '8.5'], 'is not a whole number from 0 to 64'],
+    [
+      ['offers', '--count', '8.5'],
+      "option '--count <n>' argument '8.5' is invalid. It is a whole number from 0 to 64.",
+    ],
+    [['offers', '--pricing', 'free'], 'It is one of on-demand, spot'],
+    [['placement', 'preview', '--hours', '0'], 'It is a number above 0'],
+    [['jobs', 'submit', '--wait', 'banana'], "option '--wait [time]' argument 'banana'"],
+    [['jobs', 'submit', '--max-cost', '1e3'], 'It is an amount of dollars'],
+    [['jobs', 'submit', '--env', 'X'], 'It is NAME=value'],
+    [['jobs', 'cancel', `job_${ID}`, '--wait', 'soon'], 'It is a time such as 90s'],
+    [['usage', '--from', 'yesterday'], 'It is a time such as 2026'],
+    [['orgs', 'credit', `org_${ID}`, 'abc', '--reference', 'r'], 'It is an amount of dollars'],
   ])('%j is refused with what to do, before anything is asked of a broker', async (args, says) => {
     expect(await complaint(...args)).toContain(says);
   });

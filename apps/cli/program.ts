@@ -5,6 +5,7 @@ import { registerJobs } from './commands/jobs.js';
 import { registerLocal } from './commands/local.js';
 import { registerMarket } from './commands/market.js';
 import { registerMoney } from './commands/money.js';
+import { VERSION } from './version.js';
 
 /**
  * `berth NOUN VERB [ID]`. What a command does is loaded when it runs, so that help and start are quick.
@@ -17,8 +18,13 @@ export function program(complain: (text: string) => void = () => undefined): Com
     .option('--quiet', 'say nothing on standard error but errors')
     .option('--profile <name>', 'login to use', 'default')
     .showSuggestionAfterError(true)
-    .showHelpAfterError('(add --help for what there is)')
-    .configureOutput({ writeOut: (text) => process.stdout.write(text), writeErr: complain })
+    .version(VERSION, '--version', 'print the version')
+    .showHelpAfterError('Add --help to see how the command is used.')
+    .configureOutput({
+      writeOut: (text) => process.stdout.write(text),
+      writeErr: complain,
+      outputError: (text, write) => write(text.replace(/^error: /, 'berth: ')),
+    })
     .exitOverride()
     .addHelpText(
       'after',

@@ -40,6 +40,17 @@ describe('the login in use', () => {
     });
   });
 
+  it.each([
+    [{ BERTH_CLI_URL: 'banana', BERTH_CLI_KEY: 'k' }, '"banana" is not an address'],
+    [{ BERTH_CLI_URL: 'ftp://x', BERTH_CLI_KEY: 'k' }, '"ftp://x" is not an address'],
+    [{ BERTH_CLI_URL: 'http://x', BERTH_CLI_KEY: 'two\nlines' }, 'not one word'],
+  ])('%j is refused as it stands', async (env, says) => {
+    await expect(loginOf('default', { ...base, ...env })).rejects.toMatchObject({
+      code: EXIT.usage,
+      message: expect.stringContaining(says),
+    });
+  });
+
   it('is the broker of this machine when nothing was saved: its tenant, or as admin its administrator', async () => {
     mkdirSync(base.BERTH_HOME, { recursive: true });
     const state = { url: 'http://here:3', platformKey: 'p', demo: { organizationId: 'o', projectId: 'p', key: 't' } };

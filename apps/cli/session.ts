@@ -78,7 +78,19 @@ export async function loginOf(profile: string, env: NodeJS.ProcessEnv = process.
       'you are not logged in.\n  Start a broker here with `berth up`, log in to another with `berth login --url URL --key-stdin`, or set BERTH_CLI_URL and BERTH_CLI_KEY.',
     );
   }
+  if (!isAddress(url)) throw new Ended(EXIT.usage, `"${url}" is not an address such as http://127.0.0.1:7070`);
+  if (!isKey(key))
+    throw new Ended(EXIT.usage, 'the key is not one word.\n  Set BERTH_CLI_KEY without spaces and line breaks.');
   return { url: trimmed(url), key };
+}
+
+export function isAddress(text: string): boolean {
+  return /^https?:\/\//.test(text) && URL.canParse(text);
+}
+
+/** What a header can carry. */
+export function isKey(text: string): boolean {
+  return /^[\x21-\x7e]+$/.test(text);
 }
 
 const trimmed = (url: string): string => url.replace(/\/+$/, '');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { dollars, duration, jsonText, nanoOf, plain, plainLine, secondsOf, shellWord } from './text.js';
+import { dollars, duration, jsonText, nanoOf, plain, plainLine, secondsOf, shellWord, typedDollars } from './text.js';
 
 const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
 const nasty = fc.string({ unit: fc.nat({ max: 0x20ff }).map((n) => String.fromCodePoint(n)) });
@@ -39,6 +39,12 @@ describe('dollars', () => {
         return nano >= 10_000_000n ? off <= 5_000_000n : off * 20n <= nano;
       }),
     );
+  });
+  it('are typed back exactly', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 10n ** 20n }), (nano) => nanoOf(typedDollars(`${nano}`)) === `${nano}`),
+    );
+    expect([typedDollars('25000000000'), typedDollars('500000000')]).toEqual(['25', '0.5']);
   });
   it.each(['', '-1', '1e3', '1.', '.5', '1,000', '1.0000000001', '12 34'])('"%s" is no amount', (text) =>
     expect(nanoOf(text)).toBeNull(),

@@ -53,6 +53,12 @@ export function nanoOf(text: string): string | null {
   return (BigInt(match[1] ?? '0') * 1_000_000_000n + BigInt((match[2] ?? '').padEnd(9, '0'))).toString();
 }
 
+/** The shortest amount that `nanoOf` reads as this one. */
+export function typedDollars(nano: string): string {
+  const digits = nano.padStart(10, '0');
+  return `${digits.slice(0, -9)}.${digits.slice(-9)}`.replace(/\.?0+$/, '');
+}
+
 /** "90s", "15m", "2h", "1d" or plain seconds, to seconds; null when it is none of these. */
 export function secondsOf(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)(s|m|h|d)?$/.exec(text.trim());

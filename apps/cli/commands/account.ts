@@ -1,10 +1,14 @@
 import type { Command } from 'commander';
+import type { Me } from '#client';
 import { idArgument, pages, withBroker, flagsOf } from '../command.js';
 import { tell, UsageError } from '../exit.js';
+import { money, oneOf } from '../flags.js';
 import { readStdin } from '../input.js';
-import { factsText, outputOf, print, rowsText } from '../output.js';
-import { forgetLogin, openSession, saveLogin } from '../session.js';
-import { ago, dollars, nanoOf } from '../text.js';
+import { factsText, outputOf, print, rowsText, type Output } from '../output.js';
+import { forgetLogin, isAddress, isKey, openSession, saveLogin } from '../session.js';
+import { ago, dollars, typedDollars } from '../text.js';
+
+const ROLES = ['member', 'admin'] as const;
 
 export function registerAccount(berth: Command): void {
   berth
@@ -17,19 +21,13 @@ export function registerAccount(berth: Command): void {
     .action(async (options: { url: string; key?: string; keyStdin?: boolean }, command: Command) => {
       const { profile, ...flags } = flagsOf(command);
       const key = (options.keyStdin ? await readStdin() : (options.key ?? '')).trim();
-      if (!/^[\x21-\x7e]+$/.test(key)) throw new UsageError('give a key with --key or --key-stdin: one word');
-      if (!/^https?:\/\//.test(options.url) || !URL.canParse(options.url))
+      if (!isKey(key)) throw new UsageError('give a key with --key or --key-stdin: one word');
+      if (!isAddress(options.url))
         throw new UsageError(`"${options.url}" is not an address such as http://127.0.0.1:7070`);
       const { brokerClient, answerOf, getMe } = await import('#client');
       const me = await answerOf(getMe({ client: brokerClient({ url: options.url, key }) }));
       saveLogin(profile, { url: options.url, key });
-      print(
-        factsText(
-          me,
-          Object.entries(me).map(([k, v]) => [k, typeof v === 'object' ? JSON.stringify(v) : String(v)]),
-          outputOf(flags),
-        ),
-      );
+      print(whoText(me, outputOf(flags)));
     });
 
   berth
@@ -51,13 +49,7 @@ export function registerAccount(berth: Command): void {
       const { client } = await openSession(profile);
       const { answerOf, getMe } = await import('#client');
       const me = await answerOf(getMe({ client }));
-      print(
-        factsText(
-          me,
-          Object.entries(me).map(([k, v]) => [k, typeof v === 'object' ? JSON.stringify(v) : String(v)]),
-          outputOf(flags),
-        ),
-      );
+      print(whoText(me, outputOf(flags)));
     });
 
   const orgs = berth.command('orgs').description('tenants and providers (platform administrators)');
@@ -65,7 +57,7 @@ export function registerAccount(berth: Command): void {
     .command('create <name>')
     .description('create a tenant or provider, with a first key that is shown once')
     .option('--provider', 'a provider instead of a tenant')
-    .option('--credit <dollars>', 'give a tenant credit')
+    .option('--credit <dollars>', 'give a tenant credit', money)
     .option('--login', 'log in with the new key')
     .addHelpText('after', '\nExamples:\n  berth --profile admin orgs create acme --credit 25 --login')
     .action(
@@ -76,9 +68,9 @@ export function registerAccount(berth: Command): void {
           options: { provider?: boolean; credit?: string; login?: boolean },
         ) => {
           const { addCredit, answerOf, createOrganization } = await import('#client');
-          const amountNano = options.credit === undefined ? null : nanoOf(options.credit);
-          if (options.credit !== undefined && amountNano === null)
-            throw new UsageError(`"${options.credit}" is not an amount of dollars such as 25`);
+          const amountNano = options.credit ?? null;
+          if (options.provider && amountNano !== null)
+            throw new UsageError('credit is for tenants, not for a provider');
           const created = await answerOf(
             createOrganization({
               client,
@@ -110,7 +102,7 @@ export function registerAccount(berth: Command): void {
               const id = created.organization.id;
               if (!output.quiet)
                 tell(
-                  `The tenant was made, without the credit. Give it: berth orgs credit ${id} ${options.credit} --reference "first credit"`,
+                  `The tenant was made, without the credit. Give it: berth orgs credit ${id} ${typedDollars(amountNano)} --reference "first credit"`,
                 );
               throw error;
             });
@@ -145,7 +137,7 @@ export function registerAccount(berth: Command): void {
   orgs
     .command('credit')
     .argument('<id>', 'a tenant', idArgument('org'))
-    .argument('<dollars>', 'such as 25')
+    .argument('<dollars>', 'such as 25', money)
     .description('give a tenant credit')
     .requiredOption('--reference <text>', 'counts once: the same reference posts nothing twice')
     .addHelpText(
@@ -153,10 +145,8 @@ export function registerAccount(berth: Command): void {
       '\nExamples:\n  berth --profile admin orgs credit org_01j00000000000000000000000 25 --reference order-17',
     )
     .action(
-      withBroker(async ({ client, output }, id: string, amount: string, options: { reference: string }) => {
+      withBroker(async ({ client, output }, id: string, amountNano: string, options: { reference: string }) => {
         const { addCredit, answerOf } = await import('#client');
-        const amountNano = nanoOf(amount);
-        if (amountNano === null) throw new UsageError(`"${amount}" is not an amount of dollars such as 25`);
         const after = await answerOf(
           addCredit({
             client,
@@ -256,34 +246,39 @@ export function registerAccount(berth: Command): void {
   keys
     .command('create <name>')
     .description('create a key; it is shown once')
-    .option('--role <role>', 'member or admin', 'member')
+    .option('--role <role>', 'member, of one project, or admin', oneOf(ROLES), 'member')
     .option('--project <id>', 'the project of a member key', idArgument('prj'))
     .addHelpText('after', '\nExamples:\n  berth keys create ci --project prj_01j00000000000000000000000')
     .action(
-      withBroker(async ({ client, output }, name: string, options: { role: string; project?: string }) => {
-        const { answerOf, createKey } = await import('#client');
-        if (options.role !== 'member' && options.role !== 'admin') throw new UsageError('--role is member or admin');
-        const key = await answerOf(
-          createKey({
-            client,
-            body: {
-              name,
-              role: options.role,
-              ...(options.project === undefined ? {} : { projectId: options.project as `prj_${string}` }),
-            },
-          }),
-        );
-        print(
-          factsText(
-            key,
-            [
-              ['id', key.id],
-              ['key', key.secret],
-            ],
-            output,
-          ),
-        );
-      }),
+      withBroker(
+        async ({ client, output }, name: string, options: { role: (typeof ROLES)[number]; project?: string }) => {
+          const { answerOf, createKey } = await import('#client');
+          if (options.role === 'member' && options.project === undefined)
+            throw new UsageError(
+              'a member key needs --project (see: berth projects ls); --role admin is for all of them',
+            );
+          const key = await answerOf(
+            createKey({
+              client,
+              body: {
+                name,
+                role: options.role,
+                ...(options.project === undefined ? {} : { projectId: options.project as `prj_${string}` }),
+              },
+            }),
+          );
+          print(
+            factsText(
+              key,
+              [
+                ['id', key.id],
+                ['key', key.secret],
+              ],
+              output,
+            ),
+          );
+        },
+      ),
     );
   keys
     .command('revoke')
@@ -297,4 +292,18 @@ export function registerAccount(berth: Command): void {
         if (!output.quiet) tell('Revoked.');
       }),
     );
+}
+
+function whoText(me: Me, output: Output): string {
+  return factsText(
+    me,
+    [
+      ['key', me.keyId],
+      ['organization', me.organizationId],
+      ['kind', me.organizationKind],
+      ['role', me.role],
+      ['projects', me.projectIds?.join(', ') ?? 'all'],
+    ],
+    output,
+  );
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { idArgument, pages, wholeNumber, withBroker } from '../command.js';
+import { idArgument, pages, withBroker } from '../command.js';
 import { tell } from '../exit.js';
-import { moneyFlag } from '../flags.js';
+import { money, wholeNumber } from '../flags.js';
 import { factsText, print, rowsText } from '../output.js';
 import { ago, dollars } from '../text.js';
 
@@ -39,7 +39,7 @@ export function registerHosts(berth: Command): void {
     .command('add <name>')
     .description('register a machine; prints the agent’s command with a one-time token')
     .option('--slots <n>', 'parts that can be leased apart', wholeNumber(1, 64), 1)
-    .requiredOption('--price <dollars>', 'per slot and hour')
+    .requiredOption('--price <dollars>', 'per slot and hour', money)
     .option('--region <region>', 'where it stands', 'local')
     .addHelpText('after', '\nExamples:\n  berth hosts add rack-7 --slots 8 --price 1.20 --region helsinki')
     .action(
@@ -48,7 +48,7 @@ export function registerHosts(berth: Command): void {
         const added = await answerOf(
           addHost({
             client,
-            body: { name, slots: o.slots, pricePerSlotHour: moneyFlag('--price', o.price), region: o.region },
+            body: { name, slots: o.slots, pricePerSlotHour: o.price, region: o.region },
           }),
         );
         print(
@@ -95,7 +95,9 @@ export function registerHosts(berth: Command): void {
   hosts
     .command('invite')
     .argument('<id>', 'a host', idArgument('host'))
-    .description('a new one-time token for a machine whose agent lost its credential; prints the agent’s command')
+    .description(
+      'a new one-time token for a machine; prints the agent’s command. An agent that runs there now is dismissed',
+    )
     .addHelpText('after', '\nExamples:\n  berth hosts invite host_01j00000000000000000000000')
     .action(
       withBroker(async ({ client, output }, id: string) => {

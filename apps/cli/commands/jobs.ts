@@ -1,11 +1,21 @@
 import type { Command } from 'commander';
-import { idArgument, pages, wholeNumber, withBroker, type Run } from '../command.js';
+import type { JobView } from '#contracts';
+import { idArgument, pages, withBroker, type Run } from '../command.js';
 import { Ended, EXIT } from '../exit.js';
-import { timeFlag, type SubmitFlags } from '../flags.js';
+import { collect, collectPair, money, oneOf, timeSpan, wholeNumber, type SubmitFlags } from '../flags.js';
 import { print, rowsText, factsText } from '../output.js';
 import { ago, dollars } from '../text.js';
 
-const collect = (value: string, before: string[]): string[] => [...before, value];
+const STATES = [
+  'queued',
+  'placing',
+  'starting',
+  'running',
+  'recovering',
+  'succeeded',
+  'failed',
+  'cancelled',
+] as const satisfies JobView['state'][];
 
 /** A job id, or `last`. */
 const jobArgument = (text: string): string => (text === 'last' ? text : idArgument('job')(text));
@@ -28,18 +38,18 @@ export function registerJobs(berth: Command): void {
     .option('--model <model>', 'model that every line asks for')
     .option('--input <file>', 'JSON lines of OpenAI-style requests; - for standard input')
     .option('--command', 'run the command after --')
-    .option('--env <NAME=value>', 'environment of the command, repeatable', collect, [])
+    .option('--env <NAME=value>', 'environment of the command, repeatable', collectPair, {})
     .option('--in <file:path>', 'put a local file into the working folder, repeatable', collect, [])
     .option('--out <path>', 'keep a file that the command leaves, repeatable', collect, [])
     .option('--gpu <models>', 'one or more, separated by commas; absent: a CPU is enough')
     .option('--count <n>', 'GPUs', wholeNumber(0, 64))
-    .option('--max-cost <dollars>', 'cost cap; without it Berth estimates one')
+    .option('--max-cost <dollars>', 'cost cap; without it Berth estimates one', money)
     .option('--name <name>', 'what to call it')
     .option('--lines-per-shard <n>', 'lines of one shard', wholeNumber(1, 10_000))
-    .option('--timeout <time>', 'such as 1h')
-    .option('--keep-warm <time>', 'keep the machine for the project’s next job')
+    .option('--timeout <time>', 'such as 1h', timeSpan)
+    .option('--keep-warm <time>', 'keep the machine for the project’s next job', timeSpan)
     .option('--project <id>', 'the project it belongs to', idArgument('prj'))
-    .option('--wait [time]', 'wait for the end, at most this long')
+    .option('--wait [time]', 'wait for the end, at most this long', timeSpan)
     .option('--dry-run', 'check and price it, submit nothing')
     .option('--idempotency-key <key>', 'the same key submits once')
     .addHelpText(
@@ -56,12 +66,12 @@ export function registerJobs(berth: Command): void {
   jobs
     .command('ls')
     .description('list jobs, newest first')
-    .option('--state <state>', 'only jobs in this state')
+    .option('--state <state>', STATES.join(', '), oneOf(STATES))
     .option('--limit <n>', 'most rows', wholeNumber(1, 100_000), 20)
     .option('--all', 'every row')
     .addHelpText('after', '\nExamples:\n  berth jobs ls --state running\n  berth jobs ls --all --json')
     .action(
-      withBroker(async ({ client, output }, o: { state?: string; limit: number; all?: boolean }) => {
+      withBroker(async ({ client, output }, o: { state?: (typeof STATES)[number]; limit: number; all?: boolean }) => {
         const { answerOf, listJobs } = await import('#client');
         const rows = await pages(o.all ? null : o.limit, (cursor, limit) =>
           answerOf(
@@ -69,7 +79,7 @@ export function registerJobs(berth: Command): void {
               client,
               query: {
                 limit,
-                ...(o.state === undefined ? {} : { state: o.state as 'queued' }),
+                ...(o.state === undefined ? {} : { state: o.state }),
                 ...(cursor === undefined ? {} : { cursor }),
               },
             }),
@@ -138,12 +148,12 @@ export function registerJobs(berth: Command): void {
     .command('watch')
     .argument('<id>', 'a job, or last', jobArgument)
     .description('follow a job to its end; Ctrl-C leaves it running')
-    .option('--wait <time>', 'give up after this long')
+    .option('--wait <time>', 'give up after this long', timeSpan)
     .addHelpText('after', '\nExamples:\n  berth jobs watch last --wait 30m')
     .action(
-      withBroker(async (run, id: string, o: { wait?: string }) => {
+      withBroker(async (run, id: string, o: { wait?: number }) => {
         const { watchToEnd } = await import('../jobs/watch.js');
-        await watchToEnd(run, await jobId(run, id), o.wait === undefined ? null : timeFlag('--wait', o.wait));
+        await watchToEnd(run, await jobId(run, id), o.wait ?? null);
       }),
     );
 
@@ -191,10 +201,10 @@ export function registerJobs(berth: Command): void {
     .command('cancel')
     .argument('<id>', 'a job, or last', jobArgument)
     .description('cancel a job; finished shards keep their results')
-    .option('--wait [time]', 'until it has ended')
+    .option('--wait [time]', 'until it has ended', timeSpan)
     .addHelpText('after', '\nExamples:\n  berth jobs cancel last --wait 1m')
     .action(
-      withBroker(async (run, id: string, o: { wait?: string | true }) => {
+      withBroker(async (run, id: string, o: { wait?: number | true }) => {
         const { answerOf, cancelJob } = await import('#client');
         const job = await answerOf(cancelJob({ client: run.client, path: { id: await jobId(run, id) } }));
         if (o.wait === undefined) {
@@ -212,7 +222,7 @@ export function registerJobs(berth: Command): void {
           return;
         }
         const { watchToEnd } = await import('../jobs/watch.js');
-        await watchToEnd(run, job.id, o.wait === true ? null : timeFlag('--wait', o.wait), ['cancelled']);
+        await watchToEnd(run, job.id, o.wait === true ? null : o.wait, ['cancelled']);
       }),
     );
 }

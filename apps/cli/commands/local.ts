@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { flagsOf, wholeNumber } from '../command.js';
+import { flagsOf } from '../command.js';
+import { wholeNumber } from '../flags.js';
 import { outputOf, print } from '../output.js';
 import { loginOf } from '../session.js';
 import { jsonText, shellWord } from '../text.js';

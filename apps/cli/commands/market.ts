@@ -1,20 +1,18 @@
 import type { Command } from 'commander';
 import type { PlacementView, WorkloadInput } from '#contracts';
-import { idArgument, pages, wholeNumber, withBroker } from '../command.js';
+import { idArgument, pages, withBroker } from '../command.js';
 import { Ended, EXIT, UsageError } from '../exit.js';
+import { aboveZero, money, oneOf, wholeNumber } from '../flags.js';
 import { readInput } from '../input.js';
 import { print, rowsText, type Output } from '../output.js';
-import { ago, dollars, duration, jsonText, nanoOf, plainLine } from '../text.js';
+import { ago, dollars, duration, jsonText, plainLine } from '../text.js';
 
 const PRICING = ['on-demand', 'spot', 'reserved-1y', 'reserved-3y'] as const;
 const OBJECTIVES = ['cheapest', 'balanced', 'reliable', 'fastest'] as const;
 
-function oneOf<const T extends string>(name: string, given: string | undefined, choices: readonly T[]): T | undefined {
-  if (given === undefined) return undefined;
-  const found = choices.find((c) => c === given);
-  if (found === undefined) throw new UsageError(`${name} is one of ${choices.join(', ')}, not "${given}"`);
-  return found;
-}
+const ORDERS = ['price', 'gpu-price'] as const;
+const LINKS = ['any', 'nvlink', 'nvswitch'] as const;
+const SCOPES = ['market', 'rentable'] as const;
 
 export function registerMarket(berth: Command): void {
   berth
@@ -26,10 +24,10 @@ export function registerMarket(berth: Command): void {
     .option('--region <region>', 'the provider’s name of it')
     .option('--country <code>', 'two letters')
     .option('--provider <name>', 'such as aws')
-    .option('--pricing <model>', PRICING.join(', '))
-    .option('--max-price <dollars>', 'per hour, whole machine')
+    .option('--pricing <model>', PRICING.join(', '), oneOf(PRICING))
+    .option('--max-price <dollars>', 'per hour, whole machine', money)
     .option('--rentable', 'only what Berth can rent now')
-    .option('--sort <order>', 'price or gpu-price', 'price')
+    .option('--sort <order>', 'price or gpu-price', oneOf(ORDERS), 'price')
     .option('--limit <n>', 'most rows', wholeNumber(1, 100_000), 20)
     .option('--all', 'every row')
     .addHelpText(
@@ -39,8 +37,6 @@ export function registerMarket(berth: Command): void {
     .action(
       withBroker(async ({ client, output }, o: OfferFlags) => {
         const { answerOf, listOffers } = await import('#client');
-        const maxPricePerHour = o.maxPrice === undefined ? undefined : nanoOf(o.maxPrice);
-        if (maxPricePerHour === null) throw new UsageError(`"${o.maxPrice}" is not an amount of dollars such as 3.50`);
         const query = defined({
           gpu: o.gpu,
           count: o.count,
@@ -48,10 +44,10 @@ export function registerMarket(berth: Command): void {
           region: o.region,
           country: o.country,
           provider: o.provider,
-          pricing: oneOf('--pricing', o.pricing, PRICING),
-          maxPricePerHour,
+          pricing: o.pricing,
+          maxPricePerHour: o.maxPrice,
           status: o.rentable ? ('rentable' as const) : undefined,
-          sort: oneOf('--sort', o.sort, ['price', 'gpu-price']),
+          sort: o.sort,
         });
         const rows = await pages(o.all ? null : o.limit, (cursor, limit) =>
           answerOf(listOffers({ client, query: { ...query, limit, ...(cursor === undefined ? {} : { cursor }) } })),
@@ -90,14 +86,14 @@ export function registerMarket(berth: Command): void {
     .option('--gpu <models>', 'one or more, separated by commas')
     .option('--count <n>', 'GPUs per machine', wholeNumber(0, 64))
     .option('--min-vram <GiB>', 'least memory per GPU', wholeNumber(1, 2_000))
-    .option('--interconnect <link>', 'any, nvlink or nvswitch')
-    .option('--hours <n>', 'hours of work on whatever is rented')
-    .option('--gpu-hours <n>', 'hours of work on the reference GPU')
+    .option('--interconnect <link>', 'any, nvlink or nvswitch', oneOf(LINKS))
+    .option('--hours <n>', 'hours of work on whatever is rented', aboveZero)
+    .option('--gpu-hours <n>', 'hours of work on the reference GPU', aboveZero)
     .option('--reference <gpu>', 'the reference GPU', 'H100-SXM')
-    .option('--objective <objective>', OBJECTIVES.join(', '), 'balanced')
-    .option('--scope <scope>', 'market (all that is listed) or rentable', 'market')
+    .option('--objective <objective>', OBJECTIVES.join(', '), oneOf(OBJECTIVES), 'balanced')
+    .option('--scope <scope>', 'market (all that is listed) or rentable', oneOf(SCOPES), 'market')
     .option('--region <regions>', 'one or more, separated by commas')
-    .option('--max-total <dollars>', 'most for the finished work')
+    .option('--max-total <dollars>', 'most for the finished work', money)
     .option('--file <file>', 'the whole workload as JSON; - for standard input')
     .option('--top <n>', 'candidates to show', wholeNumber(1, 100), 5)
     .addHelpText(
@@ -107,10 +103,9 @@ export function registerMarket(berth: Command): void {
     .action(
       withBroker(async ({ client, output }, o: PreviewFlags) => {
         const { answerOf, previewPlacement } = await import('#client');
-        const scope = oneOf('--scope', o.scope, ['market', 'rentable']) ?? 'market';
         const workload = o.file === undefined ? workloadOf(o) : await workloadFrom(o.file);
         const decision = (await answerOf(
-          previewPlacement({ client, body: { workload: workload as never, scope, limit: o.top } }),
+          previewPlacement({ client, body: { workload: workload as never, scope: o.scope, limit: o.top } }),
         )) as unknown as PlacementView;
         print(decisionText(decision, output));
         if (decision.fitting === 0)
@@ -141,10 +136,11 @@ interface OfferFlags {
   region?: string;
   country?: string;
   provider?: string;
-  pricing?: string;
+  pricing?: (typeof PRICING)[number];
+  /** Nano-dollars. */
   maxPrice?: string;
   rentable?: boolean;
-  sort: string;
+  sort: (typeof ORDERS)[number];
   limit: number;
   all?: boolean;
 }
@@ -153,13 +149,14 @@ interface PreviewFlags {
   gpu?: string;
   count?: number;
   minVram?: number;
-  interconnect?: string;
-  hours?: string;
-  gpuHours?: string;
+  interconnect?: (typeof LINKS)[number];
+  hours?: number;
+  gpuHours?: number;
   reference: string;
-  objective: string;
-  scope: string;
+  objective: (typeof OBJECTIVES)[number];
+  scope: (typeof SCOPES)[number];
   region?: string;
+  /** Nano-dollars. */
   maxTotal?: string;
   file?: string;
   top: number;
@@ -181,17 +178,8 @@ async function workloadFrom(file: string): Promise<unknown> {
 }
 
 function workloadOf(o: PreviewFlags): WorkloadInput {
-  const hours = (name: string, text: string): number => {
-    const n = Number(text);
-    if (!(n > 0)) throw new UsageError(`${name} is a number above 0, not "${text}"`);
-    return n;
-  };
-  const maxTotal = o.maxTotal === undefined ? undefined : nanoOf(o.maxTotal);
-  if (maxTotal === null) throw new UsageError(`"${o.maxTotal}" is not an amount of dollars such as 100`);
   const wantsGpu =
     o.gpu !== undefined || o.count !== undefined || o.minVram !== undefined || o.interconnect !== undefined;
-  const interconnect = oneOf('--interconnect', o.interconnect, ['any', 'nvlink', 'nvswitch']);
-  const objective = oneOf('--objective', o.objective, OBJECTIVES);
   return {
     ...(wantsGpu
       ? {
@@ -199,19 +187,19 @@ function workloadOf(o: PreviewFlags): WorkloadInput {
             count: o.count ?? 1,
             ...(o.gpu === undefined ? {} : { models: o.gpu.split(',').map((g) => g.trim()) }),
             ...(o.minVram === undefined ? {} : { minVramGiB: o.minVram }),
-            ...(interconnect === undefined ? {} : { interconnect }),
+            ...(o.interconnect === undefined ? {} : { interconnect: o.interconnect }),
           },
         }
       : {}),
     ...(o.gpuHours !== undefined
-      ? { work: { kind: 'gpu-hours', hours: hours('--gpu-hours', o.gpuHours), reference: o.reference } }
+      ? { work: { kind: 'gpu-hours', hours: o.gpuHours, reference: o.reference } }
       : o.hours !== undefined
-        ? { work: { kind: 'wall-hours', hours: hours('--hours', o.hours) } }
+        ? { work: { kind: 'wall-hours', hours: o.hours } }
         : {}),
-    ...(objective === undefined ? {} : { objective }),
+    objective: o.objective,
     constraints: {
       ...(o.region === undefined ? {} : { regions: o.region.split(',').map((r) => r.trim()) }),
-      ...(maxTotal === undefined ? {} : { maxTotal }),
+      ...(o.maxTotal === undefined ? {} : { maxTotal: o.maxTotal }),
     },
   };
 }
@@ -223,7 +211,10 @@ function decisionText(d: PlacementView, output: Output): string {
     [
       { title: '#', of: (c) => c.rank, right: true },
       { title: 'provider', of: (c) => c.offer.providerId },
-      { title: 'accelerator', of: (c) => `${c.offer.count} x ${c.offer.accelerator}` },
+      {
+        title: 'accelerator',
+        of: (c) => (c.offer.count === 0 ? c.offer.accelerator : `${c.offer.count} x ${c.offer.accelerator}`),
+      },
       { title: 'region', of: (c) => c.offer.region },
       { title: 'pricing', of: (c) => c.offer.pricing },
       { title: '$/h', of: (c) => dollars(c.offer.pricePerHour), right: true },
@@ -258,5 +249,10 @@ function decisionText(d: PlacementView, output: Output): string {
 
 function costLine(cost: PlacementView['candidates'][number]['cost']): string {
   const terms = Object.entries(cost).filter(([name, nano]) => name !== 'total' && BigInt(nano) !== 0n);
-  return `${dollars(cost.total)} = ${terms.map(([name, nano]) => `${dollars(nano)} ${name}`).join(' + ')}`;
+  return `${dollars(cost.total)} = ${terms.map(([name, nano]) => `${dollars(nano)} ${spaced(name)}`).join(' + ')}`;
+}
+
+/** "billingWaste" to "billing waste". */
+function spaced(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { idArgument, withBroker } from '../command.js';
-import { Ended, EXIT, UsageError } from '../exit.js';
+import { Ended, EXIT } from '../exit.js';
+import { instant, oneOf } from '../flags.js';
 import { factsText, print, rowsText } from '../output.js';
 import { dollars, duration, jsonText } from '../text.js';
 
@@ -15,27 +16,20 @@ export function registerMoney(berth: Command): void {
   berth
     .command('usage')
     .description('what was used and what it cost')
-    .option('--from <time>', 'ISO 8601, default 30 days ago')
-    .option('--to <time>', 'ISO 8601, default now')
-    .option('--by <group>', GROUPS.join(', '), 'resource')
+    .option('--from <time>', 'ISO 8601, default 30 days ago', instant)
+    .option('--to <time>', 'ISO 8601, default now', instant)
+    .option('--by <group>', GROUPS.join(', '), oneOf(GROUPS), 'resource')
     .addHelpText('after', '\nExamples:\n  berth usage --by day\n  berth usage --by job --json')
     .action(
-      withBroker(async ({ client, output }, o: { from?: string; to?: string; by: string }) => {
+      withBroker(async ({ client, output }, o: { from?: string; to?: string; by: (typeof GROUPS)[number] }) => {
         const { answerOf, getUsage } = await import('#client');
-        const by = GROUPS.find((g) => g === o.by);
-        if (by === undefined) throw new UsageError(`--by is one of ${GROUPS.join(', ')}, not "${o.by}"`);
-        const time = (name: string, text: string): string => {
-          if (Number.isNaN(Date.parse(text)))
-            throw new UsageError(`${name} is a time such as 2026-11-21T00:00:00Z, not "${text}"`);
-          return new Date(text).toISOString();
-        };
         const usage = await answerOf(
           getUsage({
             client,
             query: {
-              by,
-              ...(o.from === undefined ? {} : { from: time('--from', o.from) }),
-              ...(o.to === undefined ? {} : { to: time('--to', o.to) }),
+              by: o.by,
+              ...(o.from === undefined ? {} : { from: o.from }),
+              ...(o.to === undefined ? {} : { to: o.to }),
             },
           }),
         );
@@ -44,7 +38,7 @@ export function registerMoney(berth: Command): void {
           rowsText(
             usage.totals,
             [
-              { title: by, of: (r) => r.group },
+              { title: o.by, of: (r) => r.group },
               { title: 'meter', of: (r) => r.meter },
               { title: 'quantity', of: (r) => quantityText(r.quantity, r.unit), right: true },
               { title: 'amount', of: (r) => dollars(r.amount), right: true },

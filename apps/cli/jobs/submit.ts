@@ -10,7 +10,7 @@ import { openInput } from '../input.js';
 import { factsText, print } from '../output.js';
 import { rawRequest } from '../session.js';
 import { dollars } from '../text.js';
-import { moneyFlag, timeFlag, type SubmitFlags } from '../flags.js';
+import type { SubmitFlags } from '../flags.js';
 import { watchToEnd } from './watch.js';
 
 /** Uploads what the job needs, submits it once, and waits where that is asked. */
@@ -29,10 +29,10 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
             },
           },
         }),
-    ...(flags.maxCost === undefined ? {} : { maxCost: moneyFlag('--max-cost', flags.maxCost) }),
+    ...(flags.maxCost === undefined ? {} : { maxCost: flags.maxCost }),
     ...(flags.name === undefined ? {} : { name: flags.name }),
-    ...(flags.timeout === undefined ? {} : { timeoutS: Math.ceil(timeFlag('--timeout', flags.timeout)) }),
-    ...(flags.keepWarm === undefined ? {} : { keepWarmS: Math.ceil(timeFlag('--keep-warm', flags.keepWarm)) }),
+    ...(flags.timeout === undefined ? {} : { timeoutS: Math.ceil(flags.timeout) }),
+    ...(flags.keepWarm === undefined ? {} : { keepWarmS: Math.ceil(flags.keepWarm) }),
     ...(flags.project === undefined ? {} : { projectId: flags.project as `prj_${string}` }),
   };
   // The generated types repeat the contract's input field by field.
@@ -79,7 +79,7 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
     if (!run.output.quiet) tell(`Follow it with: berth jobs watch ${job.id}`);
     return;
   }
-  await watchToEnd(run, job.id, flags.wait === true ? null : timeFlag('--wait', flags.wait));
+  await watchToEnd(run, job.id, flags.wait === true ? null : flags.wait);
 }
 
 async function batchSpec(
@@ -108,12 +108,6 @@ async function commandSpec(
   key: string,
 ): Promise<CreateJobInput['spec']> {
   if (command.length === 0) throw new UsageError('which command? berth jobs submit --command -- CMD ARGS');
-  const env: Record<string, string> = {};
-  for (const pair of flags.env) {
-    const at = pair.indexOf('=');
-    if (at < 1) throw new UsageError(`--env is NAME=value, not "${pair}"`);
-    env[pair.slice(0, at)] = pair.slice(at + 1);
-  }
   const inputs: { path: string; artifactId: `art_${string}` }[] = [];
   for (const pair of flags.in) {
     const at = pair.lastIndexOf(':');
@@ -123,7 +117,7 @@ async function commandSpec(
       artifactId: await upload(run, file, 'application/octet-stream', { key, project: flags.project }),
     });
   }
-  return { kind: 'command', command, env, inputs, outputs: flags.out };
+  return { kind: 'command', command, env: flags.env, inputs, outputs: flags.out };
 }
 
 /**
