@@ -104,7 +104,11 @@ async function programs(home: string, { processes = {} }: LocalState, supervised
       findings.push(
         supervised && mark !== undefined
           ? fail(name, 'has ended and is about to be started again', `see ${logFile(home, name)}`)
-          : warn(name, 'does not run', name === 'agent' && supervised ? 'berth up without --no-host' : 'berth up'),
+          : warn(
+              name,
+              'does not run',
+              name === 'agent' && supervised ? 'to offer this machine again: berth down, then berth up' : 'berth up',
+            ),
       );
       continue;
     }
@@ -167,7 +171,7 @@ async function answering(url: string, platformKey: string | undefined): Promise<
     findings.push(
       ready > 0
         ? ok('hosts', `${ready} ready`)
-        : warn('hosts', 'none is ready', 'berth hosts add, or berth up without --no-host'),
+        : warn('hosts', 'none is ready', 'berth hosts add, or berth down and berth up without --no-host'),
     );
   } catch (error) {
     const refused = error instanceof Error && 'status' in error && error.status === 401;

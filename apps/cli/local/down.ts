@@ -18,5 +18,6 @@ export async function down(output: Output): Promise<void> {
   await stopEmbedded({ home });
   if (state.url !== undefined) writeState(home, { ready: false, processes: {} });
   if (output.json) print(`${JSON.stringify({ stopped })}\n`);
-  else tell(stopped.length > 0 ? `Stopped: ${stopped.join(', ')}. The data stays in ${home}.` : 'Nothing was running.');
+  else if (!output.quiet)
+    tell(stopped.length > 0 ? `Stopped: ${stopped.join(', ')}. The data stays in ${home}.` : 'Nothing was running.');
 }

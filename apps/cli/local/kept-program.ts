@@ -70,7 +70,10 @@ export class KeptProgram {
     this.child = undefined;
     if (this.stopped) return;
     const over = this.recipe.over(typeof how === 'number' ? how : null);
-    if (over !== null) return this.say(`the ${this.name} has ended: ${over}`);
+    if (over !== null) {
+      this.forget();
+      return this.say(`the ${this.name} has ended: ${over}`);
+    }
     if (Date.now() - this.startedAt > SOUND_MS) this.failures = 0;
     this.say(`the ${this.name} ended (${how}); starting it again. Its log: ${logFile(this.home, this.name)}`);
     this.again();
@@ -97,6 +100,12 @@ export class KeptProgram {
 
   private remember(mark: Mark): void {
     writeState(this.home, { processes: { ...readState(this.home).processes, [this.name]: mark } });
+  }
+
+  /** It is not meant to run any more. */
+  private forget(): void {
+    const { [this.name]: _, ...others } = readState(this.home).processes ?? {};
+    writeState(this.home, { processes: others });
   }
 
   async stop(): Promise<void> {

@@ -149,7 +149,9 @@ export class Supervisor {
       liveUrl: () => null,
       over: (code) => {
         lost = code === 3 || code === 5;
-        return code === 0 ? 'this machine was taken out; `berth down` and `berth up` register it anew' : null;
+        return code === 0
+          ? 'this machine was taken out or its token was issued anew; `berth down` and `berth up` offer it again'
+          : null;
       },
     };
   }
