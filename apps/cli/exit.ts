@@ -15,6 +15,9 @@ export const EXIT = {
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
+/** After Ctrl-C, as shells count it. */
+export const INTERRUPTED = 130;
+
 /** The command line itself is wrong. */
 export class UsageError extends Error {}
 
@@ -63,6 +66,14 @@ export function codeOfProblem(problem: Pick<ProblemLike, 'status' | 'code'>): Ex
   }
 }
 
+/** What to do, in the words of this command, where the API speaks of headers and fields. */
+const OWN_FIXES: Readonly<Record<string, string>> = {
+  'invalid-body': 'Correct it; /docs of the broker describes every field.',
+  'invalid-query': 'Correct it; --help tells what there is.',
+  'project-ambiguous': 'Say which one with --project; `berth projects ls` lists them.',
+  'invalid-key': 'Log in with a key of this broker: berth login --url URL --key-stdin',
+};
+
 /** What else can go wrong, each as an exit code and lines of which the first says what is wrong. */
 function ownFailure(error: unknown): { code: ExitCode; text: string } {
   if (error instanceof UsageError) return { code: EXIT.usage, text: error.message };
@@ -82,10 +93,12 @@ export function exitOf(error: unknown, json: boolean): { code: ExitCode; text: s
     if (json) return { code, text: jsonText(problem) };
     const places = (problem.problems ?? []).map((p) => `  ${p.field}: ${p.message}`);
     const field = problem.field !== undefined && places.length === 0 ? ` (${problem.field})` : '';
+    const fix = OWN_FIXES[problem.code] ?? problem.fix;
     const lines = [
       `berth: ${problem.detail}${field}`,
-      ...places,
-      ...(problem.fix ? [`  ${problem.fix}`] : []),
+      // A single one is what the first line says.
+      ...(places.length > 1 ? places : []),
+      ...(fix ? [`  ${fix}`] : []),
       `  request ${problem.requestId}`,
     ];
     return { code, text: lines.join('\n') };

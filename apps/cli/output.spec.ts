@@ -23,6 +23,7 @@ describe('rows', () => {
       '',
     ]);
   });
+  it('are said to be none there', () => expect(rowsText([], columns, table)).toBe('There are none.\n'));
   it('are tab-separated anywhere else, one line each', () => {
     expect(rowsText(rows, columns, outputOf({}, {}, {}))).toBe('name\tn\nlong name\t5\na [2J\t\nb\t1234\n');
   });

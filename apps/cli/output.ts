@@ -30,6 +30,7 @@ export function rowsText<T>(rows: readonly T[], columns: readonly Column<T>[], o
   const cells = rows.map((row) => columns.map((c) => plainLine(String(c.of(row) ?? ''))));
   const titles = columns.map((c) => c.title);
   if (!output.table) return [titles, ...cells].map((line) => `${line.join('\t')}\n`).join('');
+  if (rows.length === 0) return 'There are none.\n';
   const widths = columns.map((_, i) => Math.max(...[titles, ...cells].map((line) => line[i]?.length ?? 0)));
   const draw = (line: readonly string[]): string =>
     line

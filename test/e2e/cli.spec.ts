@@ -32,12 +32,13 @@ interface Ran {
 interface How {
   readonly stdin?: string;
   readonly env?: Record<string, string>;
+  readonly onStart?: (kill: (signal: NodeJS.Signals) => void) => void;
   /** Called with all of standard error so far. */
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
 /** Runs the built command as a program would: nothing is a terminal. */
-function berth(args: readonly string[], { stdin = '', env, onStderr }: How = {}): Promise<Ran> {
+function berth(args: readonly string[], { stdin = '', env, onStart, onStderr }: How = {}): Promise<Ran> {
   const child = spawn(process.execPath, [join(root, 'bin', 'berth'), ...args], {
     cwd: home,
     env: {
@@ -48,6 +49,7 @@ function berth(args: readonly string[], { stdin = '', env, onStderr }: How = {})
       ...(env ?? { BERTH_CLI_URL: broker.url, BERTH_CLI_KEY: 'the-key' }),
     },
   });
+  onStart?.((signal) => child.kill(signal));
   const said = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -182,6 +184,30 @@ describe('what is printed', () => {
       sort: 'gpu-price',
       limit: '20',
     });
+  });
+});
+
+describe('an error', () => {
+  it('says a single wrong field once, and several each', async () => {
+    const one = { field: 'country', message: 'must be a code' };
+    broker.on(
+      'GET /v1/offers',
+      problem(400, 'invalid-query', { detail: '"country": must be a code.', problems: [one] }),
+    );
+    expect((await berth(['offers'])).stderr.split('\n').slice(0, 2)).toEqual([
+      'berth: "country": must be a code.',
+      '  Correct it; --help tells what there is.',
+    ]);
+    broker.on(
+      'GET /v1/offers',
+      problem(400, 'invalid-query', { problems: [one, { field: 'gpu', message: 'is odd' }] }),
+    );
+    expect((await berth(['offers'])).stderr).toContain('\n  country: must be a code\n  gpu: is odd\n');
+  });
+
+  it('of a key that is not known says how to log in', async () => {
+    broker.on('GET /v1/me', problem(401, 'invalid-key'));
+    expect((await berth(['whoami'])).stderr).toContain('berth login --url URL --key-stdin');
   });
 });
 
@@ -440,6 +466,19 @@ describe('logs and results', () => {
     const { code, stderr } = await berth(['jobs', 'results', JOB, '--output', 'half.jsonl']);
     expect([code, stderr]).toEqual([7, expect.stringContaining('what came is not all')]);
     expect(readdirSync(home)).toEqual(before);
+
+    broker.on(`GET /v1/jobs/${JOB}/results`, (_: Asked, response: ServerResponse) => {
+      response.write('{"half":');
+      // It has begun to write when the file is there.
+      const look = setInterval(() => {
+        if (!readdirSync(home).some((name) => name.endsWith('.part'))) return;
+        clearInterval(look);
+        kill?.('SIGINT');
+      }, 20);
+    });
+    let kill: ((signal: NodeJS.Signals) => void) | undefined;
+    const stopped = await berth(['jobs', 'results', JOB, '--output', 'half.jsonl'], { onStart: (k) => (kill = k) });
+    expect([stopped.code, readdirSync(home)]).toEqual([130, before]);
 
     writeFileSync(join(home, 'kept.jsonl'), '');
     symlinkSync(join(home, 'kept.jsonl'), join(home, 'link'));

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { answerOf, getJob, listJobLogs } from '#client';
 import type { Run } from '../command.js';
+import { tell } from '../exit.js';
 import { print } from '../output.js';
 import { jsonText, plain } from '../text.js';
 
@@ -98,8 +99,11 @@ export async function printLogs(run: Run, id: string, follow: boolean): Promise<
     async () => !follow || ENDED.includes((await answerOf(getJob({ client, path }))).state),
     () => pause(LOOK_MS),
   );
+  let printed = 0;
   for await (const line of lines) {
+    printed++;
     const from = output.table && line.stream !== 'stdout' ? `[${plain(line.stream)}] ` : '';
     print(output.json ? `${jsonText(line)}\n` : `${from}${plain(line.text)}\n`);
   }
+  if (printed === 0 && !output.quiet) tell('There are no log lines.');
 }

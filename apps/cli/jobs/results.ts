@@ -1,9 +1,9 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Run } from '../command.js';
-import { Ended, EXIT, tell, UsageError } from '../exit.js';
+import { Ended, EXIT, INTERRUPTED, tell, UsageError } from '../exit.js';
 import { whyNot } from '../input.js';
 import { rawRequest } from '../session.js';
 import { plain } from '../text.js';
@@ -24,12 +24,19 @@ export async function saveResults(run: Run, path: string, file: string | undefin
   const out = await open(draft, 'w').catch((error: unknown) => {
     throw new UsageError(`${file} cannot be written: ${whyNot(error)}`);
   });
+  const interrupted = (): void => {
+    if (!special) rmSync(draft, { force: true });
+    process.exit(INTERRUPTED);
+  };
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
     await pipeline(Readable.from(source), out.createWriteStream());
   } catch (error) {
     if (!special) await rm(draft, { force: true });
     if (error instanceof Ended) throw error;
     throw new Ended(EXIT.failed, `${file} cannot be written: ${whyNot(error)}`);
+  } finally {
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
   }
   if (!special) await rename(draft, file);
   if (!run.output.quiet) tell(`Written to ${file}`);

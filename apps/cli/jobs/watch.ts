@@ -1,6 +1,6 @@
 import type { JobView } from '#contracts';
 import type { Run } from '../command.js';
-import { Ended, EXIT, tell } from '../exit.js';
+import { Ended, EXIT, INTERRUPTED, tell } from '../exit.js';
 import { factsText, print } from '../output.js';
 import { dollars, duration, plainLine } from '../text.js';
 import { follow } from './follow.js';
@@ -31,7 +31,7 @@ export async function watchToEnd(
   };
   const interrupted = (): void => {
     tell(`\nThe job goes on. Follow it again with: berth jobs watch ${id}`);
-    process.exit(130);
+    process.exit(INTERRUPTED);
   };
   process.once('SIGINT', interrupted);
   const abort = new AbortController();
@@ -92,6 +92,6 @@ export async function watchToEnd(
   if (!fine.includes(job.state))
     throw new Ended(
       EXIT.failed,
-      `the job ended as ${job.state}${job.reason === null ? '' : `: ${plainLine(job.reason)}`}.\n  See: berth jobs logs ${id}`,
+      `the job ended as ${job.state}${job.reason === null ? '' : `: ${plainLine(job.reason).replace(/\.+$/, '')}`}.\n  See: berth jobs logs ${id}`,
     );
 }
