@@ -56,4 +56,21 @@ describe('a lease', () => {
     expect(memory.map((m) => [m.kind, m.strikes])).toEqual([['preempted', 1]]);
     expect(world.failures).toEqual([]);
   });
+
+  it('charges the tenant nothing more once its termination has begun, while the vendor is owed on', async () => {
+    const world = await openWorld();
+    busy(world);
+    await start(world);
+    await world.run(90_000);
+    const { amounts, patch, through } = await world.store.transaction(WORKER, async (tx) => {
+      const lease = await tx.first(leases, { state: 'ready' });
+      if (!lease) throw new Error('no lease is ready');
+      const through = lease.chargedThrough ?? 0;
+      const metered = await world.broker.leases.meter(tx, { ...lease, state: 'terminating' }, through + 60_000);
+      return { ...metered, through };
+    });
+    expect([amounts.chargedNano, patch.chargedThrough]).toEqual([0n, undefined]);
+    expect(patch.costThrough).toBe(through + 60_000);
+    expect(amounts.costNano).toBeGreaterThan(0n);
+  });
 });

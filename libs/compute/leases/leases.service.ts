@@ -150,6 +150,7 @@ export class Leases {
   ): Promise<{ patch: Patch<LeaseRow>; amounts: MeteredAmounts }> {
     const chargeFrom = lease.chargedThrough ?? lease.acceptedAt;
     const costFrom = lease.costThrough ?? lease.bootedAt;
+    const stopped = lease.holdId === null || lease.state === 'terminating';
     const chargeTo = end?.chargeToMs ?? nowMs;
     let costTo = end?.costToMs ?? nowMs;
     if (end && lease.bootedAt !== null && costFrom !== null) {
@@ -166,8 +167,8 @@ export class Leases {
         holdId: lease.holdId,
         resource: resourceOf(lease.offer),
         charge:
-          // A lease that was let go has no hold: the tenant's clock has stopped, the vendor's runs on.
-          lease.acceptedAt === null || chargeFrom === null || lease.holdId === null
+          // Let go (it has no hold then) or being terminated: the tenant's clock has stopped, the vendor's runs on.
+          lease.acceptedAt === null || chargeFrom === null || stopped
             ? null
             : {
                 perHour: lease.chargePerHour,
@@ -188,7 +189,7 @@ export class Leases {
       settleHold,
     );
     const patch: Patch<LeaseRow> = {
-      ...(chargeFrom === null || lease.holdId === null ? {} : { chargedThrough: Math.max(chargeFrom, chargeTo) }),
+      ...(chargeFrom === null || stopped ? {} : { chargedThrough: Math.max(chargeFrom, chargeTo) }),
       ...(costFrom === null ? {} : { costThrough: Math.max(costFrom, costTo) }),
     };
     return { patch, amounts };
