@@ -134,7 +134,7 @@ export function composeBroker(p: BrokerParts): Broker {
     jobs,
     work,
     awake,
-    loop: new ReconcileLoop(store, wake, clock, [leaseReconciler, jobReconciler], p.report),
+    loop: new ReconcileLoop(store, wake, [leaseReconciler, jobReconciler], p.report),
     onEnrolled: async (tx, agent) => {
       await hosts.enrolled(tx, agent);
       const { leaseId } = agent;

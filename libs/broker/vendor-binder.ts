@@ -43,7 +43,7 @@ export class VendorBinder {
     const { vendors } = this.broker;
     if (provider.adapter === 'host') {
       vendors.bind(provider.id, {
-        port: new HostPort(this.d.store, this.broker.hosts, provider.id, this.d.installId),
+        port: new HostPort(this.d.store, this.broker.hosts, provider.id, this.d.installId, systemClock),
         acceptance: 'facts',
         residentAgent: true,
       });

@@ -66,7 +66,7 @@ export interface CreateRequest {
   readonly idempotencyKey: string;
   /** What the machine runs at first boot: starts the agent with a one-time token. */
   readonly bootstrap: { readonly brokerUrl: string; readonly enrolToken: string };
-  /** Never send the request after this instant, and give up waiting at `deadlineMs` after sending. */
+  /** Never send the request after this instant by the sending process's own clock, and give up waiting at `deadlineMs` after sending. */
   readonly sendBeforeMs: number;
   readonly deadlineMs: number;
 }

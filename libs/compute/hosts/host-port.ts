@@ -1,3 +1,4 @@
+import type { Clock } from '#kernel';
 import {
   VendorError,
   type CreateOutcome,
@@ -25,6 +26,7 @@ export class HostPort implements ProviderPort {
     private readonly hostsOf: Hosts,
     private readonly providerId: string,
     private readonly installId: string,
+    private readonly clock: Clock,
   ) {}
 
   describe(): ProviderDescription {
@@ -57,9 +59,9 @@ export class HostPort implements ProviderPort {
     });
     try {
       return await this.store.transaction(WORKER, async (tx) => {
-        // A process that stalled must not take slots for a lease that others have given up meanwhile.
-        if ((await tx.now()) >= request.sendBeforeMs) return late();
         const host = hostId === null ? null : await tx.first(hosts, { id: hostId }, { lock: 'update' });
+        // A process that stalled must not take slots for a lease that others have given up meanwhile.
+        if (this.clock.now() >= request.sendBeforeMs) return late();
         if (!host || host.state !== 'ready') return busy('the host is not ready');
         const taken = await tx.find(slots, { hostId: host.id });
         const own = taken.filter((s) => s.leaseId === request.leaseId);

@@ -51,7 +51,7 @@ export async function openHosts(options: WorldOptions = {}): Promise<HostWorld> 
   return {
     ...world,
     provider,
-    port: new HostPort(store, broker.hosts, provider.id, INSTALL),
+    port: new HostPort(store, broker.hosts, provider.id, INSTALL, world.clock),
     add: (name, slotCount) =>
       broker.hosts.add({
         organizationId,

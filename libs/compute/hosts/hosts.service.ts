@@ -111,8 +111,9 @@ export class Hosts {
         const host = await tx.first(hosts, { id }, { lock: 'update' });
         if (!host || host.agentId === null || (host.state !== 'ready' && host.state !== 'lost')) return;
         const agent = await tx.first(agents, { id: host.agentId });
-        const heard = Math.max(agent?.lastSeenAt ?? 0, host.state === 'ready' ? this.times.awake.sinceMs() : 0);
-        const silent = (await tx.now()) - heard > this.times.agentSilenceMs || agent?.state !== 'enrolled';
+        const now = await tx.now();
+        const heard = Math.max(agent?.lastSeenAt ?? 0, host.state === 'ready' ? now - this.times.awake.forMs() : 0);
+        const silent = now - heard > this.times.agentSilenceMs || agent?.state !== 'enrolled';
         const state = silent ? 'lost' : 'ready';
         const [after] = state === host.state ? [host] : await tx.update(hosts, { id }, { state, version: { add: 1 } });
         if (after) await this.publish(tx, after);

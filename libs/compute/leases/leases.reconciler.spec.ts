@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import { ManualClock } from '#kernel';
 import { createJobSchema } from '#contracts';
-import { WORKER } from '#platform/database';
+import { MemoryStore, WORKER } from '#platform/database';
 import { failureMemory } from '#market/reliability';
 import { openWorld, type World } from '#testing/world';
 import { leaseAttempts, leases } from './index.js';
@@ -55,6 +56,33 @@ describe('a lease', () => {
     const memory = await world.store.transaction(WORKER, (tx) => tx.find(failureMemory, {}));
     expect(memory.map((m) => [m.kind, m.strikes])).toEqual([['preempted', 1]]);
     expect(world.failures).toEqual([]);
+  });
+
+  it('goes by the database’s clock, whatever the worker’s own says', async () => {
+    const clock = new ManualClock(Date.UTC(2026, 10, 21));
+    const store = new MemoryStore({ now: () => clock.now() - 180_000 });
+    const faults = [{ point: 'create', kind: 'rate-limited', occurrence: 1, arg: 30_000 }] as const;
+    const world = await openWorld({ clock, store, faults });
+    await start(world);
+    await world.run(60_000);
+    const tries = await store.transaction(WORKER, (tx) => tx.find(leaseAttempts, {}, { orderBy: [['n', 'asc']] }));
+    expect((tries[1]?.intentAt ?? 0) - (tries[0]?.intentAt ?? 0)).toBeGreaterThanOrEqual(30_000);
+    expect(world.repairs).toEqual([]);
+  });
+
+  it('is not lost for the time that the broker was away, though its clock is behind the database’s', async () => {
+    const clock = new ManualClock(Date.UTC(2026, 10, 21));
+    const store = new MemoryStore({ now: () => clock.now() + 600_000 });
+    const world = await openWorld({ clock, store });
+    busy(world);
+    await start(world);
+    await world.run(60_000);
+    world.broker.awake.beat();
+    clock.advance(200_000);
+    world.broker.awake.beat();
+    const [lease] = await store.transaction(WORKER, (tx) => tx.find(leases, {}));
+    await world.broker.loop.reconcile('lease', lease?.id ?? '');
+    expect((await store.transaction(WORKER, (tx) => tx.find(leases, {}))).map((l) => l.state)).toEqual(['ready']);
   });
 
   it('charges the tenant nothing more once its termination has begun, while the vendor is owed on', async () => {

@@ -43,16 +43,18 @@ export class LeaseReconciler implements Reconciler {
   }
 
   async step(id: string): Promise<'again' | 'rest'> {
-    const { lease, attempt, agent } = await this.d.store.transaction(WORKER, async (tx) => {
+    const { lease, attempt, agent, nowMs } = await this.d.store.transaction(WORKER, async (tx) => {
+      // The database's clock: every time in the row is by it, and workers' own clocks differ.
+      const nowMs = await tx.now();
       const lease = await tx.first(leases, { id });
-      if (!lease) return { lease: null, attempt: null, agent: null };
+      if (!lease) return { lease: null, attempt: null, agent: null, nowMs };
       const attempt =
         lease.state === 'calling' || lease.state === 'unknown'
           ? await tx.first(leaseAttempts, { leaseId: id, n: lease.attemptN })
           : null;
       const agent =
         lease.agentId !== null && lease.state !== 'ended' ? await tx.first(agents, { id: lease.agentId }) : null;
-      return { lease, attempt, agent };
+      return { lease, attempt, agent, nowMs };
     });
     if (!lease) return 'rest';
     const { port, acceptance } = await this.d.vendors.find(lease.providerId);
@@ -60,12 +62,12 @@ export class LeaseReconciler implements Reconciler {
     const action = nextAction(
       lease,
       {
-        nowMs: this.d.clock.now(),
+        nowMs,
         attempt,
         agent,
         consistencyWindowMs: port.describe().consistencyWindowMs,
         acceptance,
-        awakeSinceMs: this.d.awake.sinceMs(),
+        awakeSinceMs: nowMs - this.d.awake.forMs(),
       },
       times,
     );
@@ -122,6 +124,8 @@ export class LeaseReconciler implements Reconciler {
     const { port, residentAgent } = this.d.vendors.of(lease.providerId);
     const times = this.d.leases.times;
     const n = lease.attemptN + 1;
+    // Whoever sends has only this process's clock: the budget runs by it, from before the intent is written.
+    const sendBeforeMs = this.d.clock.now() + times.sendBudgetMs;
     const intent = await this.tx(async (tx) => {
       const now = await tx.now();
       const attempt: LeaseAttemptRow = {
@@ -159,7 +163,7 @@ export class LeaseReconciler implements Reconciler {
       attemptId: attempt.id,
       idempotencyKey: attempt.idempotencyKey,
       bootstrap: { brokerUrl: this.d.brokerUrl, enrolToken: token },
-      sendBeforeMs: attempt.intentAt + times.sendBudgetMs,
+      sendBeforeMs,
       deadlineMs: times.callDeadlineMs,
     });
     try {

@@ -35,7 +35,7 @@ function scene(step: Step, kinds: readonly string[] = ['door']) {
       return step(id);
     },
   }));
-  const loop = new ReconcileLoop(new MemoryStore(clock), queue, clock, reconcilers, {
+  const loop = new ReconcileLoop(new MemoryStore(clock), queue, reconcilers, {
     repaired: (net, kind, id) => repaired.push(`${net} ${kind}:${id}`),
     failed: (_kind, _id, error) => failed.push(error),
   });

@@ -1,4 +1,4 @@
-import { StaleVersion, type Clock } from '#kernel';
+import { StaleVersion } from '#kernel';
 import { UniqueViolation, WORKER, type Store, type Tx } from '#platform/database';
 
 /** Pokes somebody to look at a row; may lose, double or reorder what it is told (invariant 1). */
@@ -39,7 +39,6 @@ export class ReconcileLoop {
   constructor(
     private readonly store: Store,
     private readonly queue: WakeQueue,
-    private readonly clock: Clock,
     reconcilers: readonly Reconciler[],
     private readonly report: LoopReport,
   ) {
@@ -93,12 +92,15 @@ export class ReconcileLoop {
    * a stray deduplication key in the queue must not put it to sleep for ever.
    */
   async sweep(limit = 500): Promise<number> {
-    const now = this.clock.now();
     let found = 0;
     const seen = new Set<string>();
     for (const reconciler of this.byKind.values()) {
       const { kind } = reconciler;
-      const due = await this.store.transaction(WORKER, (tx) => reconciler.due(tx, now, limit));
+      // By the database's clock, as wake times are.
+      const { now, due } = await this.store.transaction(WORKER, async (tx) => {
+        const now = await tx.now();
+        return { now, due: await reconciler.due(tx, now, limit) };
+      });
       for (const { id, wakeAt } of due) {
         found++;
         const key = `${kind}:${id}`;
