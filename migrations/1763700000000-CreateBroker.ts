@@ -432,7 +432,7 @@ create table shards (
   unique (job_id, n)
 );
 create index on shards (lease_id) where state = 'assigned';
-create index on shards (job_id, n) where state = 'pending';
+create index on shards (job_id, state, n);
 create table job_logs (
   work_id text not null,
   fence integer not null,

@@ -10,12 +10,19 @@ export interface AgentSecrets {
   hash(secret: string): string;
 }
 
+/** What a source has read for one agent in one transaction, so that it need not read it twice; only the source knows what is in it. */
+export interface Sight {
+  readonly tx: Tx;
+  readonly agent: AgentRow;
+}
+
 /** Where work comes from and results go; implemented a floor above and bound by the app. */
 export interface WorkSource {
+  /** Begins an exchange with an agent; everything that follows in it is done with this. */
+  look(tx: Tx, agent: AgentRow): Sight;
   /** Takes reports and logs in; answers which reports the agent may forget. */
   report(
-    tx: Tx,
-    agent: AgentRow,
+    sight: Sight,
     reports: readonly WorkReport[],
     logs: readonly LogLine[],
   ): Promise<{ workId: string; fence: number }[]>;
@@ -23,7 +30,7 @@ export interface WorkSource {
    * The whole desired work of the agent: what is assigned, and more as far as `capacity` goes. Work in `known` the agent holds
    * already; assigned work that it does not know of (an answer was lost) takes up capacity, so that nothing piles up.
    */
-  desired(tx: Tx, agent: AgentRow, capacity: number, known: ReadonlySet<string>): Promise<WorkItem[]>;
+  desired(sight: Sight, capacity: number, known: ReadonlySet<string>): Promise<WorkItem[]>;
 }
 
 /** Wakes waiting polls across processes; losing one costs a poll interval, never work. */
@@ -37,10 +44,20 @@ export type OnEnrolled = (tx: Tx, agent: AgentRow) => Promise<void>;
 export const LEASE_TOKEN_TTL_MS = 15 * MINUTE;
 export const HOST_TOKEN_TTL_MS = 24 * HOUR;
 
+/**
+ * Who a credential belongs to is remembered this long. Whatever an agent then does is checked against its row or its lease again, so that
+ * a retired one gets no work and gives no results in this time.
+ */
+const KNOWN_FOR_MS = 2_000;
+/** Agents of one process that are remembered at most. */
+const KNOWN_AT_MOST = 50_000;
+
 /** Telemetry and the time last seen are written at most this often, unless something else changes. */
 const SEEN_EVERY_MS = 5_000;
 
 export class Agents {
+  private readonly known = new Map<string, { agent: AgentRow; untilMs: number }>();
+
   constructor(
     private readonly store: Store,
     private readonly secrets: AgentSecrets,
@@ -111,7 +128,14 @@ export class Agents {
   /** The agent behind a credential, or null: dead credentials look like wrong ones. */
   async authenticate(credential: string): Promise<AgentRow | null> {
     const credentialHash = this.secrets.hash(credential);
-    return this.store.transaction(WORKER, (tx) => tx.first(agents, { credentialHash, state: 'enrolled' }));
+    const now = this.clock.now();
+    const known = this.known.get(credentialHash);
+    if (known && now < known.untilMs) return known.agent;
+    const agent = await this.store.transaction(WORKER, (tx) => tx.first(agents, { credentialHash, state: 'enrolled' }));
+    if (this.known.size >= KNOWN_AT_MOST) this.known.clear();
+    if (agent) this.known.set(credentialHash, { agent, untilMs: now + KNOWN_FOR_MS });
+    else this.known.delete(credentialHash);
+    return agent;
   }
 
   /** Ends the authority of every agent of a host, invited ones included; `except` keeps one. */
@@ -146,48 +170,49 @@ export class Agents {
 
   private exchange(agent: AgentRow, request: SyncRequest, work: WorkSource, first: boolean): Promise<SyncResponse> {
     return this.store.transaction(WORKER, async (tx) => {
-      let row: AgentRow | null;
-      if (first) {
-        const now = await tx.now();
-        const [moved] = await tx.update(
-          agents,
-          { id: agent.id, state: 'enrolled', lastSeq: { lt: request.seq } },
-          {
-            lastSeq: request.seq,
-            ...(agent.lastSeenAt === null || now - agent.lastSeenAt >= SEEN_EVERY_MS
-              ? { lastSeenAt: now, ...(request.telemetry ? { telemetry: request.telemetry } : {}) }
-              : {}),
-            ...(request.facts ? { facts: request.facts } : {}),
-          },
-        );
-        row = moved ?? (await tx.first(agents, { id: agent.id }));
-        if (row && !moved && row.state === 'enrolled') {
-          throw new DomainError(
-            'conflict',
-            'stale-sequence',
-            `Sequence ${request.seq} was seen before (last ${row.lastSeq}): another agent uses this credential.`,
-            {
-              fix: 'Stop one of the two agents; a copied disk image must enrol anew.',
-            },
-          );
-        }
-      } else {
-        row = await tx.first(agents, { id: agent.id });
-      }
+      const row = first ? await this.checkIn(tx, agent, request) : await tx.first(agents, { id: agent.id });
       if (!row || row.state !== 'enrolled')
         return {
           work: [],
           acknowledged: request.reports.map(({ workId, fence }) => ({ workId, fence })),
           goodbye: true,
         };
+      const sight = work.look(tx, row);
       const acknowledged =
-        request.reports.length + request.logs.length > 0
-          ? await work.report(tx, row, request.reports, request.logs)
-          : [];
+        request.reports.length + request.logs.length > 0 ? await work.report(sight, request.reports, request.logs) : [];
       const known = new Set(request.knownWork.map((w) => w.workId));
-      const items = await work.desired(tx, row, request.draining ? 0 : request.capacity, known);
+      const items = await work.desired(sight, request.draining ? 0 : request.capacity, known);
       return { work: items, acknowledged, goodbye: false };
     });
+  }
+
+  /** Takes the sequence number in, and what the agent says of itself; answers the agent as it stands. */
+  private async checkIn(tx: Tx, agent: AgentRow, request: SyncRequest): Promise<AgentRow | null> {
+    const [moved] = await tx.update(
+      agents,
+      { id: agent.id, state: 'enrolled', lastSeq: { lt: request.seq } },
+      { lastSeq: request.seq, ...(request.facts ? { facts: request.facts } : {}) },
+    );
+    if (!moved) {
+      const row = await tx.first(agents, { id: agent.id });
+      if (row?.state !== 'enrolled') return row;
+      throw new DomainError(
+        'conflict',
+        'stale-sequence',
+        `Sequence ${request.seq} was seen before (last ${row.lastSeq}): another agent uses this credential.`,
+        {
+          fix: 'Stop one of the two agents; a copied disk image must enrol anew.',
+        },
+      );
+    }
+    const now = await tx.now();
+    if (moved.lastSeenAt === null || now - moved.lastSeenAt >= SEEN_EVERY_MS)
+      await tx.update(
+        agents,
+        { id: agent.id },
+        { lastSeenAt: now, ...(request.telemetry ? { telemetry: request.telemetry } : {}) },
+      );
+    return moved;
   }
 }
 

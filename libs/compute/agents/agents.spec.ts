@@ -138,11 +138,12 @@ describe('a sync', () => {
     items: WorkItem[] = [];
     reported: string[] = [];
     asked: { capacity: number; known: string[] }[] = [];
-    report: WorkSource['report'] = (_tx, _agent, reports) => {
+    look: WorkSource['look'] = (tx, agent) => ({ tx, agent });
+    report: WorkSource['report'] = (_sight, reports) => {
       this.reported.push(...reports.map((r) => r.workId));
       return Promise.resolve(reports.map(({ workId, fence }) => ({ workId, fence })));
     };
-    desired: WorkSource['desired'] = (_tx, _agent, capacity, known) => {
+    desired: WorkSource['desired'] = (_sight, capacity, known) => {
       this.asked.push({ capacity, known: [...known] });
       return Promise.resolve(this.items);
     };
@@ -268,7 +269,11 @@ describe('on PostgreSQL', () => {
     const row = await on.authenticate(won[0]?.credential ?? '');
     if (!row) throw new Error('the credential does not work');
     const request = syncRequestSchema.parse({ seq: 3, reports: [], capacity: 0, waitMs: 0, knownWork: [] });
-    const none: WorkSource = { report: () => Promise.resolve([]), desired: () => Promise.resolve([]) };
+    const none: WorkSource = {
+      look: (tx, agent) => ({ tx, agent }),
+      report: () => Promise.resolve([]),
+      desired: () => Promise.resolve([]),
+    };
     const syncs = await Promise.allSettled(
       Array.from({ length: 30 }, () => on.sync(row, request, none, { wait: quiet })),
     );

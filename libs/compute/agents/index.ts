@@ -5,6 +5,7 @@ export {
   type AgentBell,
   type AgentSecrets,
   type OnEnrolled,
+  type Sight,
   type WorkSource,
 } from './agents.service.js';
 export { agents, type AgentRow } from './agents.table.js';

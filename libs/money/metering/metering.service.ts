@@ -29,6 +29,22 @@ export interface LeaseInterval {
   } | null;
 }
 
+/** What one finished shard used up. */
+export interface ShardUsage {
+  readonly shard: {
+    readonly id: string;
+    readonly leaseId: string;
+    readonly organizationId: string;
+    readonly projectId: string;
+    readonly jobId: string;
+    readonly providerId: string;
+    readonly resource: string;
+    readonly fromMs: number;
+    readonly toMs: number;
+  };
+  readonly counts: Partial<Record<Exclude<Meter, 'lease-time'>, number>>;
+}
+
 export interface MeteredAmounts {
   readonly chargedNano: bigint;
   readonly costNano: bigint;
@@ -94,28 +110,13 @@ export class Metering {
     return { chargedNano, costNano: sum(pieces, 'cost'), exposureNano: full - chargedNano };
   }
 
-  /** Tokens and lines of one finished shard; counted once whatever happens, priced at zero while the lease is paid by time. */
-  async shardCounts(
-    tx: Tx,
-    shard: {
-      id: string;
-      leaseId: string;
-      organizationId: string;
-      projectId: string;
-      jobId: string;
-      providerId: string;
-      resource: string;
-      fromMs: number;
-      toMs: number;
-    },
-    counts: Partial<Record<Exclude<Meter, 'lease-time'>, number>>,
-  ): Promise<void> {
-    const rows = (Object.entries(counts) as [Exclude<Meter, 'lease-time'>, number][])
-      .filter(([, n]) => n > 0)
-      .map(([meter, n]) =>
-        this.row(
-          { ...shard, leaseId: shard.leaseId },
-          {
+  /** Tokens and lines of finished shards; counted once whatever happens, priced at zero while the lease is paid by time. */
+  async shardCounts(tx: Tx, finished: readonly ShardUsage[]): Promise<void> {
+    const rows = finished.flatMap(({ shard, counts }) =>
+      (Object.entries(counts) as [Exclude<Meter, 'lease-time'>, number][])
+        .filter(([, n]) => n > 0)
+        .map(([meter, n]) =>
+          this.row(shard, {
             key: `${shard.id}:${meter}`,
             meter,
             side: 'charge',
@@ -125,9 +126,9 @@ export class Metering {
             unit: meter === 'lines' ? 'lines' : 'tokens',
             unitPriceNano: 0n,
             amountNano: 0n,
-          },
+          }),
         ),
-      );
+    );
     if (rows.length > 0) await tx.insertNew(usageRecords, rows);
   }
 

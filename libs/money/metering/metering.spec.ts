@@ -223,7 +223,9 @@ describe.each(specStores)('metering $name', ({ open }) => {
       toMs: START + 5,
     };
     const count = (): Promise<void> =>
-      till.tx((tx) => till.metering.shardCounts(tx, shard, { 'input-tokens': 30, 'output-tokens': 0, lines: 10 }));
+      till.tx((tx) =>
+        till.metering.shardCounts(tx, [{ shard, counts: { 'input-tokens': 30, 'output-tokens': 0, lines: 10 } }]),
+      );
     await Promise.all([count(), count()]);
     await count();
     const rows = await till.tx((tx) => tx.find(usageRecords, { leaseId }, { orderBy: [['meter', 'asc']] }));

@@ -5,7 +5,6 @@ import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile
 import { Leases, warmOffer, type LeaseRow } from '#compute/leases';
 import { Providers } from '#compute/providers';
 import { Holds } from '#money/quotas';
-import { usageRecords } from '#money/metering';
 import { nextJobAction } from './decide.js';
 import { jobMachine, jobs, shards, type JobRow } from './jobs.table.js';
 
@@ -51,7 +50,8 @@ export class JobReconciler implements Reconciler {
   /** Everything a job needs lies in our own database, so deciding and applying are one transaction. */
   step(id: string): Promise<'again' | 'rest'> {
     return this.d.store.transaction(WORKER, async (tx) => {
-      const job = await tx.first(jobs, { id });
+      // Locked: agents count into the row, and tenants cancel it; each waits for the other and reads what it left.
+      const job = await tx.first(jobs, { id }, { lock: 'update' });
       if (!job) return 'rest';
       const lease = job.leaseId === null ? null : await this.d.leases.get(tx, job.leaseId);
       const now = await tx.now();
@@ -146,7 +146,7 @@ export class JobReconciler implements Reconciler {
       wakeAt: Math.min(now + 5_000, job.timeoutAt),
       message: `renting ${best.sku} in ${best.region}`,
     });
-    tx.afterCommit(() => this.d.wake.wake('lease', lease.id).catch(() => undefined));
+    tx.afterCommit(() => void this.d.wake.wake('lease', lease.id).catch(() => undefined));
     return 'rest';
   }
 
@@ -213,16 +213,18 @@ export class JobReconciler implements Reconciler {
     const keepWarmMs = to === 'cancelled' ? 0 : (job.spec.keepWarmS ?? 0) * 1_000;
     if (lease && lease.state !== 'ended' && lease.jobId === job.id) {
       const { lease: after } = await this.d.leases.letGo(tx, lease, keepWarmMs);
-      if (after.want === 'release') tx.afterCommit(() => this.d.wake.wake('lease', after.id).catch(() => undefined));
-      this.ringAfter(tx, after);
+      if (after.want === 'release')
+        tx.afterCommit(() => void this.d.wake.wake('lease', after.id).catch(() => undefined));
+      // Where all is done and the machine is kept, its agent has nothing to learn.
+      if (to !== 'succeeded' || after.want === 'release') this.ringAfter(tx, after);
     }
-    await this.d.holds.settle(tx, job.holdId);
-    const paid = await tx.find(usageRecords, { jobId: job.id, side: 'charge' });
+    // Every lease of the job has given back what it did not use: the difference is what the job cost.
+    const restNano = await this.d.holds.settle(tx, job.holdId);
     await transition(tx, jobs, jobMachine, job, to, {
       patch: {
         endedAt: now,
         reason,
-        chargedNano: paid.reduce((a, r) => a + r.amountNano, 0n),
+        chargedNano: restNano === null ? job.chargedNano : job.capNano - restNano,
         ...(to === 'succeeded' ? {} : { shardsFailed: job.shardsTotal - job.shardsDone }),
       },
       wakeAt: null,

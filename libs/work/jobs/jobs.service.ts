@@ -1,6 +1,6 @@
 import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
 import type { CreateJob, JobView, Offer, Workload } from '#contracts';
-import { within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
+import { batch, within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
 import { events, transition, type WakeQueue } from '#platform/reconcile';
 import { Artifacts, artifacts, type ArtifactRow } from '#compute/artifacts';
 import { burn } from '#compute/leases';
@@ -68,22 +68,24 @@ export class Jobs {
         amountNano: capNano,
       });
       const job = this.row(id, submission, plan, workload, capNano, hold.id, now);
-      await tx.insert(jobs, job);
       const rows = shardRows(job, plan, () => newId('shard', now, this.d.random));
-      await tx.insert(shards, rows);
-      await tx.insert(events, {
-        subjectId: id,
-        n: job.version,
-        organizationId: job.organizationId,
-        projectId: job.projectId,
-        type: 'job.queued',
-        fromState: null,
-        toState: 'queued',
-        message: `submitted with ${rows.length} ${rows.length === 1 ? 'shard' : 'shards'}`,
-        at: now,
-      });
+      await tx.insertAll([
+        batch(jobs, job),
+        batch(shards, rows),
+        batch(events, {
+          subjectId: id,
+          n: job.version,
+          organizationId: job.organizationId,
+          projectId: job.projectId,
+          type: 'job.queued',
+          fromState: null,
+          toState: 'queued',
+          message: `submitted with ${rows.length} ${rows.length === 1 ? 'shard' : 'shards'}`,
+          at: now,
+        }),
+      ]);
       await also(tx, job);
-      tx.afterCommit(() => this.d.wake.wake('job', id).catch(() => undefined));
+      tx.afterCommit(() => void this.d.wake.wake('job', id).catch(() => undefined));
       return job;
     });
   }

@@ -44,9 +44,11 @@ async function put(rows: {
   });
 }
 const desired = (capacity: number, known: string[] = [], who = agent) =>
-  store.transaction(WORKER, (tx) => world.broker.work.desired(tx, who, capacity, new Set(known)));
+  store.transaction(WORKER, (tx) =>
+    world.broker.work.desired(world.broker.work.look(tx, who), capacity, new Set(known)),
+  );
 const report = (reports: WorkReport[], logs: LogLine[] = [], who = agent) =>
-  store.transaction(WORKER, (tx) => world.broker.work.report(tx, who, reports, logs));
+  store.transaction(WORKER, (tx) => world.broker.work.report(world.broker.work.look(tx, who), reports, logs));
 const done = (
   workId: string,
   fence: number,

@@ -2,9 +2,9 @@ import { DomainError, type Clock } from '#kernel';
 import type { LogLine, WorkItem, WorkReport } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import type { WakeQueue } from '#platform/reconcile';
-import type { AgentRow, WorkSource } from '#compute/agents';
+import type { AgentRow, Sight, WorkSource } from '#compute/agents';
 import { Leases, type LeaseRow } from '#compute/leases';
-import { Metering } from '#money/metering';
+import type { Metering, ShardUsage } from '#money/metering';
 import { jobLogs, jobs, resultKey, shards, type JobRow, type ShardRow } from './jobs.table.js';
 
 export interface JobWorkDeps {
@@ -18,6 +18,61 @@ export interface JobWorkDeps {
 /** An agent gets this long for one shard before the broker hands it out again. */
 const SHARD_DEADLINE_MS = 6 * 3_600_000;
 
+/** Shards that one machine holds at a time at most; more capacity than this is not asked for. */
+const HELD_AT_MOST = 1_000;
+
+interface Counts {
+  readonly shardsDone: number;
+  readonly shardsFailed: number;
+  readonly linesOk: number;
+  readonly linesFailed: number;
+}
+
+function added(a: Counts | undefined, b: Counts): Counts {
+  return {
+    shardsDone: (a?.shardsDone ?? 0) + b.shardsDone,
+    shardsFailed: (a?.shardsFailed ?? 0) + b.shardsFailed,
+    linesOk: (a?.linesOk ?? 0) + b.linesOk,
+    linesFailed: (a?.linesFailed ?? 0) + b.linesFailed,
+  };
+}
+
+/** The leases and jobs of one agent, as one transaction sees them; each is read once. */
+class JobSight implements Sight {
+  private ownLeases: LeaseRow[] | undefined;
+  private readonly seen = new Map<string, JobRow>();
+  private complete = false;
+
+  constructor(
+    readonly tx: Tx,
+    readonly agent: AgentRow,
+    private readonly source: Leases,
+  ) {}
+
+  async leases(): Promise<readonly LeaseRow[]> {
+    return (this.ownLeases ??= await this.source.ofAgent(this.tx, this.agent.id));
+  }
+
+  /** The jobs of the leases. */
+  async jobs(): Promise<ReadonlyMap<string, JobRow>> {
+    const ids = (await this.leases()).flatMap((l) => (l.jobId === null || this.seen.has(l.jobId) ? [] : [l.jobId]));
+    if (!this.complete && ids.length > 0)
+      for (const job of await this.tx.find(jobs, { id: { in: ids } })) this.keep(job);
+    this.complete = true;
+    return this.seen;
+  }
+
+  async lockJobs(ids: readonly string[]): Promise<ReadonlyMap<string, JobRow>> {
+    const rows = await this.tx.find(jobs, { id: { in: ids } }, { orderBy: [['id', 'asc']], lock: 'update' });
+    for (const job of rows) this.keep(job);
+    return this.seen;
+  }
+
+  keep(job: JobRow): void {
+    this.seen.set(job.id, job);
+  }
+}
+
 type DoneReport = Extract<WorkReport, { state: 'done' }>;
 type FailedReport = Extract<WorkReport, { state: 'failed' }>;
 
@@ -28,19 +83,24 @@ type FailedReport = Extract<WorkReport, { state: 'failed' }>;
 export class JobWork implements WorkSource {
   constructor(private readonly d: JobWorkDeps) {}
 
+  look(tx: Tx, agent: AgentRow): JobSight {
+    return new JobSight(tx, agent, this.d.leases);
+  }
+
   async report(
-    tx: Tx,
-    agent: AgentRow,
+    sight: JobSight,
     reports: readonly WorkReport[],
     logs: readonly LogLine[],
   ): Promise<{ workId: string; fence: number }[]> {
+    const { tx } = sight;
     const ids = [...new Set([...reports.map((r) => r.workId), ...logs.map((l) => l.workId)])];
     const known = new Map((await tx.find(shards, { id: { in: ids } })).map((s) => [s.id, s]));
-    const own = new Map((await this.d.leases.ofAgent(tx, agent.id)).map((l) => [l.id, l]));
+    const own = new Map((await sight.leases()).map((l) => [l.id, l]));
     const mine = (shard: ShardRow | undefined): LeaseRow | undefined =>
       shard?.leaseId == null ? undefined : own.get(shard.leaseId);
     await this.keepLogs(tx, logs, (id) => (mine(known.get(id)) ? known.get(id) : undefined));
     const acknowledged: { workId: string; fence: number }[] = [];
+    const ended: { shard: ShardRow; lease: LeaseRow; report: DoneReport | FailedReport }[] = [];
     for (const report of reports) {
       const shard = known.get(report.workId);
       const lease = mine(shard);
@@ -48,13 +108,44 @@ export class JobWork implements WorkSource {
       // Late, repeated or foreign: nothing to take, and the agent need not keep it.
       acknowledged.push({ workId: report.workId, fence: report.fence });
       if (!shard || !lease || shard.state !== 'assigned' || shard.fence !== report.fence) continue;
-      if (report.state === 'done' && (report.exitCode ?? 0) === 0) await this.done(tx, shard, lease, report);
-      else await this.failed(tx, shard, report);
+      ended.push({ shard, lease, report });
     }
+    if (ended.length > 0) await this.take(sight, ended);
     return acknowledged;
   }
 
-  private async done(tx: Tx, shard: ShardRow, lease: LeaseRow, report: DoneReport): Promise<void> {
+  /** Takes the ends of shards in. Their jobs are locked first: what is counted here must not be written over by a reconciler. */
+  private async take(
+    sight: JobSight,
+    ended: readonly { shard: ShardRow; lease: LeaseRow; report: DoneReport | FailedReport }[],
+  ): Promise<void> {
+    const { tx } = sight;
+    const jobsOf = await sight.lockJobs([...new Set(ended.map(({ shard }) => shard.jobId))]);
+    const usage: ShardUsage[] = [];
+    const sums = new Map<string, Counts>();
+    for (const { shard, lease, report } of ended) {
+      const job = jobsOf.get(shard.jobId);
+      if (!job) continue;
+      const counts =
+        report.state === 'done' && (report.exitCode ?? 0) === 0
+          ? await this.done(tx, shard, lease, report, usage)
+          : await this.failed(tx, shard, job, report);
+      if (counts) sums.set(job.id, added(sums.get(job.id), counts));
+    }
+    await this.d.metering.shardCounts(tx, usage);
+    for (const [jobId, counts] of sums) {
+      const job = jobsOf.get(jobId);
+      if (job) sight.keep(await this.count(tx, job, counts));
+    }
+  }
+
+  private async done(
+    tx: Tx,
+    shard: ShardRow,
+    lease: LeaseRow,
+    report: DoneReport,
+    usage: ShardUsage[],
+  ): Promise<Counts | null> {
     const { inputTokens, outputTokens } = report.counts;
     // Told by a machine that is not ours: no more than there are.
     const ok = Math.min(report.counts.ok, shard.lineTo - shard.lineFrom);
@@ -72,33 +163,37 @@ export class JobWork implements WorkSource {
         message: null,
       },
     );
-    if (!taken) return;
+    if (!taken) return null;
     const now = await tx.now();
-    await this.d.metering.shardCounts(
-      tx,
-      {
+    const { organizationId, projectId, jobId } = shard;
+    usage.push({
+      shard: {
         id: shard.id,
         leaseId: lease.id,
-        organizationId: shard.organizationId,
-        projectId: shard.projectId,
-        jobId: shard.jobId,
+        organizationId,
+        projectId,
+        jobId,
         providerId: lease.providerId,
         resource: 'batch-inference',
         fromMs: shard.assignedAt ?? now,
         toMs: now,
       },
-      { 'input-tokens': inputTokens, 'output-tokens': outputTokens, lines: ok },
-    );
-    await this.count(tx, shard.jobId, { shardsDone: { add: 1 }, linesOk: { add: ok }, linesFailed: { add: failed } });
+      counts: { 'input-tokens': inputTokens, 'output-tokens': outputTokens, lines: ok },
+    });
+    return { shardsDone: 1, shardsFailed: 0, linesOk: ok, linesFailed: failed };
   }
 
   /** A command that ended badly has failed; a shard that the machine could not do is tried again, up to the job's attempts. */
-  private async failed(tx: Tx, shard: ShardRow, report: FailedReport | DoneReport): Promise<void> {
-    const job = await tx.first(jobs, { id: shard.jobId });
-    if (!job) return;
+  private async failed(
+    tx: Tx,
+    shard: ShardRow,
+    job: JobRow,
+    report: FailedReport | DoneReport,
+  ): Promise<Counts | null> {
     const exitCode = report.exitCode;
     const message = report.state === 'failed' ? `${report.code}: ${report.message}` : `exit code ${exitCode}`;
     const final = exitCode !== null || shard.failures + 1 >= job.maxAttempts;
+    const linesFailed = shard.lineTo - shard.lineFrom;
     const [moved] = await tx.update(
       shards,
       { id: shard.id, state: 'assigned', fence: report.fence },
@@ -108,61 +203,68 @@ export class JobWork implements WorkSource {
         exitCode,
         message: message.slice(0, 2_000),
         leaseId: null,
-        ...(final ? { linesFailed: shard.lineTo - shard.lineFrom } : {}),
+        ...(final ? { linesFailed } : {}),
       },
     );
-    if (moved && final)
-      await this.count(tx, shard.jobId, {
-        shardsFailed: { add: 1 },
-        linesFailed: { add: shard.lineTo - shard.lineFrom },
-      });
+    return moved && final ? { shardsDone: 0, shardsFailed: 1, linesOk: 0, linesFailed } : null;
   }
 
-  /** Adds to the job's counters; the last shard also wakes the job, with a new version so that no one writes over it. */
-  private async count(tx: Tx, jobId: string, add: Parameters<typeof tx.update<JobRow>>[2]): Promise<void> {
-    const [job] = await tx.update(jobs, { id: jobId }, add);
-    if (!job || job.shardsDone + job.shardsFailed < job.shardsTotal) return;
-    await tx.update(jobs, { id: jobId }, { wakeAt: await tx.now(), version: { add: 1 } });
-    tx.afterCommit(() => this.d.wake.wake('job', jobId).catch(() => undefined));
-  }
-
-  async desired(tx: Tx, agent: AgentRow, capacity: number, known: ReadonlySet<string>): Promise<WorkItem[]> {
-    const own = await this.d.leases.ofAgent(tx, agent.id);
-    if (own.length === 0) return [];
-    const leaseIds = own.map((l) => l.id);
-    const held = await tx.find(shards, { leaseId: { in: leaseIds }, state: 'assigned' }, { orderBy: [['id', 'asc']] });
-    const taken: ShardRow[] = [];
-    const room = capacity - held.filter((s) => !known.has(s.id)).length;
-    if (room > 0) taken.push(...(await this.claim(tx, own, room)));
-    const all = [...held, ...taken];
-    if (all.length === 0) return [];
-    const jobRows = new Map(
-      (await tx.find(jobs, { id: { in: [...new Set(all.map((s) => s.jobId))] } })).map((j) => [j.id, j]),
+  /** Adds to a locked job's counters, with a new version so that no one writes over them; the last shard also wakes the job. */
+  private async count(tx: Tx, job: JobRow, add: Counts): Promise<JobRow> {
+    const complete = job.shardsDone + add.shardsDone + job.shardsFailed + add.shardsFailed >= job.shardsTotal;
+    const [after] = await tx.update(
+      jobs,
+      { id: job.id },
+      {
+        shardsDone: { add: add.shardsDone },
+        shardsFailed: { add: add.shardsFailed },
+        linesOk: { add: add.linesOk },
+        linesFailed: { add: add.linesFailed },
+        version: { add: 1 },
+        ...(complete ? { wakeAt: await tx.now() } : {}),
+      },
     );
+    if (complete) tx.afterCommit(() => void this.d.wake.wake('job', job.id).catch(() => undefined));
+    return after ?? job;
+  }
+
+  async desired(sight: JobSight, capacity: number, known: ReadonlySet<string>): Promise<WorkItem[]> {
+    const { tx } = sight;
+    const own = await sight.leases();
+    const jobRows = await sight.jobs();
+    const leaseOf = new Map(own.flatMap((l) => (l.jobId === null ? [] : [[l.jobId, l.id] as const])));
+    const unfinished = [...jobRows.values()].filter((j) => j.shardsDone + j.shardsFailed < j.shardsTotal);
+    if (unfinished.length === 0) return [];
+    // Of each job first what is assigned ('assigned' < 'pending'), then what could be.
+    const open = await tx.find(
+      shards,
+      { jobId: { in: unfinished.map((j) => j.id) }, state: { in: ['assigned', 'pending'] } },
+      {
+        orderBy: [
+          ['jobId', 'asc'],
+          ['state', 'asc'],
+          ['n', 'asc'],
+        ],
+        limit: HELD_AT_MOST + capacity,
+      },
+    );
+    const held = open.filter((s) => s.state === 'assigned' && s.leaseId === leaseOf.get(s.jobId));
+    const room = capacity - held.filter((s) => !known.has(s.id)).length;
+    const wanted = open.filter((s) => s.state === 'pending').slice(0, Math.max(0, room));
+    const all = [...held, ...(await this.claim(tx, wanted, leaseOf))];
     return all.flatMap((shard) => {
       const job = jobRows.get(shard.jobId);
       return job ? [toWorkItem(shard, job)] : [];
     });
   }
 
-  private async claim(tx: Tx, own: readonly LeaseRow[], capacity: number): Promise<ShardRow[]> {
-    const leaseOf = new Map(own.flatMap((l) => (l.jobId === null ? [] : [[l.jobId, l.id]])));
-    const open = await tx.find(
-      shards,
-      { jobId: { in: [...leaseOf.keys()] }, state: 'pending' },
-      {
-        orderBy: [
-          ['jobId', 'asc'],
-          ['n', 'asc'],
-        ],
-        limit: capacity,
-        lock: 'skip-locked',
-      },
-    );
+  /** Assigns pending shards, each to its job's lease; one that somebody else was quicker to take is left out. */
+  private async claim(tx: Tx, wanted: readonly ShardRow[], leaseOf: ReadonlyMap<string, string>): Promise<ShardRow[]> {
     const taken: ShardRow[] = [];
+    if (wanted.length === 0) return taken;
     const now = await tx.now();
     for (const [jobId, leaseId] of leaseOf) {
-      const ids = open.filter((s) => s.jobId === jobId).map((s) => s.id);
+      const ids = wanted.filter((s) => s.jobId === jobId).map((s) => s.id);
       if (ids.length === 0) continue;
       taken.push(
         ...(await tx.update(
