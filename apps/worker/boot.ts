@@ -1,7 +1,7 @@
 import { HOUR, systemClock } from '#kernel';
 import { forgetOldIdempotencyKeys } from '#identity/tenancy';
 import type { Config } from '#platform/config';
-import { startOpsServer } from '#platform/observability';
+import { startOpsServer, withContext } from '#platform/observability';
 import { JobHandlers } from '#platform/queue';
 import { WORKER } from '#platform/database';
 import { openBroker } from '#broker';
@@ -30,10 +30,10 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
   open.health.add({ name: 'database', kind: 'ready', check: () => store.transaction(WORKER, (tx) => tx.now()) });
   await binder.refresh();
   const handlers = new JobHandlers()
-    .on('reconcile', ({ kind, id }) => broker.loop.reconcile(kind, id))
-    .on('sweep', async () => void (await broker.loop.sweep()))
-    .on('orphans', () => orphans())
-    .on('sync-offers', () => syncOffers());
+    .on('reconcile', async ({ rows }) => {
+      await Promise.all(rows.map((row) => withContext({ ...row }, () => broker.loop.reconcile(row.kind, row.id))));
+    })
+    .on('sync-offers', ({ providerId }) => binder.syncOffers(providerId));
   const timers = new Timers(logger);
 
   async function orphans(): Promise<void> {
@@ -58,9 +58,9 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     }
   }
 
+  /** One queue job for each provider: a vendor that is slow delays nobody else's offers. */
   async function syncOffers(): Promise<void> {
-    for (const { providerId, error } of await binder.syncOffers())
-      logger.warn({ providerId, err: error }, 'offers could not be read');
+    for (const providerId of binder.withOffers()) await queues.add('sync-offers', { providerId });
   }
 
   timers.every(AWAKE_EVERY_MS, 'see the database', async () => {

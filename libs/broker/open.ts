@@ -73,7 +73,6 @@ export async function openBroker(
         ? { kind: 'postgres', url: roleUrl(ownerUrl, secret, 'berth_queue') }
         : { kind: 'redis', url: config.redisUrl },
     logger,
-    repairs,
   });
   const bell = new Bell(roleUrl(ownerUrl, secret, 'berth_worker'), (error) =>
     logger.warn({ err: error }, 'the bell lost its connection'),

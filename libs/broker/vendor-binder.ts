@@ -60,20 +60,20 @@ export class VendorBinder {
     }
   }
 
-  /** Reads the offers of every vendor anew; hosts publish their own. Returns the providers that could not be read. */
-  async syncOffers(): Promise<{ providerId: string; error: unknown }[]> {
-    const failed: { providerId: string; error: unknown }[] = [];
-    for (const providerId of this.broker.vendors.ids) {
-      const { port, residentAgent } = this.broker.vendors.of(providerId);
-      if (residentAgent) continue;
-      try {
-        const list: Offer[] = [];
-        for await (const offer of port.listOffers()) list.push(offer);
-        await this.d.store.transaction(WORKER, (tx) => this.broker.catalog.replace(tx, providerId, list));
-      } catch (error) {
-        failed.push({ providerId, error });
-      }
-    }
-    return failed;
+  /** The vendors that are asked for their offers; hosts publish their own. */
+  withOffers(): string[] {
+    const { vendors } = this.broker;
+    return vendors.ids.filter((id) => !vendors.of(id).residentAgent);
+  }
+
+  /** Reads the offers of one vendor anew; one that is gone meanwhile has none. */
+  async syncOffers(providerId: string): Promise<void> {
+    const { vendors, catalog } = this.broker;
+    // Connected a moment ago, and this process is the first to be asked for it.
+    if (!vendors.ids.includes(providerId)) await this.refresh();
+    if (!vendors.ids.includes(providerId)) return;
+    const list: Offer[] = [];
+    for await (const offer of vendors.of(providerId).port.listOffers()) list.push(offer);
+    await this.d.store.transaction(WORKER, (tx) => catalog.replace(tx, providerId, list));
   }
 }

@@ -4,3 +4,4 @@ export * from './clock.js';
 export * from './errors.js';
 export * from './machine.js';
 export * from './random.js';
+export * from './gather.js';

@@ -8,7 +8,7 @@ import { newId, systemClock, systemRandom, usd } from '#kernel';
 import { createJobSchema, type Offer, type SyncRequest, type WorkReport } from '#contracts';
 import { Bell, migrate, openStore, roleUrl, WORKER, type Actor } from '#platform/database';
 import { removeEmbedded, startEmbedded } from '#platform/embedded';
-import { createMetrics, silentLogger } from '#platform/observability';
+import { silentLogger } from '#platform/observability';
 import { JobHandlers, JobQueues } from '#platform/queue';
 import { organizations, projects } from '#identity/tenancy';
 import { SandboxCloud, sandboxPort } from '#adapters/sandbox-cloud';
@@ -56,19 +56,17 @@ async function bench(): Promise<void> {
   unseen.add(worker);
   await worker.connect();
   const opened = await openStore(ownerUrl, SECRET, { poolSize: 16, name: 'bench' });
-  const { repairs } = createMetrics({ process: 'bench', defaults: false });
   const queues = await JobQueues.open({
     location: { kind: 'postgres', url: roleUrl(ownerUrl, SECRET, 'berth_queue') },
     logger: silentLogger,
-    repairs,
   });
   const bell = new Bell(roleUrl(ownerUrl, SECRET, 'berth_worker'), () => undefined);
   await bell.open();
   const world = await openWorldOn(opened.store, queues, bell);
   const handlers = new JobHandlers()
-    .on('reconcile', ({ kind, id }) => world.broker.loop.reconcile(kind, id))
-    .on('sweep', async () => void (await world.broker.loop.sweep()))
-    .on('orphans', () => Promise.resolve())
+    .on('reconcile', async ({ rows }) => {
+      await Promise.all(rows.map(({ kind, id }) => world.broker.loop.reconcile(kind, id)));
+    })
     .on('sync-offers', () => Promise.resolve());
   await queues.start(handlers, ['reconcile', 'sweep', 'billing']);
   const stop = new AbortController();
@@ -273,6 +271,7 @@ async function playAgent(broker: Broker, token: string, bell: Bell, signal: Abor
       draining: false,
     };
     const answer = await broker.agents.sync(agent, request, broker.work, {
+      memory: bell,
       wait: (id, ms) => bell.wait(id, Math.min(ms, 5_000), signal),
     });
     reports = answer.work.map((w) => ({
@@ -327,7 +326,9 @@ async function bareQueue(queues: JobQueues, count: number): Promise<number> {
   const batch = 50;
   for (let n = 0; n < count; n += batch)
     await Promise.all(
-      Array.from({ length: Math.min(batch, count - n) }, (_, i) => queues.wake('job', `job_bare_${n + i}`)),
+      Array.from({ length: Math.min(batch, count - n) }, (_, i) =>
+        queues.add('reconcile', { rows: [{ kind: 'job', id: `job_bare_${n + i}` }] }),
+      ),
     );
   for (;;) {
     const { reconcile } = await queues.counts();

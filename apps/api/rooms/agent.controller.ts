@@ -119,6 +119,7 @@ export class AgentController {
   @Serve(sync)
   sync({ agent, body, signal }: Call<typeof sync>) {
     return this.agents.sync(agent, body, this.work, {
+      memory: this.bell,
       wait: async (id, ms) => {
         await this.bell.wait(id, Math.min(ms, 2_000), signal);
         // A poll whose agent has gone would otherwise look again and again without waiting.

@@ -36,7 +36,19 @@ export interface WorkSource {
 /** Wakes waiting polls across processes; losing one costs a poll interval, never work. */
 export interface AgentBell {
   wait(agentId: string, timeoutMs: number): Promise<void>;
+  /** Where rings are remembered between two polls: whether one came since `watch`. Without it every poll begins with a look. */
+  readonly memory?: { watch(agentId: string): void; rang(agentId: string): boolean };
 }
+
+/** An agent that had nothing to do and nothing to say when it was last looked at here. */
+interface Resting {
+  readonly seq: number;
+  readonly capacity: number;
+  /** When its row last heard of it. */
+  readonly seenAtMs: number;
+}
+
+const NOTHING_NEW: SyncResponse = { work: [], acknowledged: [], goodbye: false };
 
 /** Someone above wants to know that an agent enrolled (its lease or host is waiting for it). */
 export type OnEnrolled = (tx: Tx, agent: AgentRow) => Promise<void>;
@@ -57,6 +69,7 @@ const SEEN_EVERY_MS = 5_000;
 
 export class Agents {
   private readonly known = new Map<string, { agent: AgentRow; untilMs: number }>();
+  private readonly resting = new Map<string, Resting>();
 
   constructor(
     private readonly store: Store,
@@ -157,14 +170,54 @@ export class Agents {
    * A sequence at or below the last one seen is refused: two machines share one credential.
    */
   async sync(agent: AgentRow, request: SyncRequest, work: WorkSource, bell: AgentBell): Promise<SyncResponse> {
-    const until = this.clock.now() + request.waitMs;
-    let answer = await this.exchange(agent, request, work, true);
+    const began = this.clock.now();
+    const until = began + request.waitMs;
+    let answer = this.restsOn(agent, request, bell)
+      ? NOTHING_NEW
+      : await this.lookAt(agent, request, work, bell, began);
     while (unchanged(answer, request)) {
       const leftMs = until - this.clock.now();
       if (leftMs <= 0) break;
       await bell.wait(agent.id, leftMs);
-      answer = await this.exchange(agent, { ...request, reports: [], logs: [] }, work, false);
+      answer = await this.lookAt(agent, { ...request, reports: [], logs: [] }, work, bell, null);
     }
+    return answer;
+  }
+
+  /**
+   * Whether this poll would find what the last one found: the agent was idle then, nobody rang for it since, and it has nothing to say.
+   * The common case: after a report was answered, its agent comes back to wait.
+   */
+  private restsOn(agent: AgentRow, request: SyncRequest, bell: AgentBell): boolean {
+    const before = this.resting.get(agent.id);
+    if (!before || !bell.memory || bell.memory.rang(agent.id)) return false;
+    const silent =
+      request.reports.length + request.logs.length + request.knownWork.length === 0 &&
+      !request.draining &&
+      !request.facts;
+    return (
+      silent &&
+      request.seq > before.seq &&
+      request.capacity <= before.capacity &&
+      this.clock.now() - before.seenAtMs < SEEN_EVERY_MS
+    );
+  }
+
+  /** One exchange, and what is to be remembered of it; `beganMs` where it is the first of its poll. */
+  private async lookAt(
+    agent: AgentRow,
+    request: SyncRequest,
+    work: WorkSource,
+    bell: AgentBell,
+    beganMs: number | null,
+  ): Promise<SyncResponse> {
+    const seenAtMs = beganMs ?? this.resting.get(agent.id)?.seenAtMs;
+    this.resting.delete(agent.id);
+    bell.memory?.watch(agent.id);
+    const answer = await this.exchange(agent, request, work, beganMs !== null);
+    if (this.resting.size >= KNOWN_AT_MOST) this.resting.clear();
+    if (bell.memory && seenAtMs !== undefined && answer.work.length === 0 && !answer.goodbye)
+      this.resting.set(agent.id, { seq: request.seq, capacity: request.draining ? 0 : request.capacity, seenAtMs });
     return answer;
   }
 

@@ -171,6 +171,60 @@ describe('a sync', () => {
       bell,
     );
 
+  describe('of an agent that rests', () => {
+    let rung: boolean;
+    const memory = { watch: () => void (rung = false), rang: () => rung };
+    const poll = (over: Partial<SyncRequestInput>) =>
+      room.sync(
+        row,
+        syncRequestSchema.parse({ reports: [], capacity: 2, waitMs: 0, knownWork: [], ...over } as SyncRequestInput),
+        work,
+        { ...bell, memory },
+      );
+    const looks = () => work.asked.length;
+    const report = { workId: 'a', fence: 1, state: 'running' as const };
+
+    it('begins to wait without a look when nothing can have changed', async () => {
+      await poll({ seq: 1, reports: [report] });
+      expect(looks()).toBe(1);
+      expect(await poll({ seq: 2 })).toEqual({ work: [], acknowledged: [], goodbye: false });
+      expect(looks()).toBe(1);
+    });
+
+    it.each<[string, () => unknown, Partial<SyncRequestInput>]>([
+      ['it was rung for', () => (rung = true), {}],
+      ['some time has passed', () => clock.advance(5_000), {}],
+      ['it can do more', () => undefined, { capacity: 3 }],
+      ['it holds work', () => undefined, { knownWork: [{ workId: 'a', fence: 1 }] }],
+      ['it has something to say', () => undefined, { reports: [report] }],
+      ['it tells of its machine', () => undefined, { facts }],
+      ['it is about to go', () => undefined, { draining: true }],
+    ])('looks when %s', async (_why, happen, over) => {
+      await poll({ seq: 1 });
+      happen();
+      await poll({ seq: 2, ...over });
+      expect(looks()).toBe(2);
+    });
+
+    it('looks again after work was given', async () => {
+      work.items = [item('a', 1)];
+      await poll({ seq: 1 });
+      await poll({ seq: 2 });
+      expect(looks()).toBe(2);
+    });
+
+    it('still refuses a number that was seen before', async () => {
+      await poll({ seq: 5 });
+      await expect(poll({ seq: 5 })).rejects.toMatchObject({ code: 'stale-sequence' });
+    });
+
+    it('says goodbye to one that was retired meanwhile as soon as it looks', async () => {
+      await poll({ seq: 1 });
+      await store.transaction(WORKER, (tx) => room.retire(tx, row.id));
+      expect((await poll({ seq: 2, waitMs: 5_000 })).goodbye).toBe(true);
+    });
+  });
+
   it('answers at once when there is work that the agent does not know', async () => {
     work.items = [item('a')];
     expect(await sync()).toEqual({ work: [item('a')], acknowledged: [], goodbye: false });

@@ -135,6 +135,33 @@ describe('the bell', () => {
     expect(added).toBe(0);
   });
 
+  it('remembers what was rung since it was watched, here or elsewhere, but not its own echo', async () => {
+    const [here, there] = [(await bell()).bell, (await bell()).bell];
+    expect(here.rang('agt_1')).toBe(true);
+    here.watch('agt_1');
+    there.watch('agt_1');
+    expect([here.rang('agt_1'), there.rang('agt_1')]).toEqual([false, false]);
+    here.ring('agt_1');
+    expect(here.rang('agt_1')).toBe(true);
+    here.watch('agt_1');
+    await until(() => there.rang('agt_1'));
+    // By now the echo has come back here, too: the same notification went to both.
+    const heard = here.wait('agt_2', LONG_MS);
+    there.ring('agt_2');
+    await heard;
+    expect(here.rang('agt_1')).toBe(false);
+  });
+
+  it('knows nothing of what was rung while its connection was away', async () => {
+    const one = await bell();
+    one.bell.watch('agt_1');
+    for (const pid of await listeners()) await watcher.query('select pg_terminate_backend($1)', [pid]);
+    await until(() => one.errors.length > 0);
+    expect(one.bell.rang('agt_1')).toBe(true);
+    one.bell.watch('agt_1');
+    expect(one.bell.rang('agt_1')).toBe(true);
+  });
+
   it('sends many rings as few notifications, each id once', async () => {
     const here = (await bell()).bell;
     const payloads: string[] = [];
@@ -145,7 +172,8 @@ describe('the bell', () => {
     await ear.query('listen berth_bell');
     const ids = Array.from({ length: 1_000 }, (_, i) => `agt_${String(i).padStart(26, '0')}`);
     for (const id of [...ids, ...ids]) here.ring(id);
-    const seen = (): string[] => payloads.flatMap((p) => p.split(' '));
+    // The first word says who rings.
+    const seen = (): string[] => payloads.flatMap((p) => p.split(' ').slice(1));
     await until(() => seen().length >= ids.length);
     expect(seen().sort()).toEqual(ids);
     expect(payloads).toHaveLength(Math.ceil(1_000 / 150));

@@ -1,9 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
+import { Gather } from '#kernel';
 
 const CHANNEL = 'berth_bell';
 const LISTEN = 'listen berth_bell';
-/** Rings within this time go out as one notification. */
-const BATCH_MS = 5;
+/** Rings within this time of the last notification go out as one: each wakes every listening connection of the database. */
+const WINDOW_MS = 50;
+/** Ids whose rings are remembered at most. */
+const WATCHED_AT_MOST = 50_000;
 /** PostgreSQL refuses payloads of 8,000 bytes. */
 const BATCH_IDS = 150;
 const RECONNECT_MS = 1_000;
@@ -14,9 +18,11 @@ const RECONNECT_MS = 1_000;
  * waits has a time limit and looks for itself.
  */
 export class Bell {
+  private readonly name = randomUUID();
   private readonly waiting = new Map<string, Set<() => void>>();
-  private pending = new Set<string>();
-  private timer: NodeJS.Timeout | undefined;
+  /** Ids that somebody will wait for again, and whether they were rung since `watch`. */
+  private readonly watched = new Map<string, boolean>();
+  private readonly out = new Gather<string>((ids) => this.notify(ids), WINDOW_MS);
   private client: Client | undefined;
   private closed = false;
 
@@ -38,7 +44,10 @@ export class Bell {
     const lost = (error: unknown): void => {
       if (gone) return;
       gone = true;
-      if (this.client === client) this.client = undefined;
+      if (this.client === client) {
+        this.client = undefined;
+        this.watched.clear();
+      }
       client.end().catch(() => undefined);
       if (this.closed) return;
       this.onError(error);
@@ -47,7 +56,9 @@ export class Bell {
       }, this.reconnectMs).unref();
     };
     client.on('notification', ({ payload }) => {
-      for (const id of (payload ?? '').split(' ')) this.wakeHere(id);
+      const [sender, ...ids] = (payload ?? '').split(' ');
+      // What this process rang itself was heard here at once; its echo may be of before a look.
+      if (sender !== this.name) for (const id of ids) this.wakeHere(id);
     });
     client.on('error', lost);
     client.on('end', () => lost(new Error('the connection ended')));
@@ -62,35 +73,43 @@ export class Bell {
     if (gone) return;
     this.client = client;
     // Nobody knows what was rung while nobody listened.
+    this.watched.clear();
     for (const id of [...this.waiting.keys()]) this.wakeHere(id);
   }
 
   /** Everybody who waits for this id looks again, here at once and elsewhere within milliseconds. */
   ring(id: string): void {
     this.wakeHere(id);
-    this.pending.add(id);
-    this.timer ??= setTimeout(() => void this.flush(), BATCH_MS);
+    void this.out.add(id, id);
   }
 
-  /** One statement at a time: what is rung meanwhile goes out with the next. */
-  private async flush(): Promise<void> {
-    const ids = [...this.pending];
-    this.pending = new Set();
+  /** From now on, `rang` knows of this id. */
+  watch(id: string): void {
+    this.watched.delete(id);
+    if (this.watched.size >= WATCHED_AT_MOST) this.watched.clear();
+    if (this.client) this.watched.set(id, false);
+  }
+
+  /** Whether the id was rung since `watch`, by whichever process; true, too, where nobody can know. */
+  rang(id: string): boolean {
+    return this.watched.get(id) ?? true;
+  }
+
+  private async notify(ids: readonly string[]): Promise<void> {
     const { client } = this;
-    if (client) {
-      const batches: string[] = [];
-      for (let i = 0; i < ids.length; i += BATCH_IDS) batches.push(ids.slice(i, i + BATCH_IDS).join(' '));
-      try {
-        await client.query('select pg_notify($1, batch) from unnest($2::text[]) as batch', [CHANNEL, batches]);
-      } catch (error) {
-        // A lost connection has told of itself.
-        if (this.client === client && !this.closed) this.onError(error);
-      }
+    if (!client) return;
+    const batches: string[] = [];
+    for (let i = 0; i < ids.length; i += BATCH_IDS) batches.push([this.name, ...ids.slice(i, i + BATCH_IDS)].join(' '));
+    try {
+      await client.query('select pg_notify($1, batch) from unnest($2::text[]) as batch', [CHANNEL, batches]);
+    } catch (error) {
+      // A lost connection has told of itself.
+      if (this.client === client && !this.closed) this.onError(error);
     }
-    this.timer = this.pending.size > 0 && !this.closed ? setTimeout(() => void this.flush(), BATCH_MS) : undefined;
   }
 
   private wakeHere(id: string): void {
+    if (this.watched.has(id)) this.watched.set(id, true);
     const waiters = this.waiting.get(id);
     if (!waiters) return;
     this.waiting.delete(id);
@@ -119,7 +138,7 @@ export class Bell {
 
   async close(): Promise<void> {
     this.closed = true;
-    clearTimeout(this.timer);
+    await this.out.flush();
     for (const id of [...this.waiting.keys()]) this.wakeHere(id);
     await this.client?.end().catch(() => undefined);
   }

@@ -18,10 +18,7 @@ const SCHEMA = 'bullmq';
 const REDIS_PREFIX = 'berth';
 
 /** What is used of BullMQ's queue; its own type differs by backend. */
-export type BullQueue = Pick<
-  Queue,
-  'add' | 'close' | 'getActive' | 'getJobCounts' | 'getJobScheduler' | 'obliterate' | 'upsertJobScheduler'
-> & {
+export type BullQueue = Pick<Queue, 'add' | 'close' | 'getActive' | 'getJobCounts' | 'obliterate'> & {
   on(event: 'error', listener: (error: Error) => void): unknown;
   waitUntilReady(): Promise<unknown>;
 };

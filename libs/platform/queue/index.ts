@@ -9,7 +9,7 @@ export {
   type JobPolicies,
   type JobPolicy,
 } from './jobs.js';
-export { MemoryWakeQueue, type WakeQueue } from './wake-queue.js';
+export { MemoryWakeQueue, type WakeQueue, type WokenRow } from './wake-queue.js';
 export { prepareQueueSchema, type QueueLocation } from './backend.js';
 export { registerQueueMetrics } from './queue-metrics.js';
 export { QueueModule, WAKE_QUEUE } from './queue.module.js';

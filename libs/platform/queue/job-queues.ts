@@ -1,18 +1,15 @@
-import { systemClock, type Clock } from '#kernel';
+import { Gather, systemClock, type Clock } from '#kernel';
 import type { WorkerRole } from '#platform/config';
-import { withContext, type Logger, type Repairs } from '#platform/observability';
+import type { Logger } from '#platform/observability';
 import { openBackend, type BullQueue, type BullWorker, type QueueBackend, type QueueLocation } from './backend.js';
 import type { JobHandlers } from './handlers.js';
 import { JOB_NAMES, JOB_POLICIES, jobsOf, readPayload, type JobName, type JobPayload } from './jobs.js';
-import type { WakeQueue } from './wake-queue.js';
+import type { WakeQueue, WokenRow } from './wake-queue.js';
 
 export interface JobQueuesOptions {
   readonly location: QueueLocation;
   readonly logger: Logger;
-  readonly repairs: Repairs;
   readonly clock?: Clock;
-  /** Other intervals than the policies', such as SWEEP_INTERVAL_MS. */
-  readonly everyMs?: Partial<Record<JobName, number>>;
   /** Another lock time than the policies', for specs about lost workers. */
   readonly lockMs?: number;
 }
@@ -27,8 +24,10 @@ export interface JobCounts {
 
 /** A wake-up is best effort; nobody waits longer for a queue that does not answer. */
 const ANSWER_TIMEOUT_MS = 2_000;
-/** Delayed wake-ups of one row within this time are one. */
-const LATER_GRAIN_MS = 250;
+/** Rows in one queue job at most: what its worker drives side by side. */
+const ROWS_AT_MOST = 200;
+/** A job of the queue costs PostgreSQL several commits, whatever it carries: what a wake-up waits for others at most, when another one has just gone. */
+const WAKE_WINDOW_MS = 50;
 /** How many of the active jobs, oldest first, are looked at for being stuck. */
 const STUCK_SAMPLE = 200;
 /** Finished jobs leave nothing: a kept one would block its deduplication key. */
@@ -37,10 +36,10 @@ const LEAVE_NOTHING = { removeOnComplete: true, removeOnFail: true } as const;
 /** One BullMQ queue for each job name, on PostgreSQL or Redis. */
 export class JobQueues implements WakeQueue {
   private readonly workers: BullWorker[] = [];
-  private scheduled: JobName[] = [];
-  private mending: NodeJS.Timeout | undefined;
   private lostWakeUps = 0;
   private closing: Promise<void> | undefined;
+  private closed = false;
+  private readonly wakes = new Gather<WokenRow>((rows) => this.sendWakes(rows), WAKE_WINDOW_MS);
 
   private constructor(
     private readonly options: JobQueuesOptions,
@@ -61,12 +60,20 @@ export class JobQueues implements WakeQueue {
     return new JobQueues(options, backend, queues, options.clock ?? systemClock);
   }
 
-  async wake(kind: string, id: string, delayMs = 0): Promise<void> {
-    try {
-      await this.inTime(() => (delayMs > 0 ? this.wakeLater(kind, id, delayMs) : this.add('reconcile', { kind, id })));
-    } catch (error) {
-      this.lostWakeUps++;
-      this.options.logger.warn({ kind, id, err: error }, 'a wake-up was lost; the sweep will find the row');
+  /** Resolves when the wake-up has gone, together with others of its moment; whoever need not know that should not wait. */
+  wake(kind: string, id: string): Promise<void> {
+    return this.wakes.add(`${kind}:${id}`, { kind, id });
+  }
+
+  private async sendWakes(rows: readonly WokenRow[]): Promise<void> {
+    for (let i = 0; i < rows.length; i += ROWS_AT_MOST) {
+      const part = rows.slice(i, i + ROWS_AT_MOST);
+      try {
+        await this.inTime(() => this.add('reconcile', { rows: part }));
+      } catch (error) {
+        this.lostWakeUps += part.length;
+        this.options.logger.warn({ rows: part, err: error }, 'wake-ups were lost; the sweep will find their rows');
+      }
     }
   }
 
@@ -77,38 +84,13 @@ export class JobQueues implements WakeQueue {
     await this.queue(name).add(name, payload, { ...LEAVE_NOTHING, ...(deduplication && { deduplication }) });
   }
 
-  /** Starts the workers of these roles and their schedules. Fails when a job has no handler. */
+  /** Starts the workers of these roles. Fails when a job has no handler. */
   async start(handlers: JobHandlers, roles: readonly WorkerRole[]): Promise<void> {
     if (this.workers.length > 0) throw new Error('the workers run already');
     handlers.assertComplete(roles);
     const names = jobsOf(roles);
     for (const name of names) this.workers.push(this.worker(name, handlers));
     await Promise.all(this.workers.map((worker) => worker.waitUntilReady()));
-    this.scheduled = names.filter((name) => this.everyMs(name) !== null);
-    for (const name of this.scheduled) await this.schedule(name);
-    const shortest = Math.min(...this.scheduled.map((name) => this.everyMs(name) ?? Infinity));
-    if (!Number.isFinite(shortest)) return;
-    // A queue may be emptied at any moment, and its schedules with it.
-    this.mending = setInterval(() => {
-      this.mendSchedules().catch((error: unknown) =>
-        this.options.logger.warn({ err: error }, 'schedules could not be looked after'),
-      );
-    }, shortest * 2);
-  }
-
-  /** Puts back schedules that are gone or have not moved for two intervals; answers how many. */
-  async mendSchedules(): Promise<number> {
-    let mended = 0;
-    for (const name of this.scheduled) {
-      const everyMs = this.everyMs(name) ?? 0;
-      const known = await this.queue(name).getJobScheduler(name);
-      const longSilent = this.clock.now() - 2 * everyMs - 2 * this.lockMs(name);
-      if (known?.next !== undefined && known.next > longSilent) continue;
-      await this.schedule(name);
-      this.options.repairs.count('schedule-lost');
-      mended++;
-    }
-    return mended;
   }
 
   async counts(): Promise<Record<JobName, JobCounts>> {
@@ -144,7 +126,8 @@ export class JobQueues implements WakeQueue {
   /** Waits for what runs, takes nothing new, and hands back all connections. May be called twice. */
   close(): Promise<void> {
     this.closing ??= (async () => {
-      clearInterval(this.mending);
+      await this.wakes.flush();
+      this.closed = true;
       await Promise.all(this.workers.map((worker) => worker.close()));
       await Promise.all([...this.queues.values()].map((queue) => queue.close()));
       await this.backend.close();
@@ -154,7 +137,7 @@ export class JobQueues implements WakeQueue {
 
   /** BullMQ waits for a server that is away, for ever if need be; these calls must not. */
   private async inTime(work: () => Promise<unknown>): Promise<void> {
-    if (this.closing) throw new Error('the queue is closed');
+    if (this.closed) throw new Error('the queue is closed');
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)), ANSWER_TIMEOUT_MS);
@@ -166,40 +149,19 @@ export class JobQueues implements WakeQueue {
     }
   }
 
-  /**
-   * A delayed wake-up is a job of its own that becomes a plain one when its time has come: under the key of the plain one
-   * it would swallow every wake-up until then.
-   */
-  private async wakeLater(kind: string, id: string, delayMs: number): Promise<void> {
-    const due = Math.ceil((this.clock.now() + delayMs) / LATER_GRAIN_MS);
-    await this.queue('wake-later').add(
-      'wake-later',
-      { kind, id },
-      { ...LEAVE_NOTHING, delay: delayMs, deduplication: { id: `${kind}:${id}@${due}` } },
-    );
-  }
-
   private worker(name: JobName, handlers: JobHandlers): BullWorker {
     const { logger } = this.options;
-    const run = async (data: unknown): Promise<void> => {
-      if (name === 'wake-later') {
-        const { kind, id } = readPayload(name, data);
-        return this.add('reconcile', { kind, id });
-      }
-      return handlers.get(name)(readPayload(name, data) as never);
-    };
     const lockMs = this.lockMs(name);
     const worker = this.backend.worker(
       name,
-      ({ id: jobId, data }) =>
-        withContext({ ...(isRow(data) ? data : {}) }, async () => {
-          try {
-            await run(data);
-          } catch (error) {
-            logger.error({ job: name, jobId, err: error }, 'a job failed');
-            throw error;
-          }
-        }),
+      async ({ id: jobId, data }) => {
+        try {
+          await handlers.get(name)(readPayload(name, data) as never);
+        } catch (error) {
+          logger.error({ job: name, jobId, err: error }, 'a job failed');
+          throw error;
+        }
+      },
       // A stalled job is only a wake-up: however often its workers die, it may start again.
       {
         concurrency: JOB_POLICIES[name].concurrency,
@@ -213,16 +175,6 @@ export class JobQueues implements WakeQueue {
     return worker;
   }
 
-  private async schedule(name: JobName): Promise<void> {
-    const every = this.everyMs(name);
-    if (every === null) return;
-    await this.queue(name).upsertJobScheduler(name, { every }, { name, data: {}, opts: LEAVE_NOTHING });
-  }
-
-  private everyMs(name: JobName): number | null {
-    return this.options.everyMs?.[name] ?? JOB_POLICIES[name].everyMs;
-  }
-
   private lockMs(name: JobName): number {
     return this.options.lockMs ?? JOB_POLICIES[name].lockMs;
   }
@@ -232,8 +184,4 @@ export class JobQueues implements WakeQueue {
     if (!queue) throw new Error(`there is no queue ${name}`);
     return queue;
   }
-}
-
-function isRow(data: unknown): data is { kind: string; id: string } {
-  return typeof data === 'object' && data !== null && 'kind' in data && 'id' in data;
 }

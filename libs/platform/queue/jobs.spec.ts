@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { ManualClock } from '#kernel';
 import { WORKER_ROLES } from '#platform/config';
 import {
   JOB_NAMES,
@@ -17,9 +16,9 @@ describe('the policies of jobs', () => {
   it('must be complete to compile', () => {
     type Fits<A, B> = A extends B ? true : false;
     // These lines fail the type check when they stop being true.
-    const withoutOneJob: Fits<Omit<JobPolicies, 'sweep'>, JobPolicies> = false;
-    const withoutOneField: Fits<Omit<JobPolicy<'sweep'>, 'lockMs'>, JobPolicies['sweep']> = false;
-    const withOptionalField: Fits<Partial<JobPolicy<'sweep'>>, JobPolicies['sweep']> = false;
+    const withoutOneJob: Fits<Omit<JobPolicies, 'reconcile'>, JobPolicies> = false;
+    const withoutOneField: Fits<Omit<JobPolicy<'reconcile'>, 'lockMs'>, JobPolicies['reconcile']> = false;
+    const withOptionalField: Fits<Partial<JobPolicy<'reconcile'>>, JobPolicies['reconcile']> = false;
     const whole: Fits<typeof JOB_POLICIES, JobPolicies> = true;
     expect([withoutOneJob, withoutOneField, withOptionalField, whole]).toEqual([false, false, false, true]);
   });
@@ -30,8 +29,10 @@ describe('the policies of jobs', () => {
   });
 
   it('refuse a payload of another shape', () => {
-    expect(readPayload('reconcile', { kind: 'lease', id: 'a' })).toEqual({ kind: 'lease', id: 'a' });
-    expect(() => readPayload('reconcile', { kind: 'lease' })).toThrow();
+    const rows = [{ kind: 'lease', id: 'a' }];
+    expect(readPayload('reconcile', { rows })).toEqual({ rows });
+    expect(() => readPayload('reconcile', { rows: [{ kind: 'lease' }] })).toThrow();
+    expect(() => readPayload('reconcile', { rows: [] })).toThrow();
     expect(() => readPayload('sync-offers', null)).toThrow();
   });
 });
@@ -40,22 +41,22 @@ describe('JobHandlers', () => {
   const nothing = async (): Promise<void> => undefined;
 
   it('refuses two handlers for one job', () => {
-    expect(() => new JobHandlers().on('sweep', nothing).on('sweep', nothing)).toThrow('The job sweep has two handlers');
+    expect(() => new JobHandlers().on('reconcile', nothing).on('reconcile', nothing)).toThrow(
+      'The job reconcile has two handlers',
+    );
   });
 
   it('needs one for every job of the roles, and only of those', () => {
     const handlers = new JobHandlers().on('reconcile', nothing);
     handlers.assertComplete(['reconcile']);
     handlers.assertComplete(['billing']);
-    expect(() => handlers.assertComplete(['reconcile', 'sweep'])).toThrow(
-      /No handler for the job sweep, orphans, sync-offers/,
-    );
+    expect(() => handlers.assertComplete(['reconcile', 'sweep'])).toThrow(/No handler for the job sync-offers/);
   });
 });
 
 describe('MemoryWakeQueue', () => {
   it('drives a row once for many wake-ups, and again when woken meanwhile', async () => {
-    const queue = new MemoryWakeQueue(new ManualClock());
+    const queue = new MemoryWakeQueue();
     await queue.wake('lease', 'a');
     await queue.wake('lease', 'a');
     await queue.wake('lease', 'b');
@@ -68,43 +69,26 @@ describe('MemoryWakeQueue', () => {
     expect(runs).toBe(3);
   });
 
-  it('wakes after a delay; one without a delay does not wait for it', async () => {
-    const clock = new ManualClock();
-    const queue = new MemoryWakeQueue(clock);
-    await queue.wake('lease', 'a', 1_000);
-    await queue.wake('lease', 'a');
-    expect(queue.take()).toEqual({ kind: 'lease', id: 'a' });
-    queue.finished('lease', 'a');
-    expect(queue.take()).toBeNull();
-    expect(queue.nextAt()).toBe(clock.now() + 1_000);
-    clock.advance(1_000);
-    expect(queue.take()).toEqual({ kind: 'lease', id: 'a' });
-    expect(queue.nextAt()).toBeNull();
-  });
-
   it('loses everything when it is emptied', async () => {
-    const queue = new MemoryWakeQueue(new ManualClock());
+    const queue = new MemoryWakeQueue();
     await queue.wake('lease', 'a');
     queue.take();
     await queue.wake('lease', 'a');
-    await queue.wake('lease', 'b', 5);
+    await queue.wake('lease', 'b');
     queue.empty();
     queue.finished('lease', 'a');
     expect(queue.take()).toBeNull();
-    expect(queue.nextAt()).toBeNull();
   });
 
   it('never gives a row that is being driven, and drives every row after its last wake-up', async () => {
     const command = fc.oneof(
-      fc.record({ do: fc.constant('wake' as const), id: fc.constantFrom('a', 'b', 'c'), delayMs: fc.nat(20) }),
+      fc.record({ do: fc.constant('wake' as const), id: fc.constantFrom('a', 'b', 'c') }),
       fc.record({ do: fc.constant('take' as const) }),
       fc.record({ do: fc.constant('finish' as const) }),
-      fc.record({ do: fc.constant('pass' as const), ms: fc.nat(20) }),
     );
     await fc.assert(
       fc.asyncProperty(fc.array(command, { maxLength: 60 }), async (commands) => {
-        const clock = new ManualClock();
-        const queue = new MemoryWakeQueue(clock);
+        const queue = new MemoryWakeQueue();
         const running: string[] = [];
         const owed = new Set<string>();
         const take = (): boolean => {
@@ -117,16 +101,14 @@ describe('MemoryWakeQueue', () => {
         };
         for (const step of commands) {
           if (step.do === 'wake') {
-            await queue.wake('row', step.id, step.delayMs);
+            await queue.wake('row', step.id);
             owed.add(step.id);
           } else if (step.do === 'take') take();
-          else if (step.do === 'pass') clock.advance(step.ms);
           else {
             const id = running.shift();
             if (id !== undefined) queue.finished('row', id);
           }
         }
-        clock.advance(1_000);
         for (const id of running.splice(0)) queue.finished('row', id);
         while (take());
         expect([...owed]).toEqual([]);

@@ -1,19 +1,10 @@
 import { z } from 'zod';
 import type { WorkerRole } from '#platform/config';
 
-const rowSchema = z.object({ kind: z.string().min(1), id: z.string().min(1) });
-const nothingSchema = z.object({});
-
 /** What each job carries; checked again on arrival, because an older release may have added it. */
 const payloads = {
-  /** Drive one row until it rests. */
-  reconcile: rowSchema,
-  /** Turns into a `reconcile` when its delay is over; see `WakeQueue.wake`. */
-  'wake-later': rowSchema,
-  /** Wake all rows that are due. */
-  sweep: nothingSchema,
-  /** Compare the vendors' lists with our leases. */
-  orphans: nothingSchema,
+  /** Drive each of these rows until it rests. */
+  reconcile: z.object({ rows: z.array(z.object({ kind: z.string().min(1), id: z.string().min(1) })).min(1) }),
   /** Read the offers of one provider anew. */
   'sync-offers': z.object({ providerId: z.string().min(1) }),
 };
@@ -32,31 +23,14 @@ export interface JobPolicy<J extends JobName> {
   readonly lockMs: number;
   /** Jobs with one answer are one job: a second waits behind a running first, a third is dropped. Null: no two are alike. */
   readonly sameAs: ((payload: JobPayload<J>) => string) | null;
-  /** Runs by itself this often; null: only when somebody adds it. */
-  readonly everyMs: number | null;
 }
 
 export type JobPolicies = { readonly [J in JobName]: Required<JobPolicy<J>> };
 
 /** No job is retried by the queue: what failed is still due in its row, and the next sweep wakes it. */
 export const JOB_POLICIES: JobPolicies = {
-  reconcile: {
-    role: 'reconcile',
-    concurrency: 16,
-    lockMs: 15_000,
-    sameAs: ({ kind, id }) => `${kind}:${id}`,
-    everyMs: null,
-  },
-  'wake-later': { role: 'reconcile', concurrency: 8, lockMs: 15_000, sameAs: null, everyMs: null },
-  sweep: { role: 'sweep', concurrency: 1, lockMs: 30_000, sameAs: null, everyMs: 5_000 },
-  orphans: { role: 'sweep', concurrency: 1, lockMs: 60_000, sameAs: null, everyMs: 60_000 },
-  'sync-offers': {
-    role: 'sweep',
-    concurrency: 4,
-    lockMs: 60_000,
-    sameAs: ({ providerId }) => providerId,
-    everyMs: null,
-  },
+  reconcile: { role: 'reconcile', concurrency: 16, lockMs: 15_000, sameAs: null },
+  'sync-offers': { role: 'sweep', concurrency: 4, lockMs: 60_000, sameAs: ({ providerId }) => providerId },
 };
 
 export function jobsOf(roles: readonly WorkerRole[]): JobName[] {

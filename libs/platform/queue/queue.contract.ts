@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Registry } from 'prom-client';
-import { Repairs, silentLogger } from '#platform/observability';
+import { silentLogger } from '#platform/observability';
 import { openBackend, type QueueLocation } from './backend.js';
 import { JobHandlers, JobQueues, registerQueueMetrics, type JobQueuesOptions } from './index.js';
 
@@ -18,14 +18,9 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-function handlers(
-  reconcile: (kind: string, id: string) => Promise<void>,
-  sweep: () => void = () => undefined,
-): JobHandlers {
+function handlers(reconcile: (kind: string, id: string) => Promise<void>): JobHandlers {
   return new JobHandlers()
-    .on('reconcile', ({ kind, id }) => reconcile(kind, id))
-    .on('sweep', async () => sweep())
-    .on('orphans', async () => undefined)
+    .on('reconcile', async ({ rows }) => void (await Promise.all(rows.map(({ kind, id }) => reconcile(kind, id)))))
     .on('sync-offers', async () => undefined);
 }
 
@@ -50,7 +45,7 @@ export function queueContract(
     ) {
       const opened: JobQueues[] = [];
       const open = async (): Promise<JobQueues> => {
-        const queues = await JobQueues.open({ location, logger: silentLogger, repairs: new Repairs(), ...more });
+        const queues = await JobQueues.open({ location, logger: silentLogger, ...more });
         opened.push(queues);
         return queues;
       };
@@ -68,14 +63,13 @@ export function queueContract(
         return waiting + active === 0;
       });
 
-    it('does not lose a wake-up that arrives while its row is driven', () =>
+    it('wakes again what is woken while it is driven', () =>
       withQueues(async (queues) => {
         const [begun, goOn, second] = [gate(), gate(), gate()];
         let runs = 0;
         await queues.start(
           handlers(async () => {
-            runs++;
-            if (runs === 2) second.open();
+            if (++runs === 2) second.open();
             begun.open();
             await goOn.opened;
           }),
@@ -83,10 +77,9 @@ export function queueContract(
         );
         await queues.wake('lease', 'a');
         await begun.opened;
-        for (let i = 0; i < 5; i++) await queues.wake('lease', 'a');
-        expect(runs).toBe(1);
-        goOn.open();
+        await queues.wake('lease', 'a');
         await second.opened;
+        goOn.open();
         await idle(queues);
         expect(runs).toBe(2);
       }));
@@ -109,67 +102,60 @@ export function queueContract(
         expect((await queues.counts()).reconcile).toEqual(NOTHING);
       }));
 
-    it('makes one job of the wake-ups of a row that waits, and keeps rows apart', () =>
+    it('makes one job of the wake-ups of one moment, with each row once', () =>
       withQueues(async (queues) => {
-        for (let i = 0; i < 5; i++) for (const id of ['a', 'b']) await queues.wake('lease', id);
-        await queues.wake('job', 'a');
-        expect((await queues.counts()).reconcile.waiting).toBe(3);
+        const driven: string[] = [];
+        // The first goes alone, at once; what comes right after it goes together.
+        await queues.wake('lease', 'first');
+        const rows = ['a', 'b', 'a', 'c', 'b'].map((id) => queues.wake('lease', id));
+        await Promise.all([...rows, queues.wake('job', 'a')]);
+        expect((await queues.counts()).reconcile.waiting).toBe(2);
+        await queues.start(
+          handlers(async (kind, id) => void driven.push(`${kind}:${id}`)),
+          ['reconcile'],
+        );
+        await idle(queues);
+        expect(driven.sort()).toEqual(['job:a', 'lease:a', 'lease:b', 'lease:c', 'lease:first']);
       }));
 
-    it('never drives one row on two workers at once', () =>
+    it('drives every row after its last wake-up, with two workers and many wakers', () =>
       withQueues(async (first, another) => {
         const second = await another();
-        const running = new Map<string, number>();
-        let [runs, together] = [0, 0];
+        const owed = new Map<string, number>();
+        const seen = new Map<string, number>();
         const drive = async (_: string, id: string): Promise<void> => {
-          runs++;
-          const now = (running.get(id) ?? 0) + 1;
-          running.set(id, now);
-          together = Math.max(together, now);
-          // Some wake-ups come from within, as from a reconciler that is not at rest.
-          if (runs % 3 === 0 && runs < 100) await second.wake('lease', id);
-          else await new Promise((resolve) => setImmediate(resolve));
-          running.set(id, now - 1);
+          const wakeUp = owed.get(id) ?? 0;
+          await new Promise((resolve) => setImmediate(resolve));
+          seen.set(id, Math.max(seen.get(id) ?? 0, wakeUp));
         };
         await first.start(handlers(drive), ['reconcile']);
         await second.start(handlers(drive), ['reconcile']);
         await Promise.all(
-          Array.from({ length: 120 }, (_, i) => (i % 2 ? first : second).wake('lease', `row-${i % 4}`)),
+          Array.from({ length: 1_000 }, (_, i) => {
+            const id = `row-${i % 7}`;
+            owed.set(id, i);
+            return (i % 2 ? first : second).wake('lease', id);
+          }),
         );
         await idle(first);
-        expect(together).toBe(1);
-        expect(runs).toBeGreaterThanOrEqual(4);
+        expect(seen).toEqual(owed);
       }));
 
-    it('wakes after a delay, not before', () =>
-      withQueues(async (queues) => {
-        const done = gate();
-        let at = 0;
-        await queues.start(
-          handlers(async () => {
-            at = Date.now();
-            done.open();
-          }),
-          ['reconcile'],
-        );
-        const asked = Date.now();
-        await queues.wake('lease', 'a', 300);
-        await queues.wake('lease', 'a', 300);
-        await done.opened;
-        expect(at - asked).toBeGreaterThanOrEqual(300);
+    it('sends what waits before it closes', () =>
+      withQueues(async (queues, another) => {
+        const waker = await another();
+        await waker.wake('lease', 'a');
+        const late = waker.wake('lease', 'b');
+        await waker.close();
+        await late;
+        expect(waker.lost).toBe(0);
+        expect((await queues.counts()).reconcile.waiting).toBe(2);
       }));
 
-    it('does not let a delayed wake-up hold back one without a delay', () =>
+    it('keeps one job of several that are the same', () =>
       withQueues(async (queues) => {
-        const done = gate();
-        await queues.start(
-          handlers(async () => done.open()),
-          ['reconcile'],
-        );
-        await queues.wake('lease', 'a', 3_600_000);
-        await queues.wake('lease', 'a');
-        await done.opened;
-        expect((await queues.counts())['wake-later'].delayed).toBe(1);
+        for (const providerId of ['a', 'b', 'a', 'a']) await queues.add('sync-offers', { providerId });
+        expect((await queues.counts())['sync-offers'].waiting).toBe(2);
       }));
 
     it('gives the row of a worker that is gone to another one', () =>
@@ -197,37 +183,11 @@ export function queueContract(
         { lockMs: 200 },
       ));
 
-    it('runs scheduled jobs, and schedules them anew when the queue was emptied under its feet', () => {
-      const repairs = new Repairs();
-      return withQueues(
-        async (queues) => {
-          let sweeps = 0;
-          await queues.start(
-            handlers(
-              async () => undefined,
-              () => void sweeps++,
-            ),
-            ['sweep'],
-          );
-          await until(() => sweeps >= 2);
-          expect(await queues.mendSchedules()).toBe(0);
-          await queues.emptyAll();
-          const mended = await queues.mendSchedules();
-          // A sweep that ran while the queue was emptied puts its own schedule back; the hourly one is surely lost.
-          expect([1, 2]).toContain(mended);
-          expect(repairs.totals()).toEqual({ 'schedule-lost': mended });
-          const before = sweeps;
-          await until(() => sweeps >= before + 2);
-        },
-        { repairs, everyMs: { sweep: 50, orphans: 3_600_000 } },
-      );
-    });
-
     it('lets a job of another release fail without blocking its row', () =>
       withQueues(async (queues) => {
         const backend = await openBackend(location, 1, silentLogger);
         const raw = backend.queue('reconcile');
-        await raw.add('reconcile', { what: 'unknown' }, { deduplication: { id: 'lease:a', keepLastIfActive: true } });
+        await raw.add('reconcile', { kind: 'lease', id: 'a' });
         await raw.close();
         await backend.close();
         const driven: string[] = [];
@@ -292,9 +252,7 @@ export function queueContract(
     it('does not start with a job that nobody handles', () =>
       withQueues(async (queues) => {
         const one = new JobHandlers().on('reconcile', async () => undefined);
-        await expect(queues.start(one, ['reconcile', 'sweep'])).rejects.toThrow(
-          'No handler for the job sweep, orphans, sync-offers',
-        );
+        await expect(queues.start(one, ['reconcile', 'sweep'])).rejects.toThrow('No handler for the job sync-offers');
         await queues.start(one, ['reconcile']);
       }));
   });

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import pg from 'pg';
-import { Repairs, silentLogger } from '#platform/observability';
+import { silentLogger } from '#platform/observability';
 import { hasRedis, testDatabase, testRedis, type TestDatabase } from '#testing';
-import { JobHandlers, JobQueues, prepareQueueSchema, QueueModule, WAKE_QUEUE, type QueueLocation } from './index.js';
+import { JobQueues, prepareQueueSchema, QueueModule, WAKE_QUEUE, type QueueLocation } from './index.js';
 import { queueContract } from './queue.contract.js';
 
 queueContract('PostgreSQL', async () => {
@@ -29,7 +29,7 @@ describe('the queue in PostgreSQL', () => {
     location = { kind: 'postgres', url: database.urlFor('berth_queue') };
   });
   afterAll(() => database.close());
-  const open = (): Promise<JobQueues> => JobQueues.open({ location, logger: silentLogger, repairs: new Repairs() });
+  const open = (): Promise<JobQueues> => JobQueues.open({ location, logger: silentLogger });
 
   it('brings its tables up to date from many processes at once, in its own schema, as its own role', async () => {
     await Promise.all([1, 2, 3].map(() => prepareQueueSchema(location.url)));
@@ -42,34 +42,13 @@ describe('the queue in PostgreSQL', () => {
     expect(rows).toEqual([{ schema: 'bullmq', owner: 'berth_queue' }]);
   });
 
-  it('wakes a row whose deduplication key was left behind without a job', async () => {
-    const queues = await open();
-    await queues.wake('lease', 'stray');
-    const client = new pg.Client({ connectionString: location.url });
-    await client.connect();
-    const { rowCount } = await client.query(`delete from bullmq.job where queue = 'reconcile'`);
-    await client.end();
-    expect(rowCount).toBe(1);
-    const driven: string[] = [];
-    const done = new Promise<void>((resolve) => {
-      const handlers = new JobHandlers().on('reconcile', async ({ id }) => {
-        driven.push(id);
-        resolve();
-      });
-      void queues.start(handlers, ['reconcile']).then(() => queues.wake('lease', 'stray'));
-    });
-    await done;
-    expect(driven).toEqual(['stray']);
-    await queues.close();
-  });
-
   it('counts wake-ups that it cannot take, and does not throw', async () => {
     const queues = await open();
     const client = new pg.Client({ connectionString: location.url });
     await client.connect();
     await client.query('alter table bullmq.job rename to job_gone');
     await queues.wake('lease', 'a');
-    await queues.wake('lease', 'a', 1_000);
+    await queues.wake('lease', 'a');
     expect(queues.lost).toBe(2);
     await expect(queues.check()).rejects.toThrow(/job/);
     await client.query('alter table bullmq.job_gone rename to job');
@@ -82,7 +61,7 @@ describe('the queue in PostgreSQL', () => {
   });
 
   it('is opened and closed with a Nest application', async () => {
-    const options = { location, logger: silentLogger, repairs: new Repairs() };
+    const options = { location, logger: silentLogger };
     const app = await (await Test.createTestingModule({ imports: [QueueModule.open(options)] }).compile()).init();
     const queues = app.get(JobQueues);
     expect(app.get(WAKE_QUEUE)).toBe(queues);

@@ -1,39 +1,28 @@
-import type { Clock } from '#kernel';
+/** A row that somebody should look at. */
+export interface WokenRow {
+  readonly kind: string;
+  readonly id: string;
+}
 
 /**
  * Pokes somebody to look at a row. It may lose, double or reorder what it is told: the truth is the row's `wake_at`,
  * and the sweep finds what was lost (invariant 1). It never throws for want of a queue.
  */
 export interface WakeQueue {
-  /** A wake-up without delay is never held back by one with a delay. */
-  wake(kind: string, id: string, delayMs?: number): Promise<void>;
-}
-
-interface Row {
-  readonly kind: string;
-  readonly id: string;
+  wake(kind: string, id: string): Promise<void>;
 }
 
 /** The same promises in memory, in an order that depends on the calls alone; for the simulator and specs. */
 export class MemoryWakeQueue implements WakeQueue {
-  private readonly waiting = new Map<string, Row>();
+  private readonly waiting = new Map<string, WokenRow>();
   private readonly running = new Map<string, { again: boolean }>();
-  private later: { readonly row: Row; readonly at: number }[] = [];
 
-  constructor(private readonly clock: Clock) {}
-
-  async wake(kind: string, id: string, delayMs = 0): Promise<void> {
-    const row = { kind, id };
-    if (delayMs > 0) this.later.push({ row, at: this.clock.now() + delayMs });
-    else this.enqueue(row);
+  async wake(kind: string, id: string): Promise<void> {
+    this.enqueue({ kind, id });
   }
 
   /** The next row to drive, or null. Until `finished` no other take gives this row. */
-  take(): Row | null {
-    const now = this.clock.now();
-    const due = this.later.filter((item) => item.at <= now).sort((a, b) => a.at - b.at);
-    this.later = this.later.filter((item) => item.at > now);
-    for (const { row } of due) this.enqueue(row);
+  take(): WokenRow | null {
     const next = this.waiting.entries().next();
     if (next.done) return null;
     const [key, row] = next.value;
@@ -50,15 +39,9 @@ export class MemoryWakeQueue implements WakeQueue {
     if (run?.again) this.waiting.set(key, { kind, id });
   }
 
-  /** When the next delayed wake-up comes; null when there is none. */
-  nextAt(): number | null {
-    return this.later.length === 0 ? null : Math.min(...this.later.map((item) => item.at));
-  }
-
   /** Loses everything, as a queue may. */
   empty(): void {
     this.waiting.clear();
-    this.later = [];
     for (const run of this.running.values()) run.again = false;
   }
 
@@ -76,7 +59,7 @@ export class MemoryWakeQueue implements WakeQueue {
     return runs;
   }
 
-  private enqueue(row: Row): void {
+  private enqueue(row: WokenRow): void {
     const key = `${row.kind}:${row.id}`;
     const run = this.running.get(key);
     if (run) run.again = true;
