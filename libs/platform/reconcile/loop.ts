@@ -89,7 +89,7 @@ export class ReconcileLoop {
 
   /**
    * Re-wakes what is due. A row that was due in the last sweep too, with the same wake time, is driven directly:
-   * a stray deduplication key in the queue must not put it to sleep for ever.
+   * what the queue does with a wake-up, or fails to do, must not put a row to sleep for ever.
    */
   async sweep(limit = 500): Promise<number> {
     let found = 0;
