@@ -3,8 +3,9 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { pino } from 'pino';
-import { EmbeddedEngine, ENCODER_MODEL } from './embedded-engine.js';
+import { EmbeddedEngine, ENCODER_MODEL, shared } from './embedded-engine.js';
 import { EngineProcess } from './engine-process.js';
 import type { ChatAnswer, ChatQuestion, Embedding } from './engine.js';
 import { TINY_MODEL, ensureTinyGguf, tinyLlama } from './tiny-gguf.js';
@@ -17,7 +18,7 @@ describe('the embedded engine', () => {
   let engine: EmbeddedEngine;
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'berth-engine-'));
-    engine = new EmbeddedEngine({ cacheDir: dir, log });
+    engine = new EmbeddedEngine({ cacheDir: dir, processors: 2, log });
   });
   afterAll(async () => {
     await engine.close();
@@ -64,6 +65,26 @@ describe('the embedded engine', () => {
       refused: { code: 'context_length_exceeded', message: expect.stringContaining('tokens') },
     });
     expect((outcomes[1] as Embedding).vector).toEqual(alone[0]?.vector);
+    // What the encoder's package computes by itself.
+    const first = [...(outcomes[1] as Embedding).vector.slice(0, 6)].map((x) => Number(x.toFixed(5)));
+    expect(first).toEqual([0.00431, 0.00908, 0.05333, -0.05126, 0.01091, -0.03209]);
+  });
+
+  it('gives the same vectors in the same order when several processes share the texts', async () => {
+    const texts = Array.from({ length: 40 }, (_, i) => `${'many words '.repeat(i % 7)}and the number ${i}`);
+    const together = (await engine.embed(ENCODER_MODEL, texts, never)) as Embedding[];
+    for (const at of [0, 13, 26, 39]) {
+      const [alone] = (await engine.embed(ENCODER_MODEL, texts.slice(at, at + 1), never)) as Embedding[];
+      expect(together[at]).toEqual(alone);
+    }
+  });
+
+  it('rejects a shared call at once when it is aborted, and answers the next', async () => {
+    const abort = new AbortController();
+    const long = engine.embed(ENCODER_MODEL, new Array<string>(64).fill('some text '.repeat(30)), abort.signal);
+    abort.abort(new Error('enough'));
+    await expect(long).rejects.toThrow('enough');
+    expect(await engine.embed(ENCODER_MODEL, ['next'], never)).toHaveLength(1);
   });
 
   it('chats eight tokens with their usage, the same for the same seed', async () => {
@@ -110,6 +131,22 @@ describe('the embedded engine', () => {
     const broken = new EngineProcess('llama-backend', { path: join(dir, 'missing.gguf') }, log);
     for (let i = 0; i < 2; i++)
       await expect(broken.call({ op: 'chat', question }, never)).rejects.toMatchObject({ reason: 'unavailable' });
+  });
+});
+
+describe('shares of texts', () => {
+  it('hold each text once, with its place, and weigh about the same', () => {
+    const text = fc.nat({ max: 500 }).map((n) => 'x'.repeat(n));
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 100 }), fc.integer({ min: 1, max: 5 }), (texts, count) => {
+        const shares = shared(texts, count);
+        expect(shares).toHaveLength(count);
+        const places = shares.flat().toSorted((a, b) => a.at - b.at);
+        expect(places).toEqual(texts.map((of, at) => ({ at, text: of })));
+        const weights = shares.map((share) => share.reduce((sum, entry) => sum + entry.text.length, 0));
+        expect(Math.max(...weights) - Math.min(...weights)).toBeLessThanOrEqual(500);
+      }),
+    );
   });
 });
 
