@@ -85,6 +85,24 @@ describe('a lease', () => {
     expect((await store.transaction(WORKER, (tx) => tx.find(leases, {}))).map((l) => l.state)).toEqual(['ready']);
   });
 
+  it('ends no lease by one "not there" that may be from before its machine', async () => {
+    const world = await openWorld({
+      settings: { windowMs: 3_000 },
+      faults: [
+        { point: 'create', kind: 'failed-with-resource', occurrence: 1 },
+        { point: 'terminate', kind: 'terminate-lies', occurrence: 1 },
+      ],
+    });
+    busy(world);
+    await start(world);
+    await world.run(20_000);
+    const [left] = world.cloud.machines();
+    expect([left?.state, left?.endedAtMs === null]).toEqual(['terminated', false]);
+    const [first] = await world.store.transaction(WORKER, (tx) => tx.find(leases, {}, { orderBy: [['id', 'asc']] }));
+    expect([first?.state, first?.endReason, first?.vendorId]).toEqual(['ended', 'rejected', left?.id]);
+    expect(world.failures).toEqual([]);
+  });
+
   it('charges the tenant nothing more once its termination has begun, while the vendor is owed on', async () => {
     const world = await openWorld();
     busy(world);

@@ -71,7 +71,7 @@ export class LeaseReconciler implements Reconciler {
       },
       times,
     );
-    return this.perform(lease, attempt, agent, action);
+    return this.perform(lease, attempt, agent, action, nowMs);
   }
 
   private async perform(
@@ -79,6 +79,7 @@ export class LeaseReconciler implements Reconciler {
     attempt: LeaseAttemptRow | null,
     agent: AgentRow | null,
     action: LeaseAction,
+    nowMs: number,
   ): Promise<'again' | 'rest'> {
     switch (action.do) {
       case 'rest':
@@ -99,7 +100,7 @@ export class LeaseReconciler implements Reconciler {
       case 'terminate':
         return this.beginTermination(lease, action.reason, action.message);
       case 'finish-terminate':
-        return this.finishTermination(lease);
+        return this.finishTermination(lease, nowMs);
       case 'give-up':
         await this.tx((tx) => this.end(tx, lease, action.reason, action.message));
         return 'rest';
@@ -454,8 +455,8 @@ export class LeaseReconciler implements Reconciler {
     return 'again';
   }
 
-  /** Asks the vendor to terminate and believes it only when the vendor shows the machine gone. */
-  private async finishTermination(lease: LeaseRow): Promise<'again' | 'rest'> {
+  /** Asks the vendor to terminate and believes it only when the vendor shows the machine gone. `nowMs` is before the vendor is asked. */
+  private async finishTermination(lease: LeaseRow, nowMs: number): Promise<'again' | 'rest'> {
     const { port } = this.d.vendors.of(lease.providerId);
     try {
       if (lease.vendorId !== null) {
@@ -467,6 +468,12 @@ export class LeaseReconciler implements Reconciler {
             Math.min(30_000, this.d.leases.times.pollMs * 2 ** Math.min(lease.failures, 4)),
             lease.failures + 1,
           );
+          return 'rest';
+        }
+        // Within a window "not there" may be from before the machine was: ask again, both the end and the look.
+        const staleForMs = lease.stateSince + port.describe().consistencyWindowMs - nowMs;
+        if (machine === null && staleForMs > 0) {
+          await this.later(lease, staleForMs);
           return 'rest';
         }
       }
