@@ -1,4 +1,4 @@
-import { HOUR, systemClock } from '#kernel';
+import { HOUR } from '#kernel';
 import { forgetOldIdempotencyKeys } from '#identity/tenancy';
 import type { Config } from '#platform/config';
 import { startOpsServer, withContext } from '#platform/observability';
@@ -42,7 +42,6 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
         {
           store,
           vendors: broker.vendors,
-          clock: systemClock,
           installId: open.installId,
           times: broker.leaseTimes,
           report: {

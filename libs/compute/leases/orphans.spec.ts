@@ -16,17 +16,23 @@ let repaired: string[];
 let alarms: string[];
 let listFails: Error | null;
 let terminateFails: Error | null;
+let whileListing: () => Promise<void>;
 
 beforeEach(() => {
   clock = new ManualClock(NOW + times.orphanGraceMs);
   store = new MemoryStore(clock);
   [listed, killed, repaired, alarms, listFails, terminateFails] = [[], [], [], [], null, null];
+  whileListing = () => Promise.resolve();
 });
 
+const WINDOW = 3_000;
 const port = {
+  describe: () => ({ consistencyWindowMs: WINDOW }),
   async *list() {
     if (listFails) throw listFails;
-    yield* listed;
+    const answer = [...listed];
+    await whileListing();
+    yield* answer;
   },
   terminate: (id: string) => {
     if (terminateFails) return Promise.reject(terminateFails);
@@ -42,7 +48,7 @@ async function sweep() {
     repaired: (net: string, _kind: string, id: string) => void repaired.push(`${net} ${id}`),
     alarm: (message: string) => void alarms.push(message),
   };
-  return sweepOrphans({ store, vendors, clock, installId: 'ins_1', times, report }, 'prv_1');
+  return sweepOrphans({ store, vendors, installId: 'ins_1', times, report }, 'prv_1');
 }
 const there = (lease: Partial<LeaseRow>, state: AttemptState) =>
   store.transaction(WORKER, async (tx) => {
@@ -69,6 +75,28 @@ describe('a machine of ours', () => {
     listed = [machineWith({ createdAtMs: clock.now() })];
     expect((await sweep()).terminated).toEqual(['vm-1']);
     expect(repaired).toEqual(['superseded-machine vm-1']);
+  });
+
+  it('whose lease ended while the vendor was listing is no orphan of that list', async () => {
+    await there({ state: 'terminating', vendorId: 'vm-1' }, 'created');
+    listed = [machineWith({ createdAtMs: 0 })];
+    whileListing = async () => {
+      clock.advance(88_000);
+      await store.transaction(WORKER, (tx) =>
+        tx.update(leases, { id: 'lease_1' }, { state: 'ended', endedAt: clock.now() - 80_000 }),
+      );
+    };
+    expect((await sweep()).terminated).toEqual([]);
+    expect(repaired).toEqual([]);
+  });
+
+  it('whose lease ended less than the vendor’s lag before is no orphan yet', async () => {
+    await there({ ...ended, endedAt: clock.now(), vendorId: 'vm-1' }, 'closed');
+    listed = [machineWith({ createdAtMs: 0 })];
+    clock.advance(WINDOW);
+    expect((await sweep()).terminated).toEqual([]);
+    clock.advance(1);
+    expect((await sweep()).terminated).toEqual(['vm-1']);
   });
 
   it.each(['created', 'closed', 'failed'] as const)(

@@ -3,7 +3,6 @@ import { WORKER, type Store } from '#platform/database';
 import { Vendors } from '#compute/providers';
 import { isAlive, type LeaseTimes } from './decide.js';
 import { leaseAttempts, leases } from './leases.table.js';
-import type { Clock } from '#kernel';
 
 export interface OrphanReport {
   repaired(net: string, kind: string, id: string): void;
@@ -15,11 +14,12 @@ export interface OrphanReport {
  * row wants is terminated after a grace period; one of a superseded attempt at sight. What is in flight is left alone.
  */
 export async function sweepOrphans(
-  deps: { store: Store; vendors: Vendors; clock: Clock; installId: string; times: LeaseTimes; report: OrphanReport },
+  deps: { store: Store; vendors: Vendors; installId: string; times: LeaseTimes; report: OrphanReport },
   providerId: string,
 ): Promise<{ seen: number; terminated: string[] }> {
-  const { store, vendors, clock, installId, times, report } = deps;
+  const { store, vendors, installId, times, report } = deps;
   const { port } = vendors.of(providerId);
+  const askedAt = await store.transaction(WORKER, (tx) => tx.now());
   const machines: VendorMachine[] = [];
   try {
     for await (const machine of port.list(installId)) {
@@ -33,8 +33,16 @@ export async function sweepOrphans(
   if (machines.length === 0) return { seen: 0, terminated: [] };
   const ids = machines.map((m) => m.vendorId);
   const attemptIds = machines.flatMap((m) => (m.attemptId === null ? [] : [m.attemptId]));
-  const { wanted, attempts } = await store.transaction(WORKER, async (tx) => ({
-    wanted: new Set((await tx.find(leases, { vendorId: { in: ids }, state: { not: 'ended' } })).map((l) => l.vendorId)),
+  // The list may be as old as the vendor's window when it is asked for, and older when it arrives: whose lease ended since
+  // then may be shown alive and be gone.
+  const listOfMs = askedAt - port.describe().consistencyWindowMs;
+  const { now, wanted, attempts } = await store.transaction(WORKER, async (tx) => ({
+    now: await tx.now(),
+    wanted: new Set(
+      (await tx.find(leases, { vendorId: { in: ids } }))
+        .filter((l) => l.endedAt === null || l.endedAt >= listOfMs)
+        .map((l) => l.vendorId),
+    ),
     attempts: new Map((await tx.find(leaseAttempts, { id: { in: attemptIds } })).map((a) => [a.id, a])),
   }));
   const terminated: string[] = [];
@@ -44,7 +52,7 @@ export async function sweepOrphans(
     if (attempt && (attempt.state === 'calling' || attempt.state === 'unknown')) continue;
     const atSight = attempt?.state === 'superseded';
     // A machine without an attempt is nobody's whatever its age: attempts are committed before the call.
-    const ageMs = clock.now() - (machine.createdAtMs ?? attempt?.intentAt ?? 0);
+    const ageMs = now - (machine.createdAtMs ?? attempt?.intentAt ?? 0);
     if (!atSight && ageMs < times.orphanGraceMs) continue;
     try {
       await port.terminate(machine.vendorId);
