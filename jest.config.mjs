@@ -24,7 +24,7 @@ const base = {
 };
 export default {
   ...base,
-  testMatch: ['<rootDir>/{apps,libs,migrations,scripts}/**/*.spec.ts', '<rootDir>/test/{e2e,frame}/**/*.spec.ts'],
+  testMatch: ['<rootDir>/{apps,libs,migrations,scripts}/**/*.spec.ts', '<rootDir>/test/{e2e,frame,sim}/**/*.spec.ts'],
   globalSetup: '<rootDir>/test/setup/start.mjs',
   globalTeardown: '<rootDir>/test/setup/stop.mjs',
   maxWorkers: 2,

@@ -9,6 +9,9 @@ interface Waiting {
   readonly resume: () => void;
 }
 
+/** How many of the latest events are kept for the report of a failure. */
+const TRACE = 200;
+
 /**
  * One thread, virtual time. Whoever reaches a point waits there; the kernel resumes exactly one at a time, in the order of
  * (time, seeded key), and lets everything that follows settle before the next. So a seed decides every interleaving.
@@ -25,6 +28,7 @@ export class Kernel {
   readonly trace: string[] = [];
 
   constructor(readonly seed: number) {
+    // Ten minutes before a month ends: usage must be cut there.
     this.startMs = Date.UTC(2026, 10, 30, 23, 50);
     this.clock = new ManualClock(this.startMs);
   }
@@ -38,6 +42,14 @@ export class Kernel {
 
   get elapsedMs(): number {
     return this.clock.now() - this.startMs;
+  }
+
+  /** Puts a line into the trace and its hash without taking a turn. */
+  note(text: string): void {
+    const line = `${(this.elapsedMs / 1_000).toFixed(3)} ${text}`;
+    this.hash.update(line);
+    this.trace.push(line);
+    if (this.trace.length > TRACE) this.trace.shift();
   }
 
   at(atMs: number, label: string, resume: () => void): void {
@@ -79,8 +91,8 @@ export class Kernel {
     return top;
   }
 
-  /** Runs until `untilMs` after the start; `check` is asked after every event. */
-  async run(untilMs: number, check: () => void): Promise<void> {
+  /** Runs until `untilMs` after the start, or until `check`, asked after every event, says that it is over. */
+  async run(untilMs: number, check: () => boolean): Promise<void> {
     const end = this.startMs + untilMs;
     for (;;) {
       const next = this.heap[0];
@@ -88,13 +100,10 @@ export class Kernel {
       this.pop();
       this.clock.set(next.atMs);
       this.events++;
-      const line = `${((next.atMs - this.startMs) / 1_000).toFixed(3)} ${next.label}`;
-      this.hash.update(line);
-      this.trace.push(line);
-      if (this.trace.length > 200) this.trace.shift();
+      this.note(next.label);
       next.resume();
       await settled();
-      check();
+      if (check()) return;
     }
     this.clock.set(end);
   }
@@ -115,42 +124,7 @@ function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A process of the simulation: when it crashes, whatever it was doing is never resumed. */
-export class Process {
-  private epoch = 0;
-
-  constructor(
-    readonly kernel: Kernel,
-    readonly name: string,
-  ) {}
-
-  /** Waits `ms` (at least) and gives others their turn; never returns when the process has crashed meanwhile. */
-  point(label: string, ms: number): Promise<void> {
-    const epoch = this.epoch;
-    return new Promise((resolve) => {
-      this.kernel.after(ms, `${this.name} ${label}`, () => {
-        if (this.epoch === epoch) resolve();
-      });
-    });
-  }
-
-  /** Runs `work` every so often until the process crashes. */
-  every(ms: number, label: string, work: () => Promise<unknown>): void {
-    const epoch = this.epoch;
-    const jitter = this.kernel.random(`${this.name}/${label}`);
-    const turn = (): void => {
-      this.kernel.after(ms * (0.8 + 0.4 * jitter.float()), `${this.name} ${label}`, () => {
-        if (this.epoch !== epoch) return;
-        void work().then(
-          () => turn(),
-          () => turn(),
-        );
-      });
-    };
-    turn();
-  }
-
-  crash(): void {
-    this.epoch++;
-  }
+/** What a dead process waits for. */
+export function never(): Promise<never> {
+  return new Promise<never>(() => undefined);
 }

@@ -1,9 +1,12 @@
 import { MemoryStore, type Tx } from '#platform/database';
 import { Holds } from '#money/quotas';
-import { LeaseReconciler, Leases } from '#compute/leases';
+import { LeaseReconciler, Leases, type LeaseRow } from '#compute/leases';
+import { ReconcileLoop } from '#platform/reconcile';
 import { JobWork, shards } from '#work/jobs';
-import type { ProviderPort, WorkReport } from '#contracts';
+import { VendorError, type CreateOutcome, type ProviderPort, type WorkReport } from '#contracts';
 import type { Wrongness } from './history.js';
+import { live } from './live.js';
+import { drawScenario } from './scenario.js';
 
 /** The product with one thing broken. `install` patches it and returns how to mend it; `world` breaks what the simulation itself provides. */
 export interface Mutant {
@@ -40,10 +43,13 @@ function patchUpdates(change: (table: string, where: Record<string, unknown>) =>
           const update = tx.update.bind(tx) as (
             t: { name: string },
             where: Record<string, unknown>,
-            p: unknown,
+            ...rest: unknown[]
           ) => unknown;
-          (tx as unknown as Methods)['update'] = ((t: { name: string }, where: Record<string, unknown>, p: unknown) =>
-            update(t, change(t.name, where), p)) as unknown as Methods[string];
+          (tx as unknown as Methods)['update'] = ((
+            t: { name: string },
+            where: Record<string, unknown>,
+            ...rest: unknown[]
+          ) => update(t, change(t.name, where), ...rest)) as unknown as Methods[string];
           return (work as (tx: Tx) => unknown)(tx);
         };
         return original.call(this, actor, wrapped);
@@ -62,8 +68,18 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'retry-unknown',
-    // After an unknown outcome: believe at once that there is no machine, and ask again.
-    world: { port: (port) => withPort(port, { list: () => (async function* () {})() }) },
+    // An unknown outcome is taken for a failure: asked anew without looking.
+    install: () =>
+      patch(
+        LeaseReconciler.prototype,
+        'applyOutcome',
+        (original) =>
+          function (this: unknown, ...args: unknown[]) {
+            const [tx, lease, attempt, outcome] = args as [Tx, LeaseRow, unknown, CreateOutcome];
+            const failed = { kind: 'failed', error: new VendorError('transient', 'offer', 'assumed'), vendorId: null };
+            return original.call(this, tx, lease, attempt, outcome.kind === 'unknown' ? failed : outcome);
+          },
+      ),
   },
   {
     name: 'no-fence',
@@ -131,6 +147,52 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'charge-after-termination',
+    install: () =>
+      patch(
+        Leases.prototype,
+        'meter',
+        (original) =>
+          function (this: unknown, ...args: unknown[]) {
+            const [tx, lease, ...rest] = args as [unknown, LeaseRow, ...unknown[]];
+            return original.call(
+              this,
+              tx,
+              lease.state === 'terminating' ? { ...lease, state: 'ready' } : lease,
+              ...rest,
+            );
+          },
+      ),
+  },
+  {
+    name: 'meter-by-own-clock',
+    install: () =>
+      patch(
+        Leases.prototype,
+        'meter',
+        (original) =>
+          function (this: unknown, ...args: unknown[]) {
+            const [tx, lease, , ...rest] = args;
+            const { clock } = this as { clock: { now(): number } };
+            return original.call(this, tx, lease, clock.now(), ...rest);
+          },
+      ),
+  },
+  {
+    name: 'sweep-through-queue-only',
+    install: () =>
+      patch(
+        ReconcileLoop.prototype,
+        'sweep',
+        (original) =>
+          function (this: unknown, ...args: unknown[]) {
+            // What it has seen due before: without it nothing is ever driven past the queue.
+            (this as { overdue: Map<string, unknown> }).overdue.clear();
+            return original.apply(this, args);
+          },
+      ),
+  },
+  {
     name: 'double-count',
     install: () =>
       patch(
@@ -156,4 +218,27 @@ function withPort(port: ProviderPort, change: Partial<ProviderPort>): ProviderPo
     probe: () => port.probe(),
     ...change,
   };
+}
+
+const SEEDS = 50;
+
+/** Lives seeds under each mutant until one of them breaks; says which mutants none of them caught. */
+export async function hunt(say: (line: string) => void): Promise<{ passed: number; failed: number }> {
+  let passed = 0;
+  for (const mutant of mutants) {
+    const mend = mutant.install?.() ?? ((): void => undefined);
+    let caught: string | null = null;
+    try {
+      for (let seed = 1; seed <= SEEDS && caught === null; seed++) {
+        const scenario = drawScenario(seed);
+        const { broken } = await live(seed % 5 === 1 ? { ...scenario, faults: [] } : scenario, mutant.world ?? {});
+        if (broken !== null) caught = `caught at seed ${seed}: ${broken.split('\n')[0]?.slice(0, 120)}`;
+      }
+    } finally {
+      mend();
+    }
+    if (caught !== null) passed++;
+    say(`mutant ${mutant.name.padEnd(24)} ${caught ?? `was not caught in ${SEEDS} seeds`}`);
+  }
+  return { passed, failed: mutants.length - passed };
 }

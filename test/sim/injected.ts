@@ -1,0 +1,4 @@
+/** An error that a fault made; nobody's bug. */
+export class Injected extends Error {
+  override readonly name = 'Injected';
+}
