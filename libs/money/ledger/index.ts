@@ -1,12 +1,11 @@
 export { ledgerPost } from './post.js';
-export { Ledger, account, type Entry, type Posting } from './ledger.service.js';
+export { account, accountKinds, chart, type AccountKind, type ChartRow } from './chart.js';
+export { Ledger, type Entry, type Posting } from './ledger.service.js';
 export {
   accounts,
   entries,
   transactions,
-  accountKinds,
   type AccountRow,
-  type AccountKind,
   type EntryRow,
   type TransactionRow,
 } from './ledger.table.js';

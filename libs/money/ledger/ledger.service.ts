@@ -1,17 +1,8 @@
 import { DomainError, newId, type Clock, type Random } from '#kernel';
 import type { Tx } from '#platform/database';
-import { accounts, type AccountKind, type AccountRow } from './ledger.table.js';
+import { account, chart, ownAccounts, type AccountKind } from './chart.js';
+import { accounts, type AccountRow } from './ledger.table.js';
 import { ledgerPost } from './post.js';
-
-/** Where an account stands in the chart (README.md): its id says kind and owner, so nobody has to look it up. */
-export const account = {
-  credit: (organizationId: string): string => `credit:${organizationId}`,
-  payable: (providerId: string): string => `payable:${providerId}`,
-  revenue: 'revenue:berth',
-  cash: 'cash:berth',
-  grants: 'grants:berth',
-  exposure: 'exposure:berth',
-} as const;
 
 export interface Entry {
   readonly accountId: string;
@@ -42,18 +33,13 @@ export class Ledger {
   async open(tx: Tx, list: readonly { id: string; kind: AccountKind; organizationId: string | null }[]): Promise<void> {
     await tx.insertNew(
       accounts,
-      list.map((a) => ({ ...a, balanceNano: 0n, availableNano: 0n, heldNano: 0n, bounded: a.kind === 'credit' })),
+      list.map((a) => ({ ...a, balanceNano: 0n, availableNano: 0n, heldNano: 0n, bounded: chart[a.kind].bounded })),
     );
   }
 
   /** The broker's own accounts; made once at first boot. */
   openOwn(tx: Tx): Promise<void> {
-    return this.open(tx, [
-      { id: account.revenue, kind: 'revenue', organizationId: null },
-      { id: account.cash, kind: 'cash', organizationId: null },
-      { id: account.grants, kind: 'grants', organizationId: null },
-      { id: account.exposure, kind: 'exposure', organizationId: null },
-    ]);
+    return this.open(tx, ownAccounts);
   }
 
   /** Returns the transaction's id, or null when the key had been posted before. Account rows are locked in the order of their ids. */

@@ -1,4 +1,5 @@
 import { table } from '#platform/database';
+import type { AccountKind } from './chart.js';
 
 export interface AccountRow {
   id: string;
@@ -9,9 +10,6 @@ export interface AccountRow {
   heldNano: bigint;
   bounded: boolean;
 }
-
-export const accountKinds = ['credit', 'payable', 'revenue', 'cash', 'grants', 'exposure'] as const;
-export type AccountKind = (typeof accountKinds)[number];
 
 export const accounts = table<AccountRow>(
   'ledger_accounts',
