@@ -210,22 +210,10 @@ export class Stack {
     });
   }
 
-  /** Leaves jobs in the queue that nobody will ever finish and that swallow every wake-up of these rows ("kind:id"). */
-  strayKeys(rows: readonly string[]): Promise<void> {
+  /** From now on the queue takes every wake-up and gives none out. */
+  pauseQueue(): Promise<void> {
     return this.inQueue(async (client) => {
-      for (const row of rows) {
-        await client.query(`delete from bullmq.job where queue = 'reconcile' and dedup_id = $1`, [row]);
-        await client.query(
-          `insert into bullmq.job (queue, id, seq, name, state, added_at_ms, processed_at_ms, lock_token, locked_until_ms, dedup_id)
-           values ('reconcile', $1, 0, 'reconcile', 'active', 0, 0, 'nobody', 9000000000000, $2)`,
-          [`stray-${row}`, row],
-        );
-        await client.query(
-          `insert into bullmq.dedup (queue, dedup_id, job_id) values ('reconcile', $2, $1)
-           on conflict (queue, dedup_id) do update set job_id = excluded.job_id`,
-          [`stray-${row}`, row],
-        );
-      }
+      await client.query("set search_path to bullmq; select pause('reconcile', true)");
     });
   }
 

@@ -54,7 +54,7 @@ const points: Record<string, Record<string, Drawn>> = {
     late: { upTo: 40, arg: [1_000, 30_000] },
     /** Everything that waits in the queue is gone. */
     emptied: { upTo: 40 },
-    /** A stray deduplication key: no wake-up of this row ever arrives again. */
+    /** The queue keeps this row's wake-ups to itself: none ever arrives again. */
     swallowed: { upTo: 40 },
   },
   'agent/sync': {
