@@ -6,3 +6,4 @@ export * from './provider-port.js';
 export * from './agent-protocol.js';
 export * from './job.js';
 export * from './batch.js';
+export * from './payment-port.js';
