@@ -1,4 +1,4 @@
-import { newId, type Clock, type Random } from '#kernel';
+import { DomainError, newId, type Clock, type Random } from '#kernel';
 import type { Offer } from '#contracts';
 import type { Patch, Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
@@ -125,9 +125,10 @@ export class Leases {
     const { organizationId, projectId } = lease;
     try {
       return (await this.holds.take(tx, { organizationId, projectId, leaseId: lease.id, amountNano })).id;
-    } catch {
-      // Too little credit to keep it: then it is simply released.
-      return null;
+    } catch (error) {
+      // Too little credit to keep it: then it is simply released. Any other failure is not for us to read as that.
+      if (error instanceof DomainError && error.code === 'insufficient-credit') return null;
+      throw error;
     }
   }
 

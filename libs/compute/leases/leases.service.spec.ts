@@ -1,0 +1,50 @@
+import { describe, expect, it } from '@jest/globals';
+import { createJobSchema } from '#contracts';
+import { WORKER } from '#platform/database';
+import { openWorld, type World } from '#testing/world';
+import { leases, type LeaseRow } from './index.js';
+
+/** A job of one command, whose machine is to be kept for ten minutes. */
+async function submit(world: World, maxCost: string): Promise<string> {
+  const job = await world.broker.jobs.submit({
+    organizationId: world.organizationId,
+    projectId: world.projectId,
+    actor: WORKER,
+    request: createJobSchema.parse({ spec: { kind: 'command', command: ['true'] }, keepWarmS: 600, maxCost }),
+  });
+  return job.id;
+}
+const leaseOf = (world: World): Promise<LeaseRow | null> =>
+  world.store.transaction(WORKER, (tx) => tx.first(leases, {}));
+
+describe('a lease whose job is done and that is to be kept warm', () => {
+  it('is released when the credit does not cover the time', async () => {
+    const world = await openWorld();
+    await world.credit('0.05');
+    const id = await submit(world, '50000000');
+    // Until the job ends the whole credit is held for it.
+    await world.run(120_000);
+    expect((await world.broker.jobs.get(WORKER, id)).state).toBe('succeeded');
+    const lease = await leaseOf(world);
+    expect([lease?.want, lease?.endReason, world.failures]).toEqual(['release', 'released', []]);
+  });
+
+  it('outlives any other failure to set the money aside: the job is settled again, and it is kept', async () => {
+    const world = await openWorld();
+    await world.credit('25');
+    const id = await submit(world, '5000000000');
+    const take = world.broker.holds.take.bind(world.broker.holds);
+    const lost = new Error('the connection was lost');
+    let failed = 0;
+    world.broker.holds.take = (tx, request) =>
+      request.leaseId !== undefined && failed++ < 2 ? Promise.reject(lost) : take(tx, request);
+    await world.run(120_000);
+    expect((await world.broker.jobs.get(WORKER, id)).state).toBe('succeeded');
+    const lease = await leaseOf(world);
+    expect([lease?.state, lease?.want, lease?.jobId]).toEqual(['ready', 'run', null]);
+    expect(world.failures.map((f) => [f.id, f.error])).toEqual([
+      [id, lost],
+      [id, lost],
+    ]);
+  });
+});
