@@ -91,6 +91,8 @@ describe('driving one row', () => {
     await s.loop.reconcile('door', 'a');
     expect([s.steps.length, s.failed]).toEqual([1, [error]]);
     await s.loop.sweep();
+    s.clock.advance(1_000);
+    await s.loop.sweep();
     expect(s.woken).toEqual(['door:a']);
   });
 
@@ -266,5 +268,72 @@ describe('the sweep', () => {
     for (const id of ['a', 'b']) s.due.set(id, s.clock.now() - 60_000);
     for (let n = 0; n < 3; n++) await s.loop.sweep();
     expect(s.steps).toContain('b');
+  });
+
+  it('counts no repair for a row whose step fails, and tries it later and later', async () => {
+    const s = scene(() => Promise.reject(new Error('boom')));
+    const began = s.clock.now();
+    s.due.set('a', began - 60_000);
+    const tries: number[] = [];
+    for (let second = 0; second < 300; second++) {
+      const before = s.steps.length;
+      await s.loop.sweep();
+      if (s.steps.length > before) tries.push(second);
+      s.clock.advance(1_000);
+    }
+    expect([s.repaired, s.failed.length]).toEqual([[], tries.length]);
+    // Third sweep, then each time what it has waited plus the queue's two sweeps: 1, 2, 4 ... at most 30 s.
+    expect(tries.slice(0, 7)).toEqual([2, 6, 11, 18, 29, 48, 81]);
+    expect(tries.slice(7)).toEqual([114, 147, 180, 213, 246, 279]);
+  });
+
+  it('leaves the next try of a failed row to the queue, and counts none either when that one goes well', async () => {
+    let well = false;
+    const s = scene((id) => {
+      if (!well) return Promise.reject(new Error('boom'));
+      s.due.delete(id);
+      return Promise.resolve('rest');
+    });
+    s.queue.wake = async (kind, id) => {
+      await s.loop.reconcile(kind, id);
+    };
+    s.due.set('a', s.clock.now() - 60_000);
+    for (let second = 0; second < 80; second++) {
+      well = second >= 50;
+      await s.loop.sweep();
+      s.clock.advance(1_000);
+    }
+    expect([s.due.size, s.repaired, s.failed.length, s.steps.length]).toEqual([0, [], 6, 7]);
+  });
+
+  it('still drives past a dead queue a row that failed before, and counts that', async () => {
+    let well = false;
+    const s = scene((id) => {
+      if (!well) return Promise.reject(new Error('boom'));
+      s.due.delete(id);
+      return Promise.resolve('rest');
+    });
+    s.queue.down = true;
+    s.due.set('a', s.clock.now() - 60_000);
+    for (let n = 0; n < 3; n++) await s.loop.sweep();
+    expect([s.failed.length, s.repaired]).toEqual([1, []]);
+    well = true;
+    for (let n = 0; n < 5; n++) {
+      await s.loop.sweep();
+      s.clock.advance(1_000);
+    }
+    expect([s.due.size, s.repaired]).toEqual([0, ['direct-reconcile door:a']]);
+  });
+
+  it('does not let a row wait that moved since it failed', async () => {
+    const s = scene(() => Promise.reject(new Error('boom')));
+    const at = s.clock.now();
+    s.due.set('a', at - 60_000);
+    await s.loop.reconcile('door', 'a');
+    await s.loop.sweep();
+    expect(s.woken).toEqual([]);
+    s.due.set('a', at - 50_000);
+    await s.loop.sweep();
+    expect(s.woken).toEqual(['door:a']);
   });
 });

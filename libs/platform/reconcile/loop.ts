@@ -25,6 +25,9 @@ const MAX_STEPS = 40;
 /** A busy queue is not a broken one: only what is overdue for longer is driven past it. */
 const PAST_THE_QUEUE_AFTER_MS = 5_000;
 
+/** A row whose step fails is left alone by the sweep for a second, then for twice as long each time, up to this. */
+const LONGEST_BACK_OFF_MS = 30_000;
+
 /**
  * Level-triggered reconciling. Running a row twice, late or on two workers at once is harmless by construction:
  * every change is guarded by the row's version.
@@ -34,7 +37,12 @@ export class ReconcileLoop {
   private readonly running = new Map<string, Promise<void>>();
   private readonly again = new Set<string>();
   /** Rows seen due and when first, per due time: what is due for two sweeps is reconciled past the queue. */
-  private readonly overdue = new Map<string, { wakeAt: number; sweeps: number }>();
+  private readonly overdue = new Map<string, { wakeAt: number | null; sweeps: number }>();
+  /** Rows whose last run here failed, how often in a row, and (known from the next sweep on) until when the sweep leaves them alone. */
+  private readonly failing = new Map<
+    string,
+    { times: number; rests: { wakeAt: number | null; untilMs: number } | null }
+  >();
 
   constructor(
     private readonly store: Store,
@@ -72,13 +80,17 @@ export class ReconcileLoop {
   private async drive(kind: string, id: string): Promise<void> {
     const reconciler = this.byKind.get(kind);
     if (!reconciler) throw new Error(`no reconciler for ${kind}`);
+    const key = `${kind}:${id}`;
     for (let n = 0, stale = 0; n < MAX_STEPS; n++) {
       try {
-        if ((await reconciler.step(id)) === 'rest') return;
+        const next = await reconciler.step(id);
+        this.failing.delete(key);
+        if (next === 'rest') return;
       } catch (error) {
         // Both say that somebody else was first: look at the row anew.
         if ((error instanceof StaleVersion || error instanceof UniqueViolation) && stale++ < 5) continue;
         if (error instanceof StaleVersion) return;
+        this.failing.set(key, { times: (this.failing.get(key)?.times ?? 0) + 1, rests: null });
         this.report.failed(kind, id, error);
         return;
       }
@@ -89,7 +101,8 @@ export class ReconcileLoop {
 
   /**
    * Re-wakes what is due. A row that was due in the last sweep too, with the same wake time, is driven directly:
-   * what the queue does with a wake-up, or fails to do, must not put a row to sleep for ever.
+   * what the queue does with a wake-up, or fails to do, must not put a row to sleep for ever. That counts as a repair when it
+   * does what the queue did not; a step that fails here too says nothing about the queue, and is tried again later and later.
    */
   async sweep(limit = 500): Promise<number> {
     let found = 0;
@@ -105,18 +118,33 @@ export class ReconcileLoop {
         found++;
         const key = `${kind}:${id}`;
         seen.add(key);
+        if (this.backsOff(key, wakeAt, now)) {
+          this.overdue.delete(key);
+          continue;
+        }
         const before = this.overdue.get(key);
         const sweeps = before && before.wakeAt === wakeAt ? before.sweeps + 1 : 1;
-        this.overdue.set(key, { wakeAt: wakeAt ?? 0, sweeps });
+        this.overdue.set(key, { wakeAt, sweeps });
         if (sweeps < 3 || now - (wakeAt ?? now) < PAST_THE_QUEUE_AFTER_MS)
           await this.queue.wake(kind, id).catch(() => undefined);
         else if (!this.running.has(key)) {
-          this.report.repaired('direct-reconcile', kind, id);
           await this.reconcile(kind, id);
+          if (!this.failing.has(key)) this.report.repaired('direct-reconcile', kind, id);
         }
       }
     }
-    for (const key of this.overdue.keys()) if (!seen.has(key)) this.overdue.delete(key);
+    for (const known of [this.overdue, this.failing])
+      for (const key of known.keys()) if (!seen.has(key)) known.delete(key);
     return found;
+  }
+
+  /** Whether the sweep leaves this row alone because its step fails. After that the queue comes first again, as for any row. */
+  private backsOff(key: string, wakeAt: number | null, now: number): boolean {
+    const failed = this.failing.get(key);
+    if (!failed) return false;
+    failed.rests ??= { wakeAt, untilMs: now + Math.min(LONGEST_BACK_OFF_MS, 1_000 * 2 ** (failed.times - 1)) };
+    // Somebody has moved the row since: what failed may be past.
+    if (failed.rests.wakeAt !== wakeAt) this.failing.delete(key);
+    return failed.rests.wakeAt === wakeAt && now < failed.rests.untilMs;
   }
 }
