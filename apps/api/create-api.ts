@@ -37,7 +37,7 @@ export async function createApi(ground: Ground): Promise<NestFastifyApplication>
     bodyLimit: ground.config.bodyLimitBytes,
     genReqId: () => newId('request', ground.clock.now(), ground.random),
     requestIdHeader: false,
-    trustProxy: false,
+    trustProxy: ground.config.trustProxy?.map((proxy) => (proxy === 'private' ? 'uniquelocal' : proxy)) ?? false,
     // Uploads and long polls must not hold up a shutdown; requests in work are waited for.
     forceCloseConnections: 'idle',
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false },
@@ -102,6 +102,7 @@ function observe(fastify: FastifyInstance, ground: Ground): void {
         route,
         status: reply.statusCode,
         durationMs: Math.round(reply.elapsedTime),
+        address: request.ip,
         ...(principal ? { keyId: principal.keyId, organizationId: principal.organizationId } : {}),
         ...(agent ? { agentId: agent.id } : {}),
       },

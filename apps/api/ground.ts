@@ -9,7 +9,7 @@ import type { HealthRegistry, Logger, Metrics } from '#platform/observability';
 export interface Ground {
   readonly config: Pick<
     Config,
-    'bodyLimitBytes' | 'rateLimitPerMinute' | 'publicUrl' | 'agentPollMs' | 'defaultMarginBps'
+    'bodyLimitBytes' | 'rateLimitPerMinute' | 'publicUrl' | 'agentPollMs' | 'defaultMarginBps' | 'trustProxy'
   >;
   readonly store: Store;
   readonly broker: Broker;

@@ -1,5 +1,7 @@
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readConfig } from '#platform/config';
+import { createLogger } from '#platform/observability';
 import { TestApi, type TestTenant } from '../testing/test-api.js';
 import { eventStream } from './events.js';
 import type { EventAnswer } from './route.js';
@@ -15,6 +17,7 @@ describe('limits', () => {
         publicUrl: null,
         agentPollMs: 1_000,
         defaultMarginBps: 0,
+        trustProxy: null,
       },
     });
     tenant = await api.tenant();
@@ -69,6 +72,62 @@ describe('limits', () => {
     for (const answer of [declared, chunked]) {
       expect([answer.statusCode, answer.json()]).toEqual([413, expect.objectContaining({ code: 'body-too-large' })]);
     }
+  });
+});
+
+describe('the address of a caller', () => {
+  const lines: Record<string, unknown>[] = [];
+  const logger = createLogger({ name: 'spec', stream: { write: (line) => void lines.push(JSON.parse(line)) } });
+  const PROXY = '10.1.2.3';
+  const open: TestApi[] = [];
+  const start = async (trustProxy: readonly string[] | null): Promise<TestApi> => {
+    const { bodyLimitBytes, publicUrl, agentPollMs, defaultMarginBps } = readConfig({});
+    const config = { bodyLimitBytes, publicUrl, agentPollMs, defaultMarginBps, rateLimitPerMinute: 1, trustProxy };
+    const api = await TestApi.start({ config, logger });
+    open.push(api);
+    return api;
+  };
+  afterAll(async () => {
+    for (const api of open) await api.close();
+  });
+  /** One client more than an address may call: the last status, and the addresses that were logged. */
+  const flood = async (api: TestApi, from: string, forwarded: (n: number) => string) => {
+    lines.length = 0;
+    let last = 0;
+    for (let n = 0; n <= 20; n++) {
+      const headers = { 'x-forwarded-for': forwarded(n) };
+      last = (await api.app.inject({ method: 'GET', url: '/v1/nothing', remoteAddress: from, headers })).statusCode;
+    }
+    return { last, seen: new Set(lines.filter((l) => l['msg'] === 'request').map((l) => l['address'])) };
+  };
+
+  it('is the connection’s, whatever X-Forwarded-For says, when no proxy is trusted', async () => {
+    const api = await start(null);
+    expect(await flood(api, PROXY, (n) => `203.0.113.${n}`)).toEqual({ last: 429, seen: new Set([PROXY]) });
+  });
+
+  it('is the client’s behind a trusted proxy: each counts for itself, and the log names it', async () => {
+    const api = await start(['loopback', '10.0.0.0/8']);
+    const { last, seen } = await flood(api, PROXY, (n) => `203.0.113.${n}`);
+    expect([last, seen.size, seen.has(PROXY)]).toEqual([404, 21, false]);
+    // What the client itself wrote before the proxy appended where it came from is not believed.
+    expect(await flood(api, PROXY, (n) => `198.51.100.${n}, 203.0.113.77`)).toEqual({
+      last: 429,
+      seen: new Set(['203.0.113.77']),
+    });
+    // Two proxies in a row.
+    expect(await flood(api, PROXY, (n) => `198.51.100.${n}, 203.0.113.78, 10.9.9.9`)).toEqual({
+      last: 429,
+      seen: new Set(['203.0.113.78']),
+    });
+  });
+
+  it('is the connection’s when that is not a trusted proxy', async () => {
+    const api = await start(['10.0.0.0/8']);
+    expect(await flood(api, '203.0.113.9', (n) => `198.51.100.${n}`)).toEqual({
+      last: 429,
+      seen: new Set(['203.0.113.9']),
+    });
   });
 });
 

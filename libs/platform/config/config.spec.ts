@@ -53,6 +53,7 @@ describe('readConfig', () => {
       PORT: '0',
       METRICS_PORT: '9100',
       PUBLIC_URL: 'https://berth.example.com/',
+      TRUST_PROXY: 'loopback, 10.0.0.0/8,2001:db8::1',
       OBJECTS_URL: 's3://artifacts?region=eu-west-1&endpoint=https://minio:9000&forcePathStyle=true',
       ROLES: 'billing, sweep',
       SWEEP_INTERVAL_MS: '100',
@@ -77,6 +78,7 @@ describe('readConfig', () => {
       port: 0,
       metricsPort: 9100,
       publicUrl: 'https://berth.example.com',
+      trustProxy: ['loopback', '10.0.0.0/8', '2001:db8::1'],
       objectsUrl: 's3://artifacts?region=eu-west-1&endpoint=https://minio:9000&forcePathStyle=true',
       roles: ['sweep', 'billing'],
       sweepIntervalMs: 100,
@@ -131,6 +133,25 @@ describe('readConfig', () => {
     expect(sentences).toHaveLength(1);
     expect(sentences[0]).toContain(name);
     expect(sentences[0]).not.toContain('canary');
+  });
+
+  it('trusts no proxy unless told which, and never everybody', () => {
+    expect(readConfig({}).trustProxy).toBeNull();
+    expect(readConfig({ TRUST_PROXY: 'private,192.0.2.1/32' }).trustProxy).toEqual(['private', '192.0.2.1/32']);
+    for (const wrong of [
+      'true',
+      '1',
+      '*',
+      '0.0.0.0/0',
+      '::/0',
+      '10.0.0.0/33',
+      '10.0.0.0/',
+      '10.0.0/8',
+      'proxy.local',
+    ]) {
+      expect(problemsOf({ TRUST_PROXY: wrong }).join()).toContain('must be addresses of reverse proxies');
+    }
+    expect(problemsOf({ TRUST_PROXY: 'loopback,,private' })).toHaveLength(1);
   });
 
   it('takes other lease times in tests only', () => {

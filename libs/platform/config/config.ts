@@ -28,6 +28,8 @@ export interface Config {
   readonly metricsPort: number | null;
   /** Null: the address that the API listens on. No trailing slash. */
   readonly publicUrl: string | null;
+  /** Addresses and ranges of the reverse proxies that are believed; `loopback` and `private` stand for theirs. Null: none. */
+  readonly trustProxy: readonly string[] | null;
   /** `file:/absolute/folder` or `s3://bucket?...`. */
   readonly objectsUrl: string;
   readonly roles: readonly WorkerRole[];
@@ -72,6 +74,7 @@ export function readConfig(env: Environment = process.env): Config {
     port: v.PORT,
     metricsPort: v.METRICS_PORT,
     publicUrl: v.PUBLIC_URL,
+    trustProxy: v.TRUST_PROXY,
     objectsUrl: v.OBJECTS_URL ?? `file:${join(home, 'objects')}`,
     roles: v.ROLES,
     sweepIntervalMs: v.SWEEP_INTERVAL_MS,

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /** What a person is told about a variable; kept beside its check so that documents and messages cannot drift from it. */
@@ -59,6 +60,15 @@ function oneOf<const T extends string>(
 function urlWith(text: string, schemes: readonly string[]): URL | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return url && schemes.includes(url.protocol) && url.hostname !== '' ? url : undefined;
+}
+
+/** An address, a range or a word for one. A range of everybody would let each client name itself. */
+function isProxy(text: string): boolean {
+  if (text === 'loopback' || text === 'private') return true;
+  const [address = '', bits, ...more] = text.split('/');
+  const kind = isIP(address);
+  if (kind === 0 || more.length > 0) return false;
+  return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (kind === 4 ? 32 : 128));
 }
 
 const timesSchema = z.record(z.string(), z.int().nonnegative());
@@ -154,6 +164,20 @@ export const environmentSchema = z.object({
     (text) => {
       const url = urlWith(text, ['http:', 'https:']);
       return url && url.search === '' && url.hash === '' && url.username === '' ? text.replace(/\/+$/, '') : undefined;
+    },
+  ),
+  TRUST_PROXY: variable(
+    {
+      about:
+        'Reverse proxies whose X-Forwarded-For names the client: addresses, ranges (10.0.0.0/8), loopback, private; separated by commas.',
+      fallback: 'none: the client is who connects',
+      mustBe:
+        'must be addresses of reverse proxies: IP addresses, ranges such as 10.0.0.0/8, loopback or private, separated by commas',
+    },
+    null,
+    (text): readonly string[] | undefined => {
+      const proxies = text.split(',').map((proxy) => proxy.trim());
+      return proxies.every(isProxy) ? proxies : undefined;
     },
   ),
   OBJECTS_URL: variable(
