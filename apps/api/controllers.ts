@@ -10,6 +10,7 @@ import { JobsController } from './rooms/jobs.controller.js';
 import { LeasesController } from './rooms/leases.controller.js';
 import { HostsController } from './rooms/hosts.controller.js';
 import { MoneyController } from './rooms/money.controller.js';
+import { AuditController } from './rooms/audit.controller.js';
 import { AgentController } from './rooms/agent.controller.js';
 import { SystemController } from './rooms/system.controller.js';
 import { DocumentController } from './rooms/document.controller.js';
@@ -26,6 +27,7 @@ export const controllers: readonly Type[] = [
   LeasesController,
   HostsController,
   MoneyController,
+  AuditController,
   AgentController,
   SystemController,
   DocumentController,

@@ -120,6 +120,9 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   listInvoices: none,
   getInvoice: byId('invoiceId'),
   addCredit: { asks: (ids) => [{ body: { organizationId: ids.organizationId, amountNano: '1', reference: 'r' } }] },
+  listAudit: {
+    asks: (ids) => [{}, { query: { organizationId: ids.organizationId } }, { query: { actorKeyId: ids.keyId } }],
+  },
   enrolAgent: 'public',
   syncAgent: { asks: (ids) => [sync([ids.shardId, ids.commandShardId])] },
   readWorkInput: { asks: (ids) => [{ params: { workId: ids.shardId } }] },

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { registerAccount } from './commands/account.js';
+import { registerAdmin } from './commands/admin.js';
 import { registerHosts } from './commands/hosts.js';
 import { registerJobs } from './commands/jobs.js';
 import { registerLocal } from './commands/local.js';
@@ -37,5 +38,6 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerJobs(berth);
   registerHosts(berth);
   registerMoney(berth);
+  registerAdmin(berth);
   return berth;
 }

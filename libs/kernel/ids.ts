@@ -19,6 +19,8 @@ export const ID_PREFIXES = {
   usage: 'use',
   transaction: 'txn',
   invoice: 'inv',
+  creditNote: 'crn',
+  audit: 'aud',
   event: 'evt',
   request: 'req',
   install: 'ins',

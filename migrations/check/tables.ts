@@ -3,6 +3,7 @@ import * as agents from '#compute/agents';
 import * as hosts from '#compute/hosts';
 import * as leases from '#compute/leases';
 import * as providers from '#compute/providers';
+import * as audit from '#identity/audit';
 import * as tenancy from '#identity/tenancy';
 import * as catalog from '#market/catalog';
 import * as placement from '#market/placement';
@@ -30,6 +31,7 @@ const rooms = [
   hosts,
   leases,
   providers,
+  audit,
   tenancy,
   catalog,
   placement,

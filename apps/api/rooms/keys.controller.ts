@@ -1,6 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { z } from 'zod';
 import { idOf, isoTime } from '#contracts';
+import { audit, authorOf } from '#identity/audit';
 import { ROLES, Tenancy, type ApiKeyRow, type IssuedKey } from '#identity/tenancy';
 import { route, type Call } from '../http/route.js';
 import { Serve } from '../http/serve.js';
@@ -80,7 +81,8 @@ export class KeysController {
   constructor(private readonly tenancy: Tenancy) {}
 
   @Serve(createKey)
-  async create({ principal, body, remember }: Call<typeof createKey>) {
+  async create(call: Call<typeof createKey>) {
+    const { principal, body, remember } = call;
     const { name, role, projectId, expiresAt, organizationId } = body;
     const issued = await this.tenancy.createKey(
       principal,
@@ -91,7 +93,10 @@ export class KeysController {
         ...(expiresAt === undefined ? {} : { expiresAt: Date.parse(expiresAt) }),
         ...(organizationId === undefined ? {} : { organizationId }),
       },
-      (tx, key) => remember(tx, showIssued(key)),
+      async (tx, issued) => {
+        await audit(tx, { ...actOn(call, issued.key), action: 'key.create', after: showKey(issued.key) });
+        await remember(tx, showIssued(issued));
+      },
     );
     return showIssued(issued);
   }
@@ -102,9 +107,21 @@ export class KeysController {
   }
 
   @Serve(revokeKey)
-  async revoke({ principal, params }: Call<typeof revokeKey>) {
-    return showKey(await this.tenancy.revokeKey(principal, params.id));
+  async revoke(call: Call<typeof revokeKey>) {
+    const revoked = await this.tenancy.revokeKey(call.principal, call.params.id, (tx, key) =>
+      audit(tx, {
+        ...actOn(call, key),
+        action: 'key.revoke',
+        before: showKey({ ...key, revokedAt: null }),
+        after: showKey(key),
+      }),
+    );
+    return showKey(revoked);
   }
+}
+
+function actOn(call: Parameters<typeof authorOf>[0], key: ApiKeyRow) {
+  return { by: authorOf(call), organizationId: key.organizationId, subject: key.id };
 }
 
 export function showKey({ hash: _hash, ...row }: ApiKeyRow) {

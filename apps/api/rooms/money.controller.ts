@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { HOUR, notFound } from '#kernel';
 import { idOf, isoTime, nanoUsdText } from '#contracts';
 import { WORKER, type Store } from '#platform/database';
+import { audit, authorOf } from '#identity/audit';
 import { organizations } from '#identity/tenancy';
 import { account, entries, Ledger, transactions } from '#money/ledger';
 import { Billing, invoiceStates, type InvoiceRow } from '#money/billing';
@@ -252,12 +253,25 @@ export class MoneyController {
   }
 
   @Serve(addCredit)
-  async credit({ body }: Call<typeof addCredit>) {
-    const { organizationId, amountNano, kind, reference } = body;
+  async credit(call: Call<typeof addCredit>) {
+    const { organizationId, amountNano, kind, reference } = call.body;
     const posted = await this.store.transaction(WORKER, async (tx) => {
       const organization = await tx.first(organizations, { id: organizationId, kind: 'tenant' });
       if (!organization) throw notFound('tenant', organizationId);
-      return this.ledger.credit(tx, organizationId, BigInt(amountNano), kind, `credit:${organizationId}:${reference}`);
+      const before = await this.ledger.creditOf(tx, organizationId);
+      const key = `credit:${organizationId}:${reference}`;
+      const transaction = await this.ledger.credit(tx, organizationId, BigInt(amountNano), kind, key);
+      if (transaction === null) return null;
+      const { balanceNano } = await this.ledger.creditOf(tx, organizationId);
+      await audit(tx, {
+        by: authorOf(call),
+        organizationId,
+        action: 'credit.add',
+        subject: transaction,
+        before: { balance: before.balanceNano },
+        after: { balance: balanceNano, kind, reference },
+      });
+      return transaction;
     });
     return { ...(await this.show(organizationId)), posted: posted !== null };
   }

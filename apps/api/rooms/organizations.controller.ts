@@ -1,6 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { z } from 'zod';
 import { idOf, isoTime } from '#contracts';
+import { audit, authorOf } from '#identity/audit';
 import {
   ORGANIZATION_KINDS,
   ORGANIZATION_STATES,
@@ -92,11 +93,18 @@ export class OrganizationsController {
   constructor(private readonly tenancy: Tenancy) {}
 
   @Serve(createOrganization)
-  async create({ body, remember }: Call<typeof createOrganization>) {
+  async create(call: Call<typeof createOrganization>) {
+    const { body, remember } = call;
     const { name, kind, keyName } = body;
     const created = await this.tenancy.createOrganization(
       { name, kind, ...(keyName === undefined ? {} : { keyName }) },
-      (tx, organization) => remember(tx, showCreated(organization)),
+      async (tx, created) => {
+        const { organization } = created;
+        const on = { organizationId: organization.id, subject: organization.id };
+        const after = showOrganization(organization);
+        await audit(tx, { by: authorOf(call), ...on, action: 'organization.create', after });
+        await remember(tx, showCreated(created));
+      },
     );
     return showCreated(created);
   }
@@ -116,8 +124,19 @@ export class OrganizationsController {
   }
 
   @Serve(changeOrganization)
-  async change({ params, body }: Call<typeof changeOrganization>) {
-    return showOrganization(await this.tenancy.setOrganizationState(params.id, body.state));
+  async change(call: Call<typeof changeOrganization>) {
+    const { id } = call.params;
+    const changed = await this.tenancy.setOrganizationState(id, call.body.state, (tx, { before, after }) =>
+      audit(tx, {
+        by: authorOf(call),
+        organizationId: id,
+        action: 'organization.change',
+        subject: id,
+        before: showOrganization(before),
+        after: showOrganization(after),
+      }),
+    );
+    return showOrganization(changed);
   }
 }
 

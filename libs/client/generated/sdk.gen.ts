@@ -94,6 +94,9 @@ import type {
   InviteHostData,
   InviteHostErrors,
   InviteHostResponses,
+  ListAuditData,
+  ListAuditErrors,
+  ListAuditResponses,
   ListHostsData,
   ListHostsErrors,
   ListHostsResponses,
@@ -1032,6 +1035,28 @@ export const addCredit = <ThrowOnError extends boolean = false>(
       'Content-Type': 'application/json',
       ...options.headers,
     },
+  });
+
+/**
+ * List what administrators and the broker’s rules did, newest first
+ *
+ * Each entry was written in the transaction that did it. `from` and `to` bound the time: from `from` on, before `to`.
+ *
+ * For keys with the role platform-admin.
+ */
+export const listAudit = <ThrowOnError extends boolean = false>(
+  options?: Options<ListAuditData, ThrowOnError>,
+): RequestResult<ListAuditResponses, ListAuditErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListAuditResponses, ListAuditErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/audit',
+    ...options,
   });
 
 /**

@@ -48,6 +48,34 @@ export type Artifact = {
   createdAt: string;
 };
 
+export type AuditEntry = {
+  id: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  at: string;
+  /**
+   * Null: the broker itself, by a rule or a date
+   */
+  actorKeyId: string | null;
+  actorOrganizationId: string | null;
+  /**
+   * Whom it concerns
+   */
+  organizationId: string | null;
+  /**
+   * `<noun>.<verb>`
+   */
+  action: string;
+  /**
+   * The id of what was acted on
+   */
+  subject: string;
+  before: unknown;
+  after: unknown;
+  requestId: string | null;
+};
+
 export type Balance = {
   organizationId: string;
   /**
@@ -2567,6 +2595,67 @@ export type AddCreditResponses = {
 };
 
 export type AddCreditResponse = AddCreditResponses[keyof AddCreditResponses];
+
+export type ListAuditData = {
+  body?: never;
+  path?: never;
+  query?: {
+    organizationId?: string;
+    actorKeyId?: string;
+    action?: string;
+    subject?: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    from?: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    to?: string;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/audit';
+};
+
+export type ListAuditErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListAuditError = ListAuditErrors[keyof ListAuditErrors];
+
+export type ListAuditResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<AuditEntry>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListAuditResponse = ListAuditResponses[keyof ListAuditResponses];
 
 export type EnrolAgentData = {
   body: {

@@ -128,11 +128,18 @@ export class Tenancy {
   }
 
   /** Suspended organizations are refused at the door; what they run goes on until somebody ends it. */
-  setOrganizationState(id: string, state: OrganizationState): Promise<OrganizationRow> {
+  setOrganizationState(
+    id: string,
+    state: OrganizationState,
+    also: InSameTransaction<{ before: OrganizationRow; after: OrganizationRow }> = none,
+  ): Promise<OrganizationRow> {
     return this.store.transaction(WORKER, async (tx) => {
-      const [changed] = await tx.update(organizations, { id, kind: { not: 'platform' } }, { state });
-      if (!changed) throw notFound('tenant or provider organization', id);
-      return changed;
+      const changeable = { id, kind: { not: 'platform' as const } };
+      const before = await tx.first(organizations, changeable, { lock: 'update' });
+      const [after] = before ? await tx.update(organizations, changeable, { state }) : [];
+      if (!before || !after) throw notFound('tenant or provider organization', id);
+      await also(tx, { before, after });
+      return after;
     });
   }
 
@@ -212,8 +219,12 @@ export class Tenancy {
   }
 
   /** In force in this process at once and in every other one within a second; doing it again changes nothing. */
-  revokeKey(who: Principal, id: string): Promise<ApiKeyRow> {
-    return this.store.transaction(who.actor, (tx) => this.keys.revokeIn(tx, { id, ...withinOrganization(who) }));
+  revokeKey(who: Principal, id: string, also: InSameTransaction<ApiKeyRow> = none): Promise<ApiKeyRow> {
+    return this.store.transaction(who.actor, async (tx) => {
+      const revoked = await this.keys.revokeIn(tx, { id, ...withinOrganization(who) });
+      await also(tx, revoked);
+      return revoked;
+    });
   }
 
   private async organizationFor(tx: Tx, who: Principal, asked: string | undefined): Promise<OrganizationRow> {
