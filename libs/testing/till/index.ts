@@ -26,8 +26,11 @@ export interface Till {
   audit(): Promise<void>;
 }
 
-export async function openTill({ store, clock }: SpecStore): Promise<Till> {
-  const random = new SeededRandom('till');
+/** Tills that share a store need each their own `random`: ids come from it. */
+export async function openTill(
+  { store, clock }: Pick<SpecStore, 'store' | 'clock'>,
+  random = new SeededRandom('till'),
+): Promise<Till> {
   const ledger = new Ledger(clock, random);
   const holdsOf = new Holds(ledger, clock, random);
   const tx = <T>(work: (t: Tx) => Promise<T>): Promise<T> => store.transaction(WORKER, work);

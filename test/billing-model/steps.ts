@@ -1,0 +1,248 @@
+import { expect } from '@jest/globals';
+import fc from 'fast-check';
+import { holds, type HoldRow } from '#money/quotas';
+import { carve, endJob, endLease, meter, renew, take, type JobBook, type LeaseBook } from './books.js';
+import type { CrashAt } from './crashing-store.js';
+import { meteredBefore, type World } from './world.js';
+
+/** One thing that happens, as plain numbers, so that a failing history can be shortened. Each number is read modulo what there is. */
+export interface Step {
+  readonly kind: keyof typeof happenings;
+  /** Whose, and which of the tenant's jobs and leases. */
+  readonly who: number;
+  readonly which: number;
+  readonly amount: bigint;
+  readonly forMs: number;
+  readonly crash: CrashAt;
+}
+
+type Happening = (world: World, step: Step) => Promise<void>;
+
+const HOUR_MS = 3_600_000;
+
+function at<T>(list: readonly T[], i: number): T | undefined {
+  return list[i % Math.max(list.length, 1)];
+}
+
+interface Found {
+  readonly job: JobBook;
+  readonly lease: LeaseBook;
+}
+
+const tenantOf = (world: World, step: Step): World['tenants'][number] => {
+  const tenant = at(world.tenants, step.who);
+  if (!tenant) throw new Error('a world without tenants');
+  return tenant;
+};
+
+const leaseOf = (world: World, step: Step): Found | undefined => {
+  const all = tenantOf(world, step).book.jobs.flatMap((job) => job.leases.map((lease) => ({ job, lease })));
+  // Rather one of the newer ones, which are still open.
+  return at(all.slice(-4), step.which);
+};
+
+function holdOf(world: World, of: JobBook | LeaseBook): HoldRow {
+  const hold = world.holdOf.get(of);
+  if (!hold) throw new Error('a book without a hold');
+  return hold;
+}
+
+const happenings = {
+  /** What a step that does not matter shrinks to. */
+  nothing: () => Promise.resolve(),
+
+  /** Money comes in; the processor tells us twice. */
+  async topUp(world, step) {
+    const { of, book } = tenantOf(world, step);
+    const key = world.name('top-up');
+    const kind = step.which % 2 === 0 ? 'payment' : 'grant';
+    const amount = step.amount + 1n;
+    for (const crash of [step.crash, 'nowhere'] as const)
+      await world.again(crash, () =>
+        world.till.tx((tx) => world.till.ledger.credit(tx, of.organizationId, amount, kind, key)),
+      );
+    book.available += amount;
+    if (kind === 'payment') book.paidIn += amount;
+    else book.granted += amount;
+  },
+
+  /** A job is submitted: its cap is set aside, once, however often the request is sent. */
+  async submit(world, step) {
+    const { of, book } = tenantOf(world, step);
+    const jobId = world.name('job');
+    const asked = (): Promise<HoldRow> =>
+      world.again(step.crash, () =>
+        world.till.tx(
+          async (tx) =>
+            (await tx.first(holds, { jobId })) ??
+            (await world.till.holds.take(tx, { ...of, jobId, amountNano: step.amount })),
+        ),
+      );
+    const job = take(book, step.amount);
+    if ('missing' in job) {
+      await expect(asked()).rejects.toMatchObject({
+        code: 'insufficient-credit',
+        details: { facts: { missingNano: String(job.missing) } },
+      });
+    } else world.holdOf.set(job, await asked());
+  },
+
+  /** A crowd asks at one moment: as many get their hold as the credit has room for. */
+  async crowd(world, step) {
+    const { of, book } = tenantOf(world, step);
+    const clients = 2 + (step.which % 9);
+    const asked = await Promise.allSettled(
+      Array.from({ length: clients }, () =>
+        world.till.tx((tx) => world.till.holds.take(tx, { ...of, amountNano: step.amount })),
+      ),
+    );
+    for (const answer of asked) {
+      if (answer.status === 'rejected') {
+        expect(answer.reason).toMatchObject({ code: 'insufficient-credit' });
+        continue;
+      }
+      const job = take(book, step.amount);
+      if ('missing' in job)
+        throw new Error(`a hold of ${step.amount} was given beyond the credit, ${job.missing} are missing`);
+      world.holdOf.set(job, answer.value);
+    }
+    // Nobody was sent away for whom there was room.
+    if (asked.some((a) => a.status === 'rejected')) expect(book.available < step.amount).toBe(true);
+  },
+
+  async lease(world, step) {
+    const { book } = tenantOf(world, step);
+    const job = at(book.jobs.slice(-4), step.which);
+    if (!job) return;
+    const amount = step.amount / 3n;
+    const cost = 1_000_000_000n + step.amount;
+    const leaseId = world.name('lease');
+    const carved = await world.again(step.crash, () =>
+      world.till.tx(
+        async (tx) =>
+          (await tx.first(holds, { leaseId })) ??
+          (await world.till.holds.carve(tx, holdOf(world, job).id, leaseId, amount)),
+      ),
+    );
+    const lease = carve(job, amount, { chargePerHour: cost + cost / 9n, costPerHour: cost }, world.nowMs);
+    expect(carved !== null).toBe(lease !== null);
+    if (!lease || !carved) return;
+    world.holdOf.set(lease, carved);
+    world.leaseId.set(lease, leaseId);
+  },
+
+  async renew(world, step) {
+    const found = leaseOf(world, step);
+    if (!found) return;
+    const moved = await world.once(step.crash, () =>
+      world.till.tx((tx) => world.till.holds.extend(tx, holdOf(world, found.lease), step.amount)),
+    );
+    const wanted = renew(found.job, found.lease, step.amount);
+    if (moved !== null) expect(moved).toBe(wanted);
+  },
+
+  /** Two workers meter the same time at one moment; one is heard. */
+  async meter(world, step) {
+    const { of, book } = tenantOf(world, step);
+    const found = leaseOf(world, step);
+    if (!found || !found.lease.open) return;
+    const { lease } = found;
+    const [fromMs, toMs] = [lease.throughMs, lease.throughMs + step.forMs + 1];
+    const interval = world.interval(of, lease, fromMs, toMs);
+    const metered = (): Promise<{ chargedNano: bigint; exposureNano: bigint; costNano: bigint }> =>
+      world.till.tx((tx) => world.till.metering.leaseTime(tx, interval));
+    const crowd = step.which % 3 === 0 ? 2 : 1;
+    const answers = await Promise.allSettled([
+      world.once(step.crash, metered),
+      ...Array.from({ length: crowd - 1 }, metered),
+    ]);
+    const wanted = meter(book, lease, toMs);
+    let heard = 0;
+    for (const answer of answers) {
+      if (answer.status === 'rejected')
+        expect(meteredBefore(answer.reason) ? 'metered before' : answer.reason).toBe('metered before');
+      else if (answer.value === null) heard++;
+      else {
+        heard++;
+        expect(answer.value).toEqual({
+          chargedNano: wanted.charged,
+          exposureNano: wanted.exposure,
+          costNano: wanted.cost,
+        });
+      }
+    }
+    expect(heard).toBe(1);
+  },
+
+  /** The same time again, days later. */
+  async meterAgain(world, step) {
+    const { of } = tenantOf(world, step);
+    const found = leaseOf(world, step);
+    const before = found && at(found.lease.metered, step.which);
+    if (!found || !before) return;
+    const interval = world.interval(of, found.lease, before.fromMs, before.toMs);
+    const twice = world.once(step.crash, () => world.till.tx((tx) => world.till.metering.leaseTime(tx, interval)));
+    await expect(twice.catch((error: unknown) => meteredBefore(error))).resolves.toBe(true);
+  },
+
+  /** The last piece of a lease's time, and the end of its hold with it. */
+  async stop(world, step) {
+    const { of, book } = tenantOf(world, step);
+    const found = leaseOf(world, step);
+    if (!found || !found.lease.open) return;
+    const { job, lease } = found;
+    const toMs = lease.throughMs + (step.forMs % HOUR_MS);
+    const interval = world.interval(of, lease, lease.throughMs, toMs);
+    await world.once(step.crash, () => world.till.tx((tx) => world.till.metering.leaseTime(tx, interval, true)));
+    if (toMs > lease.throughMs) meter(book, lease, toMs);
+    endLease(book, job, lease);
+  },
+
+  async endJob(world, step) {
+    const { book } = tenantOf(world, step);
+    const job = at(book.jobs.slice(-4), step.which);
+    if (!job) return;
+    await world.again(step.crash, () => world.till.tx((tx) => world.till.holds.settle(tx, holdOf(world, job).id)));
+    endJob(book, job);
+  },
+} satisfies Record<string, Happening>;
+
+/** How often each thing happens, beside the others. */
+const often: Readonly<Record<keyof typeof happenings, number>> = {
+  nothing: 1,
+  topUp: 3,
+  submit: 4,
+  crowd: 1,
+  lease: 5,
+  renew: 3,
+  meter: 8,
+  meterAgain: 1,
+  stop: 3,
+  endJob: 2,
+};
+
+export const happen = (world: World, step: Step): Promise<void> => happenings[step.kind](world, step);
+
+const kinds = Object.keys(happenings) as readonly (keyof typeof happenings)[];
+
+/** So many steps, of any kind, with amounts up to some dollars and times from a millisecond to two months. */
+export function history(steps: number): fc.Arbitrary<Step[]> {
+  return fc.array(
+    fc.record({
+      kind: fc.oneof(
+        { withCrossShrink: true },
+        ...kinds.map((kind) => ({ weight: often[kind], arbitrary: fc.constant(kind) })),
+      ),
+      who: fc.nat(7),
+      which: fc.nat(100),
+      amount: fc.bigInt({ min: 1n, max: 30_000_000_000n }),
+      forMs: fc.oneof(fc.nat(HOUR_MS), fc.nat(1_500 * HOUR_MS)),
+      crash: fc.oneof(
+        { weight: 6, arbitrary: fc.constant<CrashAt>('nowhere') },
+        { weight: 1, arbitrary: fc.constant<CrashAt>('inside') },
+        { weight: 1, arbitrary: fc.constant<CrashAt>('after') },
+      ),
+    }),
+    { minLength: steps, maxLength: steps },
+  );
+}
