@@ -321,10 +321,12 @@ create index on leases (vendor_id);
 create table slots (
   host_id text not null references hosts (id),
   n integer not null,
+  gpu_index integer,
   lease_id text not null,
   attempt_id text not null,
   claimed_at timestamptz not null,
-  primary key (host_id, n)
+  primary key (host_id, n),
+  unique (host_id, gpu_index)
 );
 create index on slots (lease_id);
 create table lease_attempts (

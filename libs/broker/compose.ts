@@ -92,7 +92,7 @@ export function composeBroker(p: BrokerParts): Broker {
       },
     },
   });
-  const work = new JobWork({ store, leases: leasesOf, metering, wake, clock });
+  const work = new JobWork({ store, leases: leasesOf, metering, hosts, wake, clock });
   const leaseReconciler = new LeaseReconciler({
     store,
     vendors: p.vendors,

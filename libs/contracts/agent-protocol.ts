@@ -49,6 +49,8 @@ export const workItemSchema = z.object({
   leaseId: z.string(),
   fence: z.int().positive(),
   deadlineAt: z.iso.datetime(),
+  /** The GPUs that the lease has of a machine it shares with others, by their driver's indices; absent: all that are there. */
+  gpus: z.object({ vendor: z.enum(['nvidia', 'amd']), indices: z.array(z.int().nonnegative()).min(1) }).optional(),
   spec: z.discriminatedUnion('kind', [
     z.object({
       kind: z.literal('batch-inference'),

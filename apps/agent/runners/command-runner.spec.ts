@@ -43,6 +43,19 @@ describe('a command on an agent', () => {
     });
   });
 
+  it('shows a command the GPUs of its lease only, whatever the command asks for', async () => {
+    const show = 'echo "$CUDA_DEVICE_ORDER $CUDA_VISIBLE_DEVICES/$HIP_VISIBLE_DEVICES" > seen';
+    const env = { CUDA_VISIBLE_DEVICES: '0,1,2,3', HIP_VISIBLE_DEVICES: '7' };
+    const run = async (workId: string, gpus?: WorkItem['gpus']): Promise<string> => {
+      await outcome({ ...stand.command(workId, show, { env, outputs: ['seen'] }), ...(gpus ? { gpus } : {}) });
+      return stand.broker.outputs.get(`${workId}/seen`)?.trim() ?? '';
+    };
+    expect(await run('nvidia', { vendor: 'nvidia', indices: [2, 3] })).toBe('PCI_BUS_ID 2,3/7');
+    expect(await run('amd', { vendor: 'amd', indices: [5] })).toBe('0,1,2,3/5');
+    // A whole rented machine: its tenant may choose among what is all its own.
+    expect(await run('whole')).toBe('0,1,2,3/7');
+  });
+
   it('says when a program does not exist', async () => {
     const item = stand.command('none', '', { command: ['/no/such/program'] });
     expect(await outcome(item)).toMatchObject({ state: 'failed', code: 'command-not-started' });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { WorkItem } from '#contracts';
 import { cleanEnvironment } from '../clean-environment.js';
+import { visibleGpus } from '../host/visible-gpus.js';
 import { writeFileDurably } from '../durable-file.js';
 import { LineSplitter } from './line-splitter.js';
 import { killLeftover, markProcess, signalGroup, type ProcessMark } from './process-group.js';
@@ -52,7 +53,8 @@ export class CommandRunner implements Runner<'command'> {
       // All paths are judged before the first byte moves.
       for (const input of spec.inputs) await placeForInput(scratch, input.path);
       for (const input of spec.inputs) await this.fetchInput(input, scratch, context);
-      const ended = await this.execute(spec, scratch, markFile, context);
+      const env = { ...cleanEnvironment(this.ownEnvironment), ...spec.env, ...visibleGpus(item.gpus) };
+      const ended = await this.execute(spec, env, scratch, markFile, context);
       signal.throwIfAborted();
       if (ended.timedOut)
         return failed(item, 'timeout', `The command was stopped after ${spec.timeoutS} s.`, ended.exitCode);
@@ -96,13 +98,19 @@ export class CommandRunner implements Runner<'command'> {
     }
   }
 
-  private async execute(spec: CommandSpec, scratch: string, markFile: string, context: RunContext): Promise<Ended> {
+  private async execute(
+    spec: CommandSpec,
+    env: Readonly<Record<string, string>>,
+    scratch: string,
+    markFile: string,
+    context: RunContext,
+  ): Promise<Ended> {
     const { signal, clock } = context;
     const [program = '', ...args] = spec.command;
     const startedAt = clock.now();
     const child = spawn(program, args, {
       cwd: scratch,
-      env: { ...cleanEnvironment(this.ownEnvironment), ...spec.env },
+      env,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -636,6 +636,10 @@ export type SyncAnswer = {
     leaseId: string;
     fence: number;
     deadlineAt: string;
+    gpus?: {
+      vendor: 'nvidia' | 'amd';
+      indices: Array<number>;
+    };
     spec:
       | {
           kind: 'batch-inference';

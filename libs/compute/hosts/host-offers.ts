@@ -43,6 +43,17 @@ export function hostOffers(host: HostRow, facts: HostFacts, freeSlots: number, n
   }));
 }
 
+/** The GPUs of a host that its offers sell: all of the same accelerator as its first, each index once, lowest first. */
+export function soldGpus(facts: HostFacts): HostFacts['gpus'] {
+  const nameOf = (gpu: HostFacts['gpus'][number]): string | null =>
+    normalizeAccelerator(gpu.name, { vramGiB: gpu.vramGiB });
+  const [first] = facts.gpus;
+  if (!first) return [];
+  const sold = nameOf(first);
+  const byIndex = new Map(facts.gpus.filter((gpu) => nameOf(gpu) === sold).map((gpu) => [gpu.index, gpu]));
+  return [...byIndex.values()].toSorted((a, b) => a.index - b.index);
+}
+
 function slotSizes(slotCount: number, gpus: boolean): number[] {
   if (!gpus) return [1];
   const sizes: number[] = [];

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { describeProviderConformance, createRequest } from '#adapters/conformance';
 import { ManualClock } from '#kernel';
 import type { CreateOutcome, Offer } from '#contracts';
-import { openStore, WORKER, type OpenStore } from '#platform/database';
+import { openStore, UniqueViolation, WORKER, type OpenStore } from '#platform/database';
+import { agents } from '#compute/agents';
 import { testDatabase, type TestDatabase } from '#testing';
-import { gpuFacts, INSTALL, openHosts, type HostWorld } from './hosts.fixture.js';
+import { cpuFacts, gpuFacts, INSTALL, openHosts, type HostWorld } from './hosts.fixture.js';
 import { hosts, slots } from './hosts.table.js';
 
 async function world(slotCount: number, options: Parameters<typeof openHosts>[0] = {}): Promise<HostWorld> {
@@ -81,6 +83,96 @@ describe('slots', () => {
   });
 });
 
+describe('the GPUs of slots', () => {
+  const indices = (opened: HostWorld, leaseId: string) =>
+    opened.store.transaction(WORKER, async (tx) => (await opened.broker.hosts.devicesOf(tx, [leaseId])).get(leaseId));
+
+  it('are named by the index that the driver gives them, lowest first, and are free again when the slots are', async () => {
+    const opened = await world(4);
+    const offers = await opened.hostOffers();
+    const [one, two, three] = [1, 2, 1].map((count, n) => want(offers, count, n, opened.clock.now()));
+    if (!one || !two || !three) throw new Error('three requests were made');
+    for (const request of [one, two, three]) await opened.port.create(request);
+    expect(await indices(opened, one.leaseId)).toEqual([0]);
+    expect(await indices(opened, two.leaseId)).toEqual([1, 2]);
+    await opened.port.terminate(two.leaseId);
+    expect(await indices(opened, two.leaseId)).toBeUndefined();
+    const again = want(offers, 2, 9, opened.clock.now());
+    await opened.port.create(again);
+    expect([await indices(opened, again.leaseId), await indices(opened, three.leaseId)]).toEqual([[1, 2], [3]]);
+  });
+
+  it('are only those of the accelerator that is sold, each once, whatever order the driver lists them in', async () => {
+    const opened = await openHosts();
+    const { host, token } = await opened.add('mixed', 8);
+    const facts = gpuFacts(4);
+    const [a, b, c, d] = facts.gpus;
+    if (!a || !b || !c || !d) throw new Error('four GPUs were made');
+    const gpus = [d, { ...a, name: 'Tesla T4', vramGiB: 14.6 }, c, { ...c, uuid: 'GPU-again' }, b];
+    await opened.enrol(token, { ...facts, gpus });
+    expect((await opened.host(host.id)).slotCount).toBe(3);
+    const request = want(await opened.hostOffers(), 3, 1, opened.clock.now());
+    await opened.port.create(request);
+    expect(await indices(opened, request.leaseId)).toEqual([1, 2, 3]);
+  });
+
+  it('are none for shares of a CPU machine', async () => {
+    const opened = await openHosts();
+    const { token } = await opened.add('cpus', 2);
+    await opened.enrol(token, cpuFacts);
+    const request = want(await opened.hostOffers(), 0, 1, opened.clock.now());
+    expect((await opened.port.create(request)).kind).toBe('created');
+    expect(await indices(opened, request.leaseId)).toBeUndefined();
+  });
+
+  it('belong to one lease at a time, whatever is taken, freed and measured anew in between', async () => {
+    const step = fc.oneof(
+      fc.record({ do: fc.constant('take' as const), count: fc.constantFrom(1, 2, 3, 4, 8) }),
+      fc.record({ do: fc.constant('free' as const), nth: fc.nat(7) }),
+      // The machine comes back with other GPUs, perhaps without one that is taken.
+      fc.record({ do: fc.constant('measure' as const), of: fc.uniqueArray(fc.nat(9), { minLength: 1, maxLength: 8 }) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        const opened = await openHosts();
+        const { host, token } = await opened.add('box', 8);
+        const { agentId } = await opened.enrol(token, gpuFacts(8));
+        const offer = (await opened.hostOffers())[0];
+        if (!offer) throw new Error('the host offers nothing');
+        let there = [0, 1, 2, 3, 4, 5, 6, 7];
+        const held = new Map<string, readonly number[]>();
+        for (const [n, now] of steps.entries()) {
+          if (now.do === 'measure') {
+            there = now.of;
+            const all = gpuFacts(10).gpus;
+            const facts = { ...gpuFacts(0), gpus: all.filter((g) => there.includes(g.index)) };
+            await opened.store.transaction(WORKER, (tx) => tx.update(agents, { id: agentId }, { facts }));
+          } else if (now.do === 'free') {
+            const leaseId = [...held.keys()][now.nth];
+            if (leaseId === undefined) continue;
+            await opened.port.terminate(leaseId);
+            held.delete(leaseId);
+          } else {
+            const request = createRequest({ ...offer, count: now.count }, { install: INSTALL, n }, opened.clock.now());
+            const outcome = await opened.port.create(request);
+            const busy = new Set([...held.values()].flat());
+            const free = there.filter((index) => !busy.has(index)).length;
+            const slotsFree = (await opened.host(host.id)).slotCount - busy.size;
+            expect(outcome.kind).toBe(Math.min(free, slotsFree) >= now.count ? 'created' : 'failed');
+            if (outcome.kind !== 'created') continue;
+            const own = (await indices(opened, request.leaseId)) ?? [];
+            expect(own).toHaveLength(now.count);
+            expect(own.filter((index) => busy.has(index) || !there.includes(index))).toEqual([]);
+            held.set(request.leaseId, own);
+          }
+        }
+        for (const [leaseId, own] of held) expect(await indices(opened, leaseId)).toEqual(own);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
 describe('slots on PostgreSQL', () => {
   let database: TestDatabase;
   let opened: OpenStore;
@@ -102,6 +194,7 @@ describe('slots on PostgreSQL', () => {
     const taken = await on.store.transaction(WORKER, (tx) => tx.find(slots, {}));
     expect(taken).toHaveLength(8);
     expect(new Set(taken.map((s) => s.n)).size).toBe(8);
+    expect(taken.map((s) => s.gpuIndex).toSorted()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     expect(new Set(kinds(outcomes))).toEqual(new Set(['created', 'no-capacity']));
     for (const [n, request] of requests.entries()) {
       const own = taken.filter((s) => s.leaseId === request.leaseId).length;
@@ -114,5 +207,24 @@ describe('slots on PostgreSQL', () => {
     await Promise.all(requests.flatMap((r) => [on.port.terminate(r.leaseId), on.port.terminate(r.leaseId)]));
     expect(await on.store.transaction(WORKER, (tx) => tx.find(slots, {}))).toEqual([]);
     expect((await on.hostOffers()).map((o) => o.stock)).toEqual([8, 4, 2, 1]);
+    // They are all there for the next.
+    const whole = want(offers, 8, 99, soon);
+    await on.port.create(whole);
+    const [next] = await on.store.transaction(WORKER, async (tx) => [
+      ...(await on.broker.hosts.devicesOf(tx, [whole.leaseId])).values(),
+    ]);
+    expect(next).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  it('cannot hold one GPU twice, whoever writes them', async () => {
+    const clock = new ManualClock(Date.now());
+    const on = await openHosts({ store: opened.store, clock, seed: 2 });
+    const { host, token } = await on.add('twice', 2);
+    await on.enrol(token, gpuFacts(2));
+    const slot = { hostId: host.id, attemptId: 'att_1', claimedAt: clock.now(), gpuIndex: 1 };
+    const write = (n: number, leaseId: string) =>
+      on.store.transaction(WORKER, (tx) => tx.insert(slots, { ...slot, n, leaseId }));
+    await write(0, 'lease_a');
+    await expect(write(1, 'lease_b')).rejects.toBeInstanceOf(UniqueViolation);
   });
 });

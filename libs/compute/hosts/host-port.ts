@@ -3,6 +3,7 @@ import {
   VendorError,
   type CreateOutcome,
   type CreateRequest,
+  type HostFacts,
   type Offer,
   type ProviderDescription,
   type ProviderPort,
@@ -10,6 +11,8 @@ import {
 } from '#contracts';
 import { UniqueViolation, WORKER, type Store } from '#platform/database';
 import { toOffer, offers } from '#market/catalog';
+import { agents } from '#compute/agents';
+import { soldGpus } from './host-offers.js';
 import { Hosts } from './hosts.service.js';
 import { hosts, slots, type HostRow, type SlotRow } from './hosts.table.js';
 
@@ -66,15 +69,14 @@ export class HostPort implements ProviderPort {
         const taken = await tx.find(slots, { hostId: host.id });
         const own = taken.filter((s) => s.leaseId === request.leaseId);
         if (own.length === 0) {
-          const used = new Set(taken.map((s) => s.n));
-          const free = Array.from({ length: host.slotCount }, (_, n) => n).filter((n) => !used.has(n));
+          const agent = host.agentId === null ? null : await tx.first(agents, { id: host.agentId });
+          const free = freeSlots(host, taken, agent?.facts ?? null);
           if (free.length < wanted) return busy(`the host has ${free.length} of ${wanted} slots free`);
+          const { leaseId, attemptId } = request;
           const claimedAt = await tx.now();
           await tx.insert(
             slots,
-            free
-              .slice(0, wanted)
-              .map((n) => ({ hostId: host.id, n, leaseId: request.leaseId, attemptId: request.attemptId, claimedAt })),
+            free.slice(0, wanted).map((slot) => ({ hostId: host.id, ...slot, leaseId, attemptId, claimedAt })),
           );
           await this.hostsOf.publish(tx, host);
         }
@@ -144,4 +146,18 @@ export class HostPort implements ProviderPort {
       interruptAtMs: null,
     };
   }
+}
+
+/** What can still be taken, lowest first: each slot of a GPU machine with a GPU that is there and that no slot has. */
+function freeSlots(
+  host: HostRow,
+  taken: readonly SlotRow[],
+  facts: HostFacts | null,
+): { n: number; gpuIndex: number | null }[] {
+  const [numbers, busy] = [new Set(taken.map((s) => s.n)), new Set(taken.map((s) => s.gpuIndex))];
+  const free = Array.from({ length: host.slotCount }, (_, n) => n).filter((n) => !numbers.has(n));
+  const gpus = facts ? soldGpus(facts) : [];
+  if (gpus.length === 0) return free.map((n) => ({ n, gpuIndex: null }));
+  const idle = gpus.filter((gpu) => !busy.has(gpu.index));
+  return idle.slice(0, free.length).map((gpu, i) => ({ n: free[i] ?? 0, gpuIndex: gpu.index }));
 }

@@ -3,7 +3,7 @@ import { WORKER, type Store, type Tx } from '#platform/database';
 import type { Awake } from '#platform/reconcile';
 import { Agents, agents, type AgentRow } from '#compute/agents';
 import { Catalog } from '#market/catalog';
-import { hostOffers } from './host-offers.js';
+import { hostOffers, soldGpus } from './host-offers.js';
 import { hosts, slots, type HostRow } from './hosts.table.js';
 
 export interface NewHost {
@@ -64,7 +64,7 @@ export class Hosts {
   }
 
   /**
-   * Its agent has enrolled: from now on it can be leased, with no more slots than it has GPUs. Only this agent speaks for it then.
+   * Its agent has enrolled: from now on it can be leased, with no more slots than it has GPUs of one kind. Only this agent speaks for it then.
    */
   async enrolled(tx: Tx, agent: AgentRow): Promise<void> {
     if (agent.hostId === null) return;
@@ -72,7 +72,7 @@ export class Hosts {
     if (!before) throw new DomainError('conflict', 'host-removed', 'This host was taken out.', { fix: REINVITE });
     await this.withdraw(tx, before);
     await this.agentsOf.retireOfHost(tx, agent.hostId, agent.id);
-    const gpus = agent.facts?.gpus.length ?? 0;
+    const gpus = agent.facts ? soldGpus(agent.facts).length : 0;
     const slotCount = gpus > 0 ? Math.min(before.slotCount, gpus) : before.slotCount;
     const ready = { agentId: agent.id, state: 'ready', slotCount, version: { add: 1 } } as const;
     const [host] = await tx.update(hosts, { id: agent.hostId }, ready);
@@ -95,6 +95,15 @@ export class Hosts {
     if (host.state !== 'ready' || !agent?.facts) return this.withdraw(tx, host);
     const taken = await tx.find(slots, { hostId: host.id });
     await this.catalog.publish(tx, hostOffers(host, agent.facts, host.slotCount - taken.length, await tx.now()));
+  }
+
+  /** The GPUs of leases by their driver's indices, lowest first; a lease without slots of a GPU is not there. */
+  async devicesOf(tx: Tx, leaseIds: readonly string[]): Promise<Map<string, readonly number[]>> {
+    const taken = leaseIds.length === 0 ? [] : await tx.find(slots, { leaseId: { in: leaseIds } });
+    const found = new Map<string, number[]>();
+    for (const { leaseId, gpuIndex } of taken.toSorted((a, b) => (a.gpuIndex ?? 0) - (b.gpuIndex ?? 0)))
+      if (gpuIndex !== null) found.set(leaseId, [...(found.get(leaseId) ?? []), gpuIndex]);
+    return found;
   }
 
   private async withdraw(tx: Tx, host: HostRow): Promise<void> {

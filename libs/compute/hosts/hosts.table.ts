@@ -40,10 +40,12 @@ export const hosts = table<HostRow>(
   { key: ['id'], unique: [['organizationId', 'name']] },
 );
 
-/** A part of a host that a lease occupies; the primary key keeps two leases apart. */
+/** A part of a host that a lease occupies; the primary key keeps two leases apart, and so does the GPU. */
 export interface SlotRow {
   hostId: string;
   n: number;
+  /** Which GPU of the host it is, by its driver's index; null for a share of a CPU machine. */
+  gpuIndex: number | null;
   leaseId: string;
   attemptId: string;
   claimedAt: number;
@@ -51,6 +53,6 @@ export interface SlotRow {
 
 export const slots = table<SlotRow>(
   'slots',
-  { hostId: 'text', n: 'int', leaseId: 'text', attemptId: 'text', claimedAt: 'time' },
-  { key: ['hostId', 'n'] },
+  { hostId: 'text', n: 'int', gpuIndex: 'int', leaseId: 'text', attemptId: 'text', claimedAt: 'time' },
+  { key: ['hostId', 'n'], unique: [['hostId', 'gpuIndex']] },
 );

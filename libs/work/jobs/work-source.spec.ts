@@ -5,6 +5,7 @@ import { MemoryStore, WORKER } from '#platform/database';
 import { usageRecords } from '#money/metering';
 import { leases, type LeaseRow } from '#compute/leases';
 import type { AgentRow } from '#compute/agents';
+import { slots } from '#compute/hosts';
 import { openWorld, type World } from '#testing/world';
 import { jobWith, shardWith } from './jobs.fixture.js';
 import { jobLogs, jobs, resultKey, shards, type JobRow, type ShardRow } from './jobs.table.js';
@@ -22,6 +23,7 @@ const leaseWith = (over: Partial<LeaseRow>): LeaseRow =>
     agentId: 'agt_1',
     state: 'ready',
     want: 'run',
+    offer: { hostId: null, count: 0 },
     ...over,
   }) as LeaseRow;
 
@@ -110,6 +112,29 @@ describe('desired work', () => {
     await put({ lease });
     expect(await desired(4)).toEqual([]);
     expect(store.rows(shards).every((s) => s.state === 'pending')).toBe(true);
+  });
+
+  it('names the GPUs that a lease of a registered host has, by the indices of its slots', async () => {
+    const offer = { hostId: 'host_1', count: 2, acceleratorVendor: 'amd' } as LeaseRow['offer'];
+    const slot = { hostId: 'host_1', attemptId: 'att_1', claimedAt: 0 };
+    await store.transaction(WORKER, (tx) =>
+      tx.insert(slots, [
+        { ...slot, n: 1, leaseId: 'lease_1', gpuIndex: 3 },
+        { ...slot, n: 0, leaseId: 'lease_1', gpuIndex: 2 },
+        { ...slot, n: 2, leaseId: 'lease_2', gpuIndex: 0 },
+      ]),
+    );
+    expect((await desired(1))[0]).not.toHaveProperty('gpus');
+    await put({ lease: { offer } });
+    expect((await desired(1))[0]?.gpus).toEqual({ vendor: 'amd', indices: [2, 3] });
+  });
+
+  it('is nothing for GPUs of a registered host that are given back already: it would see those of others', async () => {
+    await put({ lease: { offer: { hostId: 'host_1', count: 1, acceleratorVendor: 'nvidia' } as LeaseRow['offer'] } });
+    expect(await desired(1)).toEqual([]);
+    expect(shard('shd_1')?.state).toBe('pending');
+    await put({ lease: { offer: { hostId: 'host_1', count: 0, acceleratorVendor: 'cpu' } as LeaseRow['offer'] } });
+    expect(await desired(1)).toHaveLength(1);
   });
 
   it('of a command names its files, and is due at the job’s timeout', async () => {

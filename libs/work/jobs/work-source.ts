@@ -3,6 +3,7 @@ import type { LogLine, WorkItem, WorkReport } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import type { WakeQueue } from '#platform/reconcile';
 import type { AgentRow, Sight, WorkSource } from '#compute/agents';
+import type { Hosts } from '#compute/hosts';
 import { Leases, type LeaseRow } from '#compute/leases';
 import type { Metering, ShardUsage } from '#money/metering';
 import { jobLogs, jobs, resultKey, shards, type JobRow, type ShardRow } from './jobs.table.js';
@@ -11,6 +12,7 @@ export interface JobWorkDeps {
   readonly store: Store;
   readonly leases: Leases;
   readonly metering: Metering;
+  readonly hosts: Pick<Hosts, 'devicesOf'>;
   readonly wake: WakeQueue;
   readonly clock: Clock;
 }
@@ -232,9 +234,12 @@ export class JobWork implements WorkSource {
     const { tx } = sight;
     const own = await sight.leases();
     const jobRows = await sight.jobs();
-    const leaseOf = new Map(own.flatMap((l) => (l.jobId === null ? [] : [[l.jobId, l.id] as const])));
     const unfinished = [...jobRows.values()].filter((j) => j.shardsDone + j.shardsFailed < j.shardsTotal);
     if (unfinished.length === 0) return [];
+    const gpus = await this.gpusOf(tx, own);
+    const leaseOf = new Map(
+      own.flatMap((l) => (l.jobId === null || !gpus.has(l.id) ? [] : [[l.jobId, l.id] as const])),
+    );
     // Of each job first what is assigned ('assigned' < 'pending'), then what could be.
     const open = await tx.find(
       shards,
@@ -254,8 +259,28 @@ export class JobWork implements WorkSource {
     const all = [...held, ...(await this.claim(tx, wanted, leaseOf))];
     return all.flatMap((shard) => {
       const job = jobRows.get(shard.jobId);
-      return job ? [toWorkItem(shard, job)] : [];
+      return job ? [toWorkItem(shard, job, gpus.get(shard.leaseId ?? '') ?? null)] : [];
     });
+  }
+
+  /**
+   * Which GPUs of a registered host each lease has; null for all that its machine has, since a rented one is its lease's alone. A lease
+   * that has given its GPUs back is not there.
+   */
+  private async gpusOf(tx: Tx, own: readonly LeaseRow[]): Promise<Map<string, WorkItem['gpus'] | null>> {
+    const sharing = (l: LeaseRow): boolean => l.offer.hostId !== null && l.offer.count > 0;
+    const devices = await this.d.hosts.devicesOf(
+      tx,
+      own.filter(sharing).map((l) => l.id),
+    );
+    const found = new Map<string, WorkItem['gpus'] | null>();
+    for (const lease of own) {
+      const [indices, vendor] = [devices.get(lease.id), lease.offer.acceleratorVendor];
+      if (!sharing(lease)) found.set(lease.id, null);
+      else if (indices && (vendor === 'nvidia' || vendor === 'amd'))
+        found.set(lease.id, { vendor, indices: [...indices] });
+    }
+    return found;
   }
 
   /** Assigns pending shards, each to its job's lease; one that somebody else was quicker to take is left out. */
@@ -333,7 +358,7 @@ export class JobWork implements WorkSource {
   }
 }
 
-function toWorkItem(shard: ShardRow, job: JobRow): WorkItem {
+function toWorkItem(shard: ShardRow, job: JobRow, gpus: WorkItem['gpus'] | null): WorkItem {
   const base = {
     workId: shard.id,
     jobId: job.id,
@@ -342,6 +367,7 @@ function toWorkItem(shard: ShardRow, job: JobRow): WorkItem {
     deadlineAt: new Date(
       Math.min(job.timeoutAt, (shard.assignedAt ?? job.createdAt) + SHARD_DEADLINE_MS),
     ).toISOString(),
+    ...(gpus ? { gpus } : {}),
   };
   const { spec } = job;
   if (spec.kind === 'batch-inference') {
