@@ -13,7 +13,7 @@ export class AddMoneyFunctions1763800000000 implements MigrationInterface {
 
   async down(runner: QueryRunner): Promise<void> {
     await runner.query(`
-      drop function hold_take(text, text, text, text, text, numeric, timestamptz);
+      drop function hold_take(text, text, text, text, text, text, numeric, timestamptz, jsonb);
       drop function hold_carve(text, text, text, numeric, numeric, timestamptz);
       drop function hold_extend(text, numeric);
       drop function hold_settle(text, text, timestamptz);
@@ -24,15 +24,23 @@ export class AddMoneyFunctions1763800000000 implements MigrationInterface {
 }
 
 const FUNCTIONS = `
-create function hold_take(p_id text, p_organization text, p_project text, p_job text, p_lease text, p_amount numeric, p_at timestamptz)
-returns table (taken boolean) language plpgsql as $$
+create function hold_take(p_id text, p_organization text, p_project text, p_key text, p_job text, p_lease text, p_amount numeric, p_at timestamptz,
+  p_quotas jsonb)
+returns table (taken boolean, refusal jsonb, alerts jsonb) language plpgsql as $$
+declare counted record;
 begin
   update ledger_accounts set available_nano = available_nano - p_amount, held_nano = held_nano + p_amount
-    where id = 'credit:' || p_organization and available_nano >= p_amount;
-  if not found then return query select false; return; end if;
+    where id = 'credit:' || p_organization and available_nano + credit_limit_nano >= p_amount;
+  if not found then return query select false, null::jsonb, '[]'::jsonb; return; end if;
+  select * into counted from quota_take(p_id, p_organization, p_project, p_key, p_at, p_quotas || jsonb_build_object('spend', p_amount));
+  if not counted.taken then
+    update ledger_accounts set available_nano = available_nano + p_amount, held_nano = held_nano - p_amount where id = 'credit:' || p_organization;
+    return query select false, counted.refusal, '[]'::jsonb;
+    return;
+  end if;
   insert into holds (id, organization_id, project_id, parent_id, job_id, lease_id, state, amount_nano, remaining_nano, created_at)
     values (p_id, p_organization, p_project, null, p_job, p_lease, 'held', p_amount, p_amount, p_at);
-  return query select true;
+  return query select true, null::jsonb, counted.alerts;
 end $$;
 create function hold_carve(p_id text, p_parent text, p_lease text, p_least numeric, p_wanted numeric, p_at timestamptz)
 returns table (amount_nano numeric, organization_id text, project_id text) language plpgsql as $$
@@ -64,7 +72,7 @@ begin
   return query select moved;
 end $$;
 create function hold_settle(p_id text, p_as text, p_at timestamptz) returns table (rest_nano numeric) language plpgsql as $$
-declare hold holds;
+declare hold holds; root text; above text;
 begin
   select * into hold from holds where id = p_id and state = 'held' for update;
   if hold.id is null then return query select null::numeric; return; end if;
@@ -74,8 +82,16 @@ begin
     if not found then
       update ledger_accounts set available_nano = available_nano + hold.remaining_nano, held_nano = held_nano - hold.remaining_nano
         where id = 'credit:' || hold.organization_id;
+      root := hold.id;
+      above := hold.parent_id;
+      while above is not null loop
+        root := above;
+        select h.parent_id into above from holds h where h.id = root;
+      end loop;
+      perform quota_give_back(root, hold.remaining_nano, p_at);
     end if;
   end if;
+  if hold.parent_id is null then perform quota_release(p_id, array['jobs-queued']); end if;
   return query select hold.remaining_nano;
 end $$;
 create function ledger_post(p_id text, p_key text, p_kind text, p_organization text, p_reference text, p_reverses text, p_at timestamptz, p_entries jsonb)

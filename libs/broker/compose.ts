@@ -2,7 +2,7 @@ import type { Clock, Random } from '#kernel';
 import type { Store } from '#platform/database';
 import { Awake, ReconcileLoop, type LoopReport, type WakeQueue } from '#platform/reconcile';
 import { Ledger } from '#money/ledger';
-import { Holds } from '#money/quotas';
+import { Holds, Quotas } from '#money/quotas';
 import { Metering } from '#money/metering';
 import { Billing } from '#money/billing';
 import { Catalog } from '#market/catalog';
@@ -36,6 +36,7 @@ export interface Broker {
   readonly store: Store;
   readonly ledger: Ledger;
   readonly holds: Holds;
+  readonly quotas: Quotas;
   readonly metering: Metering;
   readonly billing: Billing;
   readonly catalog: Catalog;
@@ -62,6 +63,7 @@ export function composeBroker(p: BrokerParts): Broker {
   const awake = new Awake(clock, leaseTimes.agentSilenceMs / 3);
   const ledger = new Ledger(clock, random);
   const holds = new Holds(ledger, clock, random);
+  const quotas = new Quotas(clock, random);
   const metering = new Metering(holds, clock, random);
   const catalog = new Catalog();
   const placements = new Placements(store, catalog, clock, random, {
@@ -76,7 +78,7 @@ export function composeBroker(p: BrokerParts): Broker {
     agentSilenceMs: leaseTimes.agentSilenceMs,
     awake,
   });
-  const leasesOf = new Leases(holds, metering, clock, random, leaseTimes);
+  const leasesOf = new Leases(holds, metering, quotas, clock, random, leaseTimes);
   const jobs = new Jobs({
     store,
     artifacts,
@@ -120,6 +122,7 @@ export function composeBroker(p: BrokerParts): Broker {
     store,
     ledger,
     holds,
+    quotas,
     metering,
     billing: new Billing(store, clock, random),
     catalog,

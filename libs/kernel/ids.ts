@@ -21,6 +21,8 @@ export const ID_PREFIXES = {
   invoice: 'inv',
   creditNote: 'crn',
   audit: 'aud',
+  quota: 'quo',
+  cohort: 'coh',
   event: 'evt',
   request: 'req',
   install: 'ins',

@@ -173,8 +173,9 @@ export class JobsController {
   @Serve(createJob)
   async create({ principal, body, remember }: Call<typeof createJob>) {
     const project = await projectOf(this.store, principal, body.projectId);
-    const job = await this.jobs.submit({ ...project, actor: principal.actor, request: body }, (tx, created) =>
-      remember(tx, showQueued(created)),
+    const job = await this.jobs.submit(
+      { ...project, actor: principal.actor, keyId: principal.keyId, request: body },
+      (tx, created) => remember(tx, showQueued(created)),
     );
     return showQueued(job);
   }

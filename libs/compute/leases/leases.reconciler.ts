@@ -7,7 +7,7 @@ import { Vendors } from '#compute/providers';
 import { rememberFailure } from '#market/reliability';
 import { Holds } from '#money/quotas';
 import { isAlive, judgeMachine, nextAction, takeOverAtMs, type LeaseAction } from './decide.js';
-import { burn, Leases, offerOfLease } from './leases.service.js';
+import { burn, Leases, offerOfLease, usesOf } from './leases.service.js';
 import {
   leaseAttempts,
   leaseMachine,
@@ -522,6 +522,7 @@ export class LeaseReconciler implements Reconciler {
     await this.retireAgent(tx, lease);
     await tx.update(leaseAttempts, { leaseId: lease.id, state: { in: ['created'] } }, { state: 'closed' });
     if (lease.holdId !== null) await this.d.holds.settle(tx, lease.holdId);
+    await this.d.leases.quotas.release(tx, lease.id, Object.keys(usesOf(lease.offer)));
     await this.wakeJob(tx, lease);
   }
 

@@ -1,9 +1,10 @@
 import { DomainError, newId, type Clock, type Random } from '#kernel';
+import { accelerator } from '#hardware';
 import type { Offer } from '#contracts';
 import type { Patch, Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
 import { chargePerHour, billedMs } from '#money/rating';
-import { Holds } from '#money/quotas';
+import { Holds, Quotas } from '#money/quotas';
 import { Metering, type MeteredAmounts } from '#money/metering';
 import { leaseMachine, leases, type LeaseRow, type LeasedOffer } from './leases.table.js';
 import type { LeaseTimes } from './decide.js';
@@ -23,17 +24,30 @@ export class Leases {
   constructor(
     private readonly holds: Holds,
     private readonly metering: Metering,
+    readonly quotas: Quotas,
     private readonly clock: Clock,
     private readonly random: Random,
     readonly times: LeaseTimes,
   ) {}
 
-  /** Intent to rent: the row, and its own hold carved from the job's. Null when the job's hold does not cover the first stretch. */
+  /**
+   * Intent to rent: the row, and its own hold carved from the job's. Null when the job's hold does not cover the first stretch.
+   * Throws rate-limited, with nothing done, when a limit on leases or GPUs says no.
+   */
   async request(tx: Tx, of: NewLease): Promise<LeaseRow | null> {
     const id = newId('lease', this.clock.now(), this.random);
     const rate = chargePerHour(of.offer.pricePerHour, of.marginBps);
     const carve = await this.carve(tx, of.jobHoldId, id, rate);
     if (carve === null) return null;
+    const keyId = await this.quotas.keyOf(tx, of.jobHoldId);
+    const { organizationId, projectId } = of;
+    const amounts = usesOf(of.offer);
+    try {
+      await this.quotas.take(tx, { holder: id, organizationId, projectId, keyId }, amounts);
+    } catch (error) {
+      if (error instanceof DomainError) await this.holds.settle(tx, carve, 'released');
+      throw error;
+    }
     const now = await tx.now();
     const row: LeaseRow = {
       id,
@@ -275,6 +289,14 @@ export function offerOfLease(lease: LeaseRow): Offer {
 /** What `perHour` burns in `ms`, rounded up. */
 export function burn(perHour: bigint, ms: number): bigint {
   return (perHour * BigInt(Math.ceil(ms)) + 3_599_999n) / 3_600_000n;
+}
+
+/** What a machine counts for against the limits of its tenant: GPUs in all, of their model and of its family. */
+export function usesOf(offer: Pick<LeasedOffer, 'accelerator' | 'count'>): Record<string, bigint> {
+  if (offer.accelerator === 'CPU') return { leases: 1n };
+  const count = BigInt(offer.count);
+  const family = accelerator(offer.accelerator)?.family ?? offer.accelerator;
+  return { leases: 1n, gpus: count, [`gpus:${offer.accelerator}`]: count, [`gpus:${family}`]: count };
 }
 
 export function resourceOf(offer: Pick<LeasedOffer, 'accelerator' | 'count' | 'vcpus'>): string {

@@ -33,7 +33,14 @@ export class Ledger {
   async open(tx: Tx, list: readonly { id: string; kind: AccountKind; organizationId: string | null }[]): Promise<void> {
     await tx.insertNew(
       accounts,
-      list.map((a) => ({ ...a, balanceNano: 0n, availableNano: 0n, heldNano: 0n, bounded: chart[a.kind].bounded })),
+      list.map((a) => ({
+        ...a,
+        balanceNano: 0n,
+        availableNano: 0n,
+        heldNano: 0n,
+        creditLimitNano: 0n,
+        bounded: chart[a.kind].bounded,
+      })),
     );
   }
 
@@ -102,6 +109,7 @@ export class Ledger {
         balanceNano: 0n,
         availableNano: 0n,
         heldNano: 0n,
+        creditLimitNano: 0n,
         bounded: true,
       }
     );

@@ -8,6 +8,8 @@ export interface AccountRow {
   balanceNano: bigint;
   availableNano: bigint;
   heldNano: bigint;
+  /** How far below zero what is available may go: what a tenant who pays afterwards may owe. */
+  creditLimitNano: bigint;
   bounded: boolean;
 }
 
@@ -20,6 +22,7 @@ export const accounts = table<AccountRow>(
     balanceNano: 'bigint',
     availableNano: 'bigint',
     heldNano: 'bigint',
+    creditLimitNano: 'bigint',
     bounded: 'bool',
   },
   { key: ['id'] },

@@ -1,40 +1,57 @@
 import type { Procedure } from '#platform/database';
 import { account, accounts } from '#money/ledger';
 import { holds, type HoldRow, type HoldState } from './holds.table.js';
+import { quotaGiveBack, quotaRelease, quotaTake, type QuotaAmounts, type QuotaTaken } from './quotas.procedures.js';
 
-/** Moves credit from available to held; `taken` false: there is too little and nothing was done. */
+/**
+ * Moves credit from available to held and counts it, with `quotas`, against the limits; `taken` false: there is too little (no refusal
+ * given) or a limit says no, and nothing was done.
+ */
 export const holdTake: Procedure<
   {
     id: string;
     organizationId: string;
     projectId: string;
+    keyId: string | null;
     jobId: string | null;
     leaseId: string | null;
     amountNano: bigint;
     at: number;
+    quotas: QuotaAmounts;
   },
-  { taken: boolean }
+  QuotaTaken
 > = {
   name: 'hold_take',
   args: {
     id: 'text',
     organizationId: 'text',
     projectId: 'text',
+    keyId: 'text',
     jobId: 'text',
     leaseId: 'text',
     amountNano: 'bigint',
     at: 'time',
+    quotas: 'json',
   },
-  result: { taken: 'bool' },
-  inMemory: async (tx, { organizationId, amountNano, at, ...of }) => {
-    const done = await tx.update(
-      accounts,
-      { id: account.credit(organizationId), availableNano: { gte: amountNano } },
-      { availableNano: { add: -amountNano }, heldNano: { add: amountNano } },
-    );
-    if (done.length === 0) return { taken: false };
+  result: { taken: 'bool', refusal: 'json', alerts: 'json' },
+  inMemory: async (tx, { organizationId, keyId, amountNano, at, quotas, ...of }) => {
+    const id = account.credit(organizationId);
+    const credit = await tx.first(accounts, { id });
+    if (!credit || credit.availableNano + credit.creditLimitNano < amountNano)
+      return { taken: false, refusal: null, alerts: [] };
+    const amounts = { ...quotas, spend: amountNano };
+    const counted = await tx.call(quotaTake, {
+      holder: of.id,
+      organizationId,
+      projectId: of.projectId,
+      keyId,
+      at,
+      amounts,
+    });
+    if (!counted.taken) return counted;
+    await tx.update(accounts, { id }, { availableNano: { add: -amountNano }, heldNano: { add: amountNano } });
     await tx.insert(holds, openHold({ ...of, organizationId, parentId: null, amountNano, at }));
-    return { taken: true };
+    return counted;
   },
 };
 
@@ -90,13 +107,81 @@ export const holdSettle: Procedure<
       rest === 0n || hold.parentId === null
         ? []
         : await tx.update(holds, { id: hold.parentId, state: 'held' }, { remainingNano: { add: rest } });
-    if (rest > 0n && back.length === 0)
+    if (rest > 0n && back.length === 0) {
       await tx.update(
         accounts,
         { id: account.credit(hold.organizationId) },
         { availableNano: { add: rest }, heldNano: { add: -rest } },
       );
+      let root = hold;
+      for (let above = hold.parentId; above !== null; above = root.parentId)
+        root = (await tx.first(holds, { id: above })) ?? { ...root, parentId: null };
+      await tx.call(quotaGiveBack, { holder: root.id, amountNano: rest, at });
+    }
+    if (hold.parentId === null) await tx.call(quotaRelease, { holder: id, dimensions: ['jobs-queued'] });
     return { restNano: rest };
+  },
+};
+
+/** How a part is to be renewed: it must pay for what has run already, and then for a stretch ahead. */
+export interface Renewal {
+  /** What the time since the last metering costs. */
+  readonly pastNano: bigint;
+  readonly aheadNano: bigint;
+  /** Of the time beyond what it covered, it is given no more than this: the rest is an outage, not the tenant's. */
+  readonly mostNano: bigint;
+}
+
+/** Amounts are texts, because they travel as JSON. */
+export interface Renewed {
+  readonly movedNano: string;
+  readonly remainingNano: string;
+  /** What is left above it; 0 where there is no open parent. */
+  readonly parentNano: string;
+}
+
+/** What a part with `remainingNano` should be given of its parent. */
+export function renewalOf(remainingNano: bigint, { pastNano, aheadNano, mostNano }: Renewal): bigint {
+  const overdue = pastNano - remainingNano;
+  if (overdue > mostNano) return mostNano;
+  return overdue + aheadNano > 0n ? overdue + aheadNano : 0n;
+}
+
+/** Renews many parts out of their parents in one go; those that have ended are not in the answer. Asked twice, it moves nothing more. */
+export const holdRenewMany: Procedure<
+  { renewals: Readonly<Record<string, Renewal>> },
+  { renewed: Readonly<Record<string, Renewed>> }
+> = {
+  name: 'hold_renew_many',
+  args: { renewals: 'json' },
+  result: { renewed: 'json' },
+  inMemory: async (tx, { renewals }) => {
+    const parts = await tx.find(
+      holds,
+      { id: { in: Object.keys(renewals) }, state: 'held' },
+      { orderBy: [['id', 'asc']] },
+    );
+    const given: { part: HoldRow; moved: bigint }[] = [];
+    for (const part of parts) {
+      const renewal = renewals[part.id];
+      const parent = part.parentId === null ? null : await tx.first(holds, { id: part.parentId, state: 'held' });
+      const moved = renewal && parent ? smaller(parent.remainingNano, renewalOf(part.remainingNano, renewal)) : 0n;
+      if (parent && moved > 0n) {
+        await tx.update(holds, { id: parent.id }, { remainingNano: { add: -moved } });
+        await tx.update(holds, { id: part.id }, { remainingNano: { add: moved }, amountNano: { add: moved } });
+      }
+      given.push({ part, moved });
+    }
+    const renewed: Record<string, Renewed> = {};
+    for (const { part, moved } of given) {
+      const parent = part.parentId === null ? null : await tx.first(holds, { id: part.parentId, state: 'held' });
+      renewed[part.id] = {
+        movedNano: String(moved),
+        remainingNano: String(part.remainingNano + moved),
+        parentNano: String(parent?.remainingNano ?? 0n),
+      };
+    }
+    return { renewed };
   },
 };
 

@@ -1,7 +1,17 @@
 import { DomainError, formatUsd, newId, StateMachine, type Clock, type Random } from '#kernel';
 import type { Tx } from '#platform/database';
 import type { Ledger } from '#money/ledger';
-import { holdCarve, holdExtend, holdSettle, holdTake } from './holds.procedures.js';
+import {
+  holdCarve,
+  holdExtend,
+  holdRenewMany,
+  holdSettle,
+  holdTake,
+  type Renewal,
+  type Renewed,
+} from './holds.procedures.js';
+import { refused, tell } from './refusal.js';
+import type { QuotaAmounts } from './quotas.procedures.js';
 import { holds, type HoldRow, type HoldState } from './holds.table.js';
 
 export const holdMachine = new StateMachine<HoldState>('hold', 'held', {
@@ -16,7 +26,11 @@ export interface HoldRequest {
   readonly projectId: string;
   readonly jobId?: string;
   readonly leaseId?: string;
+  /** The key that asks, where its limits count too. */
+  readonly keyId?: string;
   readonly amountNano: bigint;
+  /** What it counts for besides its amount (`jobs-queued`). */
+  readonly quotas?: QuotaAmounts;
 }
 
 /**
@@ -30,17 +44,24 @@ export class Holds {
     private readonly random: Random,
   ) {}
 
-  /** Throws payment-required with what is missing when the credit does not cover it. */
+  /** Throws payment-required with what is missing when the credit does not cover it, or with the limit that says no. */
   async take(tx: Tx, request: HoldRequest): Promise<HoldRow> {
     const { organizationId, projectId, amountNano } = request;
     notNegative(amountNano);
     const at = this.clock.now();
     const id = newId('hold', at, this.random);
     const [jobId, leaseId] = [request.jobId ?? null, request.leaseId ?? null];
-    const { taken } = await tx.call(holdTake, { id, organizationId, projectId, jobId, leaseId, amountNano, at });
-    if (taken)
-      return held({ id, organizationId, projectId, parentId: null, jobId, leaseId, amountNano, createdAt: at });
-    const { availableNano } = await this.ledger.creditOf(tx, organizationId);
+    const keyId = request.keyId ?? null;
+    const quotas = request.quotas ?? {};
+    const of = { id, organizationId, projectId, jobId, leaseId, amountNano };
+    const { taken, refusal, alerts } = await tx.call(holdTake, { ...of, keyId, at, quotas });
+    if (taken) {
+      await tell(tx, organizationId, alerts, this.random);
+      return held({ ...of, parentId: null, createdAt: at });
+    }
+    if (refusal) throw refused(refusal);
+    const credit = await this.ledger.creditOf(tx, organizationId);
+    const availableNano = credit.availableNano + credit.creditLimitNano;
     throw new DomainError(
       'payment-required',
       'insufficient-credit',
@@ -77,6 +98,11 @@ export class Holds {
   async extend(tx: Tx, carve: HoldRow, wantedNano: bigint): Promise<bigint> {
     if (carve.parentId === null || wantedNano <= 0n) return 0n;
     return (await tx.call(holdExtend, { id: carve.id, wantedNano })).movedNano;
+  }
+
+  /** Renews parts of many holds in one call; those that have ended are not in the answer. */
+  async renewMany(tx: Tx, renewals: Readonly<Record<string, Renewal>>): Promise<Readonly<Record<string, Renewed>>> {
+    return (await tx.call(holdRenewMany, { renewals })).renewed;
   }
 
   get(tx: Tx, id: string): Promise<HoldRow | null> {

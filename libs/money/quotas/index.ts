@@ -1,3 +1,20 @@
 export { Holds, holdMachine, type HoldRequest } from './holds.service.js';
 export { holds, type HoldRow, type HoldState } from './holds.table.js';
-export { holdSettle } from './holds.procedures.js';
+export { holdSettle, renewalOf, type Renewal, type Renewed } from './holds.procedures.js';
+export { Quotas, type NewQuota, type Holder } from './quotas.service.js';
+export {
+  cohorts,
+  quotaModes,
+  quotaPolicies,
+  quotas,
+  quotaScopes,
+  quotaUses,
+  quotaWindows,
+  type CohortRow,
+  type QuotaRow,
+  type QuotaScope,
+  type QuotaUseRow,
+  type QuotaWindow,
+} from './quotas.table.js';
+export type { QuotaAlert, QuotaAmounts, QuotaRefusal } from './quotas.procedures.js';
+export { roomOf, windowStart } from './room.js';

@@ -3,7 +3,7 @@ import { WORKER, type Store, type Tx } from '#platform/database';
 import { organizations, projects } from '#identity/tenancy';
 import { account, accounts, entries, Ledger } from '#money/ledger';
 import { Metering, usageRecords } from '#money/metering';
-import { holds, Holds } from '#money/quotas';
+import { holds, Holds, Quotas } from '#money/quotas';
 import type { SpecStore } from '#testing';
 
 export interface Tenant {
@@ -16,6 +16,7 @@ export interface Till {
   readonly store: Store;
   readonly ledger: Ledger;
   readonly holds: Holds;
+  readonly quotas: Quotas;
   readonly metering: Metering;
   /** A new organization with one project and that much credit ("0": no account yet). */
   tenant(dollars: string): Promise<Tenant>;
@@ -39,6 +40,7 @@ export async function openTill(
     store,
     ledger,
     holds: holdsOf,
+    quotas: new Quotas(clock, random),
     metering: new Metering(holdsOf, clock, random),
     tx,
     async tenant(dollars) {
@@ -80,7 +82,7 @@ async function auditBooks(tx: Tx): Promise<void> {
     expectSame(`balance of ${a.id}`, a.balanceNano, posted.get(a.id) ?? 0n);
     expectSame(`available + held of ${a.id}`, a.availableNano + a.heldNano, a.balanceNano);
     if (a.kind === 'credit') expectSame(`held of ${a.id}`, a.heldNano, open.get(a.organizationId ?? '') ?? 0n);
-    if (a.bounded && a.availableNano < 0n) wrong.push(`${a.id} is oversold by ${-a.availableNano}`);
+    if (a.bounded && a.availableNano < -a.creditLimitNano) wrong.push(`${a.id} is oversold by ${-a.availableNano}`);
   }
   expectSame(
     'sum over all accounts',

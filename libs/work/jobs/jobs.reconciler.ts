@@ -1,8 +1,8 @@
-import { StaleVersion, type Clock } from '#kernel';
+import { DomainError, StaleVersion, type Clock } from '#kernel';
 import type { Offer } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
-import { Leases, warmOffer, type LeaseRow } from '#compute/leases';
+import { Leases, warmOffer, type LeaseRow, type NewLease } from '#compute/leases';
 import { Providers } from '#compute/providers';
 import { Holds } from '#money/quotas';
 import { nextJobAction } from './decide.js';
@@ -70,6 +70,7 @@ export class JobReconciler implements Reconciler {
             wakeAt: now,
             message: `running on ${lease?.offer.sku ?? 'a machine'}`,
           });
+          await this.d.leases.quotas.release(tx, job.holdId, ['jobs-queued']);
           if (lease) this.ringAfter(tx, lease);
           return 'again';
         case 'replace':
@@ -96,15 +97,7 @@ export class JobReconciler implements Reconciler {
       avoidOffers: job.triedOffers,
       warm: warm.map((l) => warmOffer(l, now)),
     });
-    if (best === null) {
-      const to = job.state === 'queued' ? 'placing' : job.state;
-      await transition(tx, jobs, jobMachine, job, to, {
-        patch: { reason: why, placementId, ...(job.triedOffers.length > 0 ? { triedOffers: [] } : {}) },
-        wakeAt: Math.min(now + WAIT_FOR_CAPACITY_MS, job.timeoutAt),
-        message: why,
-      });
-      return 'rest';
-    }
+    if (best === null) return this.waitForRoom(tx, job, placementId, why, now);
     const via = best.via;
     const chosen = via.kind === 'warm-lease' ? warm.find((l) => l.id === via.leaseId) : undefined;
     if (chosen) {
@@ -127,11 +120,12 @@ export class JobReconciler implements Reconciler {
         wakeAt: Math.min(now + 5_000, job.timeoutAt),
         message: `running on the project's warm ${idle.offer.sku}`,
       });
+      await this.d.leases.quotas.release(tx, job.holdId, ['jobs-queued']);
       this.ringAfter(tx, attached);
       return 'rest';
     }
     const provider = await this.d.providers.get(tx, best.providerId);
-    const lease = await this.d.leases.request(tx, {
+    const lease = await this.request(tx, {
       organizationId: job.organizationId,
       projectId: job.projectId,
       jobId: job.id,
@@ -141,12 +135,33 @@ export class JobReconciler implements Reconciler {
       marginBps: provider?.marginBps ?? 0,
     });
     if (!lease) return this.capTooSmall(tx, job, now);
+    if (lease instanceof DomainError) return this.waitForRoom(tx, job, placementId, lease.message, now);
     await transition(tx, jobs, jobMachine, job, 'starting', {
       patch: { leaseId: lease.id, placementId, leaseTries: job.leaseTries + 1, reason: null },
       wakeAt: Math.min(now + 5_000, job.timeoutAt),
       message: `renting ${best.sku} in ${best.region}`,
     });
     tx.afterCommit(() => void this.d.wake.wake('lease', lease.id).catch(() => undefined));
+    return 'rest';
+  }
+
+  /** A limit that says no is told like missing capacity: the job waits for room. */
+  private async request(tx: Tx, of: NewLease): Promise<LeaseRow | DomainError | null> {
+    try {
+      return await this.d.leases.request(tx, of);
+    } catch (error) {
+      if (error instanceof DomainError && error.kind === 'rate-limited') return error;
+      throw error;
+    }
+  }
+
+  private async waitForRoom(tx: Tx, job: JobRow, placementId: string, why: string, now: number): Promise<'rest'> {
+    const to = job.state === 'queued' ? 'placing' : job.state;
+    await transition(tx, jobs, jobMachine, job, to, {
+      patch: { reason: why, placementId, ...(job.triedOffers.length > 0 ? { triedOffers: [] } : {}) },
+      wakeAt: Math.min(now + WAIT_FOR_CAPACITY_MS, job.timeoutAt),
+      message: why,
+    });
     return 'rest';
   }
 

@@ -36,6 +36,8 @@ export interface Submission {
   readonly organizationId: string;
   readonly projectId: string;
   readonly actor: Actor;
+  /** The key that submits: its limits count too. */
+  readonly keyId?: string;
   readonly request: CreateJob;
 }
 
@@ -65,7 +67,9 @@ export class Jobs {
         organizationId: submission.organizationId,
         projectId: submission.projectId,
         jobId: id,
+        ...(submission.keyId === undefined ? {} : { keyId: submission.keyId }),
         amountNano: capNano,
+        quotas: { 'jobs-queued': 1n },
       });
       const job = this.row(id, submission, plan, workload, capNano, hold.id, now);
       const rows = shardRows(job, plan, () => newId('shard', now, this.d.random));

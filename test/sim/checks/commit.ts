@@ -81,7 +81,7 @@ export function checkBooks(h: History): void {
   if (all.reduce((a, r) => a + r.balanceNano, 0n) !== 0n) fail('the ledger does not sum to zero');
   for (const row of all) {
     if (row.balanceNano !== row.availableNano + row.heldNano) fail(`${row.id}: balance is not available + held`);
-    if (row.bounded && (row.availableNano < 0n || row.heldNano < 0n)) fail(`${row.id} is below zero`);
+    if (row.bounded && (row.availableNano < -row.creditLimitNano || row.heldNano < 0n)) fail(`${row.id} is below zero`);
   }
   const open = h.store.rows(holds).filter((r) => r.state === 'held');
   if (open.some((r) => r.remainingNano < 0n)) fail('a hold has less than nothing');

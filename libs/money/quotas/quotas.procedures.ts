@@ -1,0 +1,204 @@
+import type { Procedure, Tx } from '#platform/database';
+import { roomOf, thresholdOf, windowStart } from './room.js';
+import { quotas, quotaUses, type QuotaRow, type QuotaUseRow } from './quotas.table.js';
+
+/** By dimension: how much. */
+export type QuotaAmounts = Readonly<Record<string, bigint>>;
+
+/** Which limit said no; amounts are texts, because they travel as JSON. */
+export interface QuotaRefusal {
+  readonly quotaId: string;
+  readonly scope: QuotaRow['scope'];
+  readonly scopeId: string;
+  readonly dimension: string;
+  readonly per: QuotaRow['per'];
+  readonly limit: string;
+  readonly used: string;
+  readonly asked: string;
+  readonly room: string;
+  readonly cohortId: string | null;
+}
+
+/** A threshold that was reached for the first time in this window. */
+export interface QuotaAlert {
+  readonly quotaId: string;
+  readonly scope: QuotaRow['scope'];
+  readonly scopeId: string;
+  readonly dimension: string;
+  readonly per: QuotaRow['per'];
+  readonly limit: string;
+  readonly used: string;
+  readonly percent: number;
+}
+
+export interface QuotaTaken {
+  readonly taken: boolean;
+  readonly refusal: QuotaRefusal | null;
+  readonly alerts: readonly QuotaAlert[];
+}
+
+/**
+ * Counts the amounts against every limit of organization, project and key, all or nothing. The same holder counts once in each dimension;
+ * without a holder nothing is remembered but the counters (rates). Limits are locked in the order of their ids.
+ */
+export const quotaTake: Procedure<
+  {
+    holder: string | null;
+    organizationId: string;
+    projectId: string;
+    keyId: string | null;
+    at: number;
+    amounts: QuotaAmounts;
+  },
+  QuotaTaken
+> = {
+  name: 'quota_take',
+  args: { holder: 'text', organizationId: 'text', projectId: 'text', keyId: 'text', at: 'time', amounts: 'json' },
+  result: { taken: 'bool', refusal: 'json', alerts: 'json' },
+  inMemory: async (tx, { holder, organizationId, projectId, keyId, at, amounts }) => {
+    const dimensions = Object.keys(amounts);
+    const own = (await inScope(tx, { organizationId, projectId, keyId })).filter((q) =>
+      dimensions.includes(q.dimension),
+    );
+    const cohorts = await cohortsOf(tx, own);
+    const takenAt = Math.max(at, ...[...own, ...cohorts.values()].flat().map((q) => q.windowStart));
+    let fresh = dimensions;
+    if (holder !== null) {
+      const uses = dimensions.map((dimension): QuotaUseRow => {
+        return { holder, dimension, organizationId, projectId, keyId, amount: amounts[dimension] ?? 0n, takenAt };
+      });
+      fresh = (await tx.insertNew(quotaUses, uses)).map((u) => u.dimension);
+    }
+    const current = own
+      .filter((q) => fresh.includes(q.dimension))
+      .map((q) => {
+        const start = windowStart(q.per, takenAt);
+        return q.windowStart < start ? { ...q, used: 0n, alerted: 0, windowStart: start } : q;
+      });
+    for (const q of current) {
+      const asked = amounts[q.dimension] ?? 0n;
+      const room = roomOf(q, cohorts.get(q.id) ?? null);
+      if (q.mode === 'soft' || asked <= 0n || asked <= room) continue;
+      if (holder !== null) await tx.remove(quotaUses, { holder, dimension: { in: fresh } });
+      const { id: quotaId, scope, scopeId, dimension, per, cohortId } = q;
+      const shown = { limit: String(q.limitN), used: String(q.used), asked: String(asked) };
+      const refusal = {
+        quotaId,
+        scope,
+        scopeId,
+        dimension,
+        per,
+        cohortId,
+        ...shown,
+        room: String(room > 0n ? room : 0n),
+      };
+      return { taken: false, refusal, alerts: [] };
+    }
+    const alerts: QuotaAlert[] = [];
+    for (const q of current) {
+      const used = q.used + (amounts[q.dimension] ?? 0n);
+      const percent = thresholdOf(used, q.limitN);
+      const tell = percent > q.alerted && (q.mode === 'soft' || q.dimension === 'spend');
+      const alerted = tell ? percent : q.alerted;
+      await tx.update(quotas, { id: q.id }, { used, windowStart: q.windowStart, alerted });
+      const { id: quotaId, scope, scopeId, dimension, per } = q;
+      const limit = String(q.limitN);
+      if (tell) alerts.push({ quotaId, scope, scopeId, dimension, per, limit, used: String(used), percent });
+    }
+    return { taken: true, refusal: null, alerts };
+  },
+};
+
+/** Ends what a holder counts for in these dimensions; harmless to repeat. Of spend it is `quotaGiveBack` that gives back. */
+export const quotaRelease: Procedure<{ holder: string; dimensions: string[] }, { released: number }> = {
+  name: 'quota_release',
+  args: { holder: 'text', dimensions: 'texts' },
+  result: { released: 'int' },
+  inMemory: async (tx, { holder, dimensions }) => {
+    const uses = await tx.find(quotaUses, { holder, dimension: { in: dimensions } });
+    if (uses.length === 0) return { released: 0 };
+    await tx.remove(quotaUses, { holder, dimension: { in: dimensions } });
+    for (const use of uses)
+      for (const q of await inScope(tx, use)) {
+        if (q.dimension !== use.dimension || q.per !== 'ever') continue;
+        const used = q.used - use.amount;
+        await tx.update(quotas, { id: q.id }, { used, alerted: used * 2n < q.limitN ? 0 : q.alerted });
+      }
+    return { released: uses.length };
+  },
+};
+
+/** What was reserved and not spent goes back to the windows it was taken from, as far as they are the current ones. */
+export const quotaGiveBack: Procedure<{ holder: string; amountNano: bigint; at: number }, { givenNano: bigint }> = {
+  name: 'quota_give_back',
+  args: { holder: 'text', amountNano: 'bigint', at: 'time' },
+  result: { givenNano: 'bigint' },
+  inMemory: async (tx, { holder, amountNano }) => {
+    const use = await tx.first(quotaUses, { holder, dimension: 'spend' });
+    if (!use) return { givenNano: 0n };
+    const givenNano = use.amount < amountNano ? use.amount : amountNano;
+    await tx.update(quotaUses, { holder, dimension: 'spend' }, { amount: { add: -givenNano } });
+    for (const q of await inScope(tx, use))
+      if (q.dimension === 'spend' && q.windowStart === windowStart(q.per, use.takenAt))
+        await tx.update(quotas, { id: q.id }, { used: { add: -givenNano } });
+    return { givenNano };
+  },
+};
+
+/** Sets a limit and starts its counter from all that is held; a limit that exists keeps its counter. */
+export const quotaSet: Procedure<
+  Omit<QuotaRow, 'used' | 'windowStart' | 'alerted' | 'createdAt'> & { at: number },
+  { id: string; used: bigint }
+> = {
+  name: 'quota_set',
+  args: {
+    id: 'text',
+    organizationId: 'text',
+    projectId: 'text',
+    keyId: 'text',
+    scope: 'text',
+    scopeId: 'text',
+    dimension: 'text',
+    per: 'text',
+    limitN: 'bigint',
+    mode: 'text',
+    policy: 'text',
+    cohortId: 'text',
+    borrowingLimit: 'bigint',
+    lendingLimit: 'bigint',
+    at: 'time',
+  },
+  result: { id: 'text', used: 'bigint' },
+  inMemory: async (tx, { at, ...row }) => {
+    const { organizationId, scopeId, dimension, per } = row;
+    const known = await tx.first(quotas, { scopeId, dimension, per });
+    if (known) {
+      const { limitN, mode, policy, cohortId, borrowingLimit, lendingLimit } = row;
+      const patch = { limitN, mode, policy, cohortId, borrowingLimit, lendingLimit, alerted: 0 };
+      await tx.update(quotas, { id: known.id }, patch);
+      return { id: known.id, used: known.used };
+    }
+    const uses = await tx.find(quotaUses, { organizationId, dimension });
+    const start = windowStart(per, at);
+    const used = uses
+      .filter((u) => [u.organizationId, u.projectId, u.keyId].includes(scopeId) && windowStart(per, u.takenAt) >= start)
+      .reduce((n, u) => n + u.amount, 0n);
+    await tx.insert(quotas, { ...row, used, windowStart: start, alerted: 0, createdAt: at });
+    return { id: row.id, used };
+  },
+};
+
+type Scope = Pick<QuotaUseRow, 'organizationId' | 'projectId' | 'keyId'>;
+
+async function inScope(tx: Tx, { organizationId, projectId, keyId }: Scope): Promise<QuotaRow[]> {
+  const scopes = [organizationId, projectId, ...(keyId === null ? [] : [keyId])];
+  return tx.find(quotas, { organizationId, scopeId: { in: scopes } }, { orderBy: [['id', 'asc']] });
+}
+
+/** The members of each quota's cohort in its dimension, itself included. */
+async function cohortsOf(tx: Tx, own: readonly QuotaRow[]): Promise<Map<string, QuotaRow[]>> {
+  const found = new Map<string, QuotaRow[]>();
+  for (const { id, cohortId, dimension, per } of own)
+    if (cohortId !== null) found.set(id, await tx.find(quotas, { cohortId, dimension, per }));
+  return found;
+}

@@ -1,0 +1,44 @@
+import type { QuotaRow, QuotaWindow } from './quotas.table.js';
+
+type Shared = Pick<QuotaRow, 'limitN' | 'used' | 'borrowingLimit' | 'lendingLimit'>;
+
+const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+const positive = (n: bigint): bigint => (n > 0n ? n : 0n);
+
+/** What of a member's limit others may use. */
+const lendable = (q: Shared): bigint => (q.lendingLimit === null ? q.limitN : least(q.limitN, q.lendingLimit));
+
+/**
+ * How much more one may take. Alone: the limit less the use. In a cohort (Kueue's words): its own guaranteed part first, then what of the
+ * pool of all lendable parts nobody uses, and never more than the own limit and the borrowing limit together.
+ */
+export function roomOf(own: Shared, cohort: readonly Shared[] | null): bigint {
+  if (cohort === null) return own.limitN - own.used;
+  const pool = cohort.reduce((n, q) => n + lendable(q) - positive(q.used - (q.limitN - lendable(q))), 0n);
+  const shared = positive(own.limitN - lendable(own) - own.used) + pool;
+  return own.borrowingLimit === null ? shared : least(shared, own.limitN + own.borrowingLimit - own.used);
+}
+
+/** The start of the window that `ms` is in, UTC. */
+export function windowStart(per: QuotaWindow, ms: number): number {
+  const d = new Date(ms);
+  switch (per) {
+    case 'ever':
+      return 0;
+    case 'minute':
+      return ms - (ms % 60_000);
+    case 'hour':
+      return ms - (ms % 3_600_000);
+    case 'day':
+      return ms - (ms % 86_400_000);
+    case 'month':
+      return Date.UTC(d.getUTCFullYear(), d.getUTCMonth(), 1);
+  }
+}
+
+/** The highest threshold that this use has reached, in percent of the limit. */
+export function thresholdOf(used: bigint, limit: bigint): 0 | 50 | 80 | 100 {
+  if (used <= 0n) return 0;
+  const reached = ([100, 80, 50] as const).find((percent) => used * 100n >= limit * BigInt(percent));
+  return reached ?? 0;
+}
