@@ -140,8 +140,8 @@ export class Leases {
     try {
       return (await this.holds.take(tx, { organizationId, projectId, leaseId: lease.id, amountNano })).id;
     } catch (error) {
-      // Too little credit to keep it: then it is simply released. Any other failure is not for us to read as that.
-      if (error instanceof DomainError && error.code === 'insufficient-credit') return null;
+      // Too little credit or budget to keep it: then it is simply released. Any other failure is not for us to read as that.
+      if (error instanceof DomainError && error.kind === 'payment-required') return null;
       throw error;
     }
   }
