@@ -76,7 +76,13 @@ export const jobView = z
     }),
     placementId: idOf('placement').nullable(),
     leaseId: idOf('lease').nullable(),
-    cost: z.object({ held: nanoUsdText, charged: nanoUsdText, cap: nanoUsdText }),
+    cost: z.object({
+      held: nanoUsdText,
+      charged: nanoUsdText,
+      /** Time on the machine since it was last metered: not charged yet, and never beyond what is held. */
+      running: nanoUsdText,
+      cap: nanoUsdText,
+    }),
     labels: z.record(z.string(), z.string()),
     workload: workloadSchema,
     cancelRequested: z.boolean(),

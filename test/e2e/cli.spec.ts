@@ -72,7 +72,7 @@ function job(change: object = {}): Record<string, unknown> {
     reason: null,
     createdAt: '2026-11-20T10:00:00.000Z',
     progress: { shardsTotal: 2, shardsDone: 0, linesTotal: 4, linesOk: 0, linesFailed: 0 },
-    cost: { held: '2000000000', charged: '0', cap: '2000000000' },
+    cost: { held: '2000000000', charged: '0', running: '0', cap: '2000000000' },
     ...change,
   };
 }

@@ -17,7 +17,19 @@ import { events } from '#platform/reconcile';
 import type { Principal } from '#identity/tenancy';
 import { holds } from '#money/quotas';
 import { Artifacts } from '#compute/artifacts';
-import { batchResults, jobLogs, jobMachine, Jobs, jobs, outputKey, shards, toJobView, type JobRow } from '#work/jobs';
+import { leases, unmeteredCharge } from '#compute/leases';
+import {
+  batchResults,
+  jobLogs,
+  jobMachine,
+  Jobs,
+  jobs,
+  outputKey,
+  shards,
+  toJobView,
+  type JobMoney,
+  type JobRow,
+} from '#work/jobs';
 import { route, type Call, type EventAnswer } from '../http/route.js';
 import { Serve } from '../http/serve.js';
 import { BELL, STORE } from '../tokens.js';
@@ -323,31 +335,35 @@ export class JobsController {
   }
 
   /** What each job's hold still has, and what was charged: while it runs, the hold's own arithmetic tells. */
-  private async money(
-    principal: Principal,
-    rows: readonly JobRow[],
-  ): Promise<(job: JobRow) => { heldNano: bigint; chargedNano: bigint }> {
-    const open = rows.filter((r) => !jobMachine.isTerminal(r.state)).map((r) => r.holdId);
-    const known =
-      open.length === 0
-        ? []
-        : await this.store.transaction(principal.actor, async (tx) => [
-            ...(await tx.find(holds, { id: { in: open }, ...within(principal.actor) })),
-            ...(await tx.find(holds, { parentId: { in: open }, state: 'held', ...within(principal.actor) })),
-          ]);
+  private async money(principal: Principal, rows: readonly JobRow[]): Promise<(job: JobRow) => JobMoney> {
+    const open = rows.filter((r) => !jobMachine.isTerminal(r.state));
+    if (open.length === 0) return (job) => ({ heldNano: 0n, chargedNano: job.chargedNano, runningNano: 0n });
+    const own = within(principal.actor);
+    const holdIds = open.map((r) => r.holdId);
+    const leaseIds = open.flatMap((r) => (r.leaseId === null ? [] : [r.leaseId]));
+    const { known, machines, now } = await this.store.transaction(principal.actor, async (tx) => ({
+      known: [
+        ...(await tx.find(holds, { id: { in: holdIds }, ...own })),
+        ...(await tx.find(holds, { parentId: { in: holdIds }, state: 'held', ...own })),
+      ],
+      machines: leaseIds.length === 0 ? [] : await tx.find(leases, { id: { in: leaseIds }, ...own }),
+      now: await tx.now(),
+    }));
     return (job) => {
-      const held = known
+      if (jobMachine.isTerminal(job.state)) return { heldNano: 0n, chargedNano: job.chargedNano, runningNano: 0n };
+      const heldNano = known
         .filter((h) => h.id === job.holdId || h.parentId === job.holdId)
         .reduce((a, h) => a + h.remainingNano, 0n);
-      return jobMachine.isTerminal(job.state)
-        ? { heldNano: 0n, chargedNano: job.chargedNano }
-        : { heldNano: held, chargedNano: job.capNano - held };
+      const lease = machines.find((l) => l.id === job.leaseId);
+      const unmetered = lease ? unmeteredCharge(lease, now) : 0n;
+      const runningNano = unmetered < heldNano ? unmetered : heldNano;
+      return { heldNano, chargedNano: job.capNano - heldNano, runningNano };
     };
   }
 }
 
 function showQueued(job: JobRow) {
-  return toJobView(job, { heldNano: job.capNano, chargedNano: 0n });
+  return toJobView(job, { heldNano: job.capNano, chargedNano: 0n, runningNano: 0n });
 }
 
 /** The caller's projects, or the one of them that was asked for. */

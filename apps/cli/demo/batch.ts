@@ -78,7 +78,7 @@ export function progressText({ progress, state, cost }: JobView, perSecond: numb
   const filled = linesTotal === 0 ? 0 : Math.floor(((linesOk + linesFailed) / linesTotal) * BAR);
   const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
   if (linesOk === 0) return `${bar} ${state}`;
-  return `${bar} ${linesOk}/${linesTotal} results, ${shardsDone}/${shardsTotal} shards, ${perSecond.toFixed(0)} a second, ${small(cost.charged)} metered`;
+  return `${bar} ${linesOk}/${linesTotal} results, ${shardsDone}/${shardsTotal} shards, ${perSecond.toFixed(0)} a second, ${small(BigInt(cost.charged) + BigInt(cost.running))} so far`;
 }
 
 async function unfinished({ client }: Told, of: Batch, tell: Teller): Promise<JobView | undefined> {

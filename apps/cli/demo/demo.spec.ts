@@ -43,11 +43,15 @@ describe('nearest neighbours', () => {
 
 describe('what the demo says of a job', () => {
   const progress = { shardsTotal: 4, shardsDone: 2, linesTotal: 40, linesOk: 20, linesFailed: 0 };
-  const job = { progress, state: 'running', cost: { held: '0', charged: '12345678', cap: '0' } } as JobView;
+  const job = {
+    progress,
+    state: 'running',
+    cost: { held: '0', charged: '12000000', running: '345678', cap: '0' },
+  } as JobView;
 
-  it('shows how far it is and what was metered', () => {
+  it('shows how far it is and what it has cost so far', () => {
     expect(progressText(job, 19.6)).toBe(
-      `${'█'.repeat(14)}${'░'.repeat(14)} 20/40 results, 2/4 shards, 20 a second, $0.0123 metered`,
+      `${'█'.repeat(14)}${'░'.repeat(14)} 20/40 results, 2/4 shards, 20 a second, $0.0123 so far`,
     );
   });
 

@@ -12,7 +12,7 @@ export function bar(job: Pick<JobView, 'progress' | 'state' | 'cost'>): string {
   const { linesTotal, linesOk, linesFailed } = job.progress;
   const done = linesOk + linesFailed;
   const filled = linesTotal === 0 ? 0 : Math.min(BAR, Math.round((done / linesTotal) * BAR));
-  return `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)} ${done}/${linesTotal} ${job.state} ${dollars(job.cost.charged)}`;
+  return `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)} ${done}/${linesTotal} ${job.state} ${dollars(String(BigInt(job.cost.charged) + BigInt(job.cost.running)))}`;
 }
 
 /** Follows a job on standard error and prints it at its end; the exit code tells how it ended. */

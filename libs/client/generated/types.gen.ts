@@ -305,6 +305,10 @@ export type Job = {
     /**
      * Nano-dollars (1e-9 USD) as decimal text
      */
+    running: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
     cap: string;
   };
   labels: {

@@ -1,4 +1,13 @@
-export { Leases, burn, resourceOf, leasedOffer, offerOfLease, warmOffer, type NewLease } from './leases.service.js';
+export {
+  Leases,
+  burn,
+  resourceOf,
+  unmeteredCharge,
+  leasedOffer,
+  offerOfLease,
+  warmOffer,
+  type NewLease,
+} from './leases.service.js';
 export { LeaseReconciler, type LeaseReconcilerDeps } from './leases.reconciler.js';
 export { sweepOrphans, type OrphanReport } from './orphans.js';
 export { defaultLeaseTimes, probe, type LeaseTimes } from './decide.js';

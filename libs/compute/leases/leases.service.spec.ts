@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { createJobSchema } from '#contracts';
 import { WORKER } from '#platform/database';
 import { openWorld, type World } from '#testing/world';
-import { leases, type LeaseRow } from './index.js';
+import { leases, unmeteredCharge, type LeaseRow } from './index.js';
+import { leaseWith } from './leases.fixture.js';
 
 /** A job of one command, whose machine is to be kept for ten minutes. */
 async function submit(world: World, maxCost: string): Promise<string> {
@@ -46,5 +47,21 @@ describe('a lease whose job is done and that is to be kept warm', () => {
       [id, lost],
       [id, lost],
     ]);
+  });
+});
+
+describe('the time of a machine that is not metered yet', () => {
+  const acceptedAt = Date.UTC(2026, 10, 21);
+  const ready = leaseWith({ state: 'ready', acceptedAt, chargePerHour: 3_600_000_000n });
+
+  it('costs from the last metering on, or from the first moment of use', () => {
+    expect(unmeteredCharge(ready, acceptedAt + 5_000)).toBe(5_000_000n);
+    expect(unmeteredCharge({ ...ready, chargedThrough: acceptedAt + 4_000 }, acceptedAt + 5_000)).toBe(1_000_000n);
+  });
+
+  it('costs nothing before the machine is of use, while it is ended, and never less than nothing', () => {
+    expect(unmeteredCharge({ ...ready, acceptedAt: null }, acceptedAt)).toBe(0n);
+    expect(unmeteredCharge({ ...ready, state: 'terminating' }, acceptedAt + 5_000)).toBe(0n);
+    expect(unmeteredCharge({ ...ready, chargedThrough: acceptedAt + 4_000 }, acceptedAt)).toBe(0n);
   });
 });

@@ -1,4 +1,4 @@
-import { DomainError, newId, type Clock, type Random } from '#kernel';
+import { chargeBetween, DomainError, newId, type Clock, type Random } from '#kernel';
 import { accelerator } from '#hardware';
 import type { Offer } from '#contracts';
 import type { Patch, Tx } from '#platform/database';
@@ -297,6 +297,17 @@ export function usesOf(offer: Pick<LeasedOffer, 'accelerator' | 'count'>): Recor
   const count = BigInt(offer.count);
   const family = accelerator(offer.accelerator)?.family ?? offer.accelerator;
   return { leases: 1n, gpus: count, [`gpus:${offer.accelerator}`]: count, [`gpus:${family}`]: count };
+}
+
+/** What the tenant will be charged for the time of a usable machine since it was last metered. */
+export function unmeteredCharge(
+  lease: Pick<LeaseRow, 'state' | 'acceptedAt' | 'chargedThrough' | 'chargePerHour'>,
+  nowMs: number,
+): bigint {
+  const fromMs = lease.chargedThrough ?? lease.acceptedAt;
+  if (fromMs === null || lease.acceptedAt === null || (lease.state !== 'ready' && lease.state !== 'draining'))
+    return 0n;
+  return chargeBetween(lease.chargePerHour, lease.acceptedAt, fromMs, Math.max(fromMs, nowMs));
 }
 
 export function resourceOf(offer: Pick<LeasedOffer, 'accelerator' | 'count' | 'vcpus'>): string {

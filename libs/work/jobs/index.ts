@@ -1,4 +1,4 @@
-export { Jobs, toJobView, type JobServiceDeps, type Quoter, type Submission } from './jobs.service.js';
+export { Jobs, toJobView, type JobMoney, type JobServiceDeps, type Quoter, type Submission } from './jobs.service.js';
 export { JobReconciler, type JobReconcilerDeps, type Placer } from './jobs.reconciler.js';
 export { JobWork, type JobWorkDeps } from './work-source.js';
 export { batchResults } from './results.js';

@@ -277,8 +277,14 @@ function shardRows(job: JobRow, plan: BatchPlan, newShardId: () => string): Shar
   }));
 }
 
-/** A job as the API shows it; `heldNano` is what its hold still has. */
-export function toJobView(job: JobRow, money: { heldNano: bigint; chargedNano: bigint }): JobView {
+/** A job's money at one moment: what its hold still has, what it paid, and what the time since the last metering will cost. */
+export interface JobMoney {
+  readonly heldNano: bigint;
+  readonly chargedNano: bigint;
+  readonly runningNano: bigint;
+}
+
+export function toJobView(job: JobRow, { heldNano, chargedNano, runningNano }: JobMoney): JobView {
   const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
   return {
     id: job.id as JobView['id'],
@@ -299,7 +305,12 @@ export function toJobView(job: JobRow, money: { heldNano: bigint; chargedNano: b
     },
     placementId: job.placementId as JobView['placementId'],
     leaseId: job.leaseId as JobView['leaseId'],
-    cost: { held: String(money.heldNano), charged: String(money.chargedNano), cap: String(job.capNano) },
+    cost: {
+      held: String(heldNano),
+      charged: String(chargedNano),
+      running: String(runningNano),
+      cap: String(job.capNano),
+    },
     labels: job.labels,
     workload: job.workload,
     cancelRequested: job.cancelRequestedAt !== null,
