@@ -70,7 +70,8 @@ export interface PushedInvoice {
   readonly state: 'draft' | 'open' | 'paid' | 'void' | 'uncollectible';
   readonly totalCents: bigint;
   readonly paidCents: bigint;
-  readonly feeCents: bigint | null;
+  /** The payment that took the money, when a card paid. */
+  readonly payment: Payment | null;
 }
 
 export interface InvoiceToPush {

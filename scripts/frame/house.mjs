@@ -15,7 +15,7 @@ export const floors = [
     'platform/secrets',
     'platform/embedded',
   ],
-  ['adapters/sandbox', 'adapters/sandbox-cloud', 'adapters/conformance'],
+  ['adapters/sandbox', 'adapters/sandbox-cloud', 'adapters/conformance', 'adapters/stripe'],
   ['identity/tenancy'],
   ['money/ledger', 'money/rating', 'money/quotas', 'money/metering', 'money/billing'],
   ['market/catalog', 'market/reliability', 'market/placement'],

@@ -101,7 +101,9 @@ export class TypeSchemas {
     const { symbol } = type;
     const file = symbol?.declarations?.[0]?.getSourceFile().fileName ?? '';
     const full = symbol ? this.checker.getFullyQualifiedName(symbol).replace(/^".*"\./, '') : 'anonymous';
-    const base = `${basename(file, '.d.ts')}.${full}`.replace(/[^\w.]/g, '_');
+    // Checkout/Sessions and BillingPortal/Sessions both have a Session.
+    const where = /\/resources\/(.*)\.d\.ts$/.exec(file)?.[1]?.replaceAll('/', '.') ?? basename(file, '.d.ts');
+    const base = `${where}.${full}`.replace(/[^\w.]/g, '_');
     let name = base;
     for (let n = 2; name in this.definitions; n++) name = `${base}_${n}`;
     return name;
