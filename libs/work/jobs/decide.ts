@@ -1,4 +1,4 @@
-import type { LeaseRow } from '#compute/leases';
+import { endReasons, type LeaseRow } from '#compute/leases';
 import type { JobRow } from './jobs.table.js';
 
 export type JobAction =
@@ -47,10 +47,19 @@ export function nextJobAction(job: JobRow, lease: LeaseRow | null, nowMs: number
         if (lease?.endReason === 'unpaid' || (lease?.state === 'terminating' && lease.message?.startsWith('unpaid'))) {
           return { do: 'fail', code: 'cost-cap-reached', message: 'the cost cap of this job is used up' };
         }
-        return { do: 'replace', message: lease?.message ?? 'the machine is gone' };
+        return { do: 'replace', message: whyGone(lease) };
       }
       if (job.state === 'starting' && lease.state === 'ready') return { do: 'run' };
       return { do: 'rest', untilMs: Math.min(nowMs + LOOK_AGAIN_MS, job.timeoutAt) };
     }
   }
+}
+
+/** Why a job has its machine no more, for its tenant. */
+function whyGone(lease: LeaseRow | null): string {
+  if (lease?.state === 'draining') return 'the vendor takes the machine back';
+  const message = lease?.message ?? 'the machine is gone';
+  // A lease on its way out keeps the word for how it will end in front.
+  const word = endReasons.find((reason) => lease?.state === 'terminating' && message.startsWith(`${reason}: `));
+  return word === undefined ? message : message.slice(word.length + 2);
 }

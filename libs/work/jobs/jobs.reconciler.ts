@@ -157,10 +157,13 @@ export class JobReconciler implements Reconciler {
 
   private async waitForRoom(tx: Tx, job: JobRow, placementId: string, why: string, now: number): Promise<'rest'> {
     const to = job.state === 'queued' ? 'placing' : job.state;
+    // The first look in vain after a machine was lost is told; the looks after it only keep the reason fresh.
+    const tried = job.triedOffers.length > 0;
     await transition(tx, jobs, jobMachine, job, to, {
-      patch: { reason: why, placementId, ...(job.triedOffers.length > 0 ? { triedOffers: [] } : {}) },
+      patch: { reason: why, placementId, ...(tried ? { triedOffers: [] } : {}) },
       wakeAt: Math.min(now + WAIT_FOR_CAPACITY_MS, job.timeoutAt),
-      message: why,
+      message: `no machine yet: ${why}`,
+      ...(tried ? { type: 'job.waiting' } : {}),
     });
     return 'rest';
   }
@@ -192,7 +195,7 @@ export class JobReconciler implements Reconciler {
     await transition(tx, jobs, jobMachine, job, job.state === 'starting' ? 'placing' : 'recovering', {
       patch: { leaseId: null, triedOffers: tried, reason: message },
       wakeAt: now,
-      message: `looking for another machine: ${message}`,
+      message: `${lease ? `${lease.offer.sku} in ${lease.offer.region}: ` : ''}${message.replace(/\.+$/, '')}; looking for another machine`,
     });
     return 'again';
   }
