@@ -94,7 +94,9 @@ alter table cohorts force row level security;
 create policy worker on cohorts to berth_worker using (true) with check (true);
 alter table quotas enable row level security;
 alter table quotas force row level security;
-create policy tenant on quotas to berth_app using (organization_id = nullif(current_setting('berth.organization', true), '')) with check (organization_id = nullif(current_setting('berth.organization', true), ''));
+-- A key of one project is bound by the limits of its organization too, so it sees those, and none of another project.
+create policy tenant on quotas to berth_app using (berth_sees(organization_id, project_id)
+  or (project_id is null and organization_id = nullif(current_setting('berth.organization', true), '')));
 create policy worker on quotas to berth_worker using (true) with check (true);
 alter table quota_uses enable row level security;
 alter table quota_uses force row level security;
