@@ -23,6 +23,8 @@ export class AddQuotas1764300000000 implements MigrationInterface {
       drop function quota_take(text, text, text, text, timestamptz, jsonb);
       drop function quota_bucket(text, timestamptz);
       drop table quota_uses, quotas, cohorts;
+      drop index leases_running;
+      alter table leases drop column grace_until;
       drop trigger bound on ledger_accounts;
       drop trigger bound_new on ledger_accounts;
       drop function berth_refuse_oversell();
@@ -36,6 +38,8 @@ const TABLES = `
 -- How far below zero the available credit may go: what a tenant who pays afterwards may owe before it must pay.
 alter table ledger_accounts add column credit_limit_nano numeric(38, 0) not null default 0 check (credit_limit_nano >= 0);
 alter table ledger_accounts drop constraint ledger_accounts_check1;
+alter table leases add column grace_until timestamptz;
+create index leases_running on leases (project_id) where state in ('ready', 'draining') and want = 'run';
 -- Not a check: a limit may be set below what is owed already, and then the debt may only shrink.
 create function berth_refuse_oversell() returns trigger language plpgsql as $$
 begin

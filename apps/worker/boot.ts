@@ -69,6 +69,10 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
   if (config.roles.includes('sweep')) {
     timers.every(PROVIDERS_EVERY_MS, 'bind providers', () => binder.refresh());
     timers.every(config.sweepIntervalMs, 'sweep', () => broker.loop.sweep());
+    timers.every(broker.leaseTimes.renewEveryMs, 'renew holds', () => broker.renewHolds());
+    timers.every(HOUR, 'forget what was spent long ago', () =>
+      store.transaction(WORKER, (tx) => broker.quotas.sweep(tx)),
+    );
     timers.every(HOSTS_EVERY_MS, 'watch hosts', () => broker.hosts.observe());
     timers.every(OFFERS_EVERY_MS, 'sync offers', syncOffers);
     timers.every(ORPHANS_EVERY_MS, 'sweep orphans', orphans);

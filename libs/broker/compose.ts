@@ -10,7 +10,7 @@ import { Placements, type PlacementTimes } from '#market/placement';
 import { Agents, type AgentRow, type AgentSecrets } from '#compute/agents';
 import { Artifacts, type ObjectBytes } from '#compute/artifacts';
 import { Hosts } from '#compute/hosts';
-import { defaultLeaseTimes, LeaseReconciler, leases, Leases, type LeaseTimes } from '#compute/leases';
+import { defaultLeaseTimes, LeaseReconciler, leases, Leases, renewHolds, type LeaseTimes } from '#compute/leases';
 import { Providers, Vendors } from '#compute/providers';
 import { JobReconciler, Jobs, JobWork } from '#work/jobs';
 
@@ -51,6 +51,8 @@ export interface Broker {
   readonly jobs: Jobs;
   readonly work: JobWork;
   readonly loop: ReconcileLoop;
+  /** Renews the holds of running leases; to be called every `leaseTimes.renewEveryMs`. */
+  readonly renewHolds: () => Promise<number>;
   /** Beaten by whoever judges the silence of others: the workers. */
   readonly awake: Awake;
   /** What an enrolment sets going: a host becomes ready, a lease looks again. */
@@ -136,6 +138,7 @@ export function composeBroker(p: BrokerParts): Broker {
     leaseTimes,
     jobs,
     work,
+    renewHolds: () => renewHolds({ store, holds, times: leaseTimes }),
     awake,
     loop: new ReconcileLoop(store, wake, [leaseReconciler, jobReconciler], p.report),
     onEnrolled: async (tx, agent) => {

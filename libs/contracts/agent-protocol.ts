@@ -49,6 +49,8 @@ export const workItemSchema = z.object({
   leaseId: z.string(),
   fence: z.int().positive(),
   deadlineAt: z.iso.datetime(),
+  /** The machine stops then: save what there is. Absent while nothing of that kind is to be expected. */
+  checkpointBy: z.iso.datetime().optional(),
   /** The GPUs that the lease has of a machine it shares with others, by their driver's indices; absent: all that are there. */
   gpus: z.object({ vendor: z.enum(['nvidia', 'amd']), indices: z.array(z.int().nonnegative()).min(1) }).optional(),
   spec: z.discriminatedUnion('kind', [
@@ -135,7 +137,16 @@ export const syncRequestSchema = z.strictObject({
   /** Wait at most this long for a change. */
   waitMs: z.int().min(0).max(30_000),
   /** Version of the desired state the agent holds; the broker answers at once when it differs. */
-  knownWork: z.array(z.strictObject({ workId: z.string(), fence: z.int() })).max(1_000),
+  knownWork: z
+    .array(
+      z.strictObject({
+        workId: z.string(),
+        fence: z.int(),
+        /** It has heard that it should save what there is. */
+        checkpoint: z.boolean().optional(),
+      }),
+    )
+    .max(1_000),
   /** True while the agent shuts down: no new work. */
   draining: z.boolean().default(false),
 });

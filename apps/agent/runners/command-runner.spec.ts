@@ -104,11 +104,22 @@ describe('a command on an agent', () => {
   it('gives the command a clean environment and its own variables', async () => {
     await outcome(stand.command('env', 'env | cut -d= -f1 | sort', { env: { GREETING: 'hello' } }));
     const names = stand.broker.logText('env').map((line) => line.replace('stdout: ', ''));
-    expect(names.filter((name) => !['PWD', 'OLDPWD', '_', 'SHLVL'].includes(name))).toEqual([
+    expect(names.filter((name) => !['BERTH_CHECKPOINT_FILE', 'PWD', 'OLDPWD', '_', 'SHLVL'].includes(name))).toEqual([
       'GREETING',
       'HOME',
       'PATH',
     ]);
+  });
+
+  it('tells a command that its machine stops soon by a file, once, and says that it has heard', async () => {
+    const script = 'while [ ! -e "$BERTH_CHECKPOINT_FILE" ]; do sleep 0.02; done; cat "$BERTH_CHECKPOINT_FILE"';
+    const item = stand.command('save', script);
+    const ended = outcome(item);
+    await stand.broker.until(() => stand.broker.syncs.at(-1)?.knownWork.some((w) => w.workId === 'save') ?? false);
+    const checkpointBy = '2026-11-21T10:00:00.000Z';
+    stand.broker.assign({ ...item, checkpointBy });
+    expect(await ended).toMatchObject({ state: 'done' });
+    expect(stand.broker.logText('save')).toEqual([`stdout: ${checkpointBy}`]);
   });
 
   it('streams the output in order, long lines cut into pieces', async () => {

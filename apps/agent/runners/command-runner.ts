@@ -8,7 +8,7 @@ import { visibleGpus } from '../host/visible-gpus.js';
 import { writeFileDurably } from '../durable-file.js';
 import { LineSplitter } from './line-splitter.js';
 import { killLeftover, markProcess, signalGroup, type ProcessMark } from './process-group.js';
-import { WorkFailure, failed, type Outcome, type RunContext, type Runner } from './runner.js';
+import { CHECKPOINT_FILE, WorkFailure, failed, type Outcome, type RunContext, type Runner } from './runner.js';
 import type { Transfers } from './transfer.js';
 import { openOutput, placeForInput } from './work-path.js';
 
@@ -46,6 +46,8 @@ export class CommandRunner implements Runner<'command'> {
     if (spec.kind !== 'command') throw new TypeError('not a command');
     const scratch = join(folder, 'scratch');
     const markFile = join(folder, 'process.json');
+    const checkpointFile = join(folder, CHECKPOINT_FILE);
+    await rm(checkpointFile, { force: true });
     await stopLeftover(markFile);
     await rm(scratch, { recursive: true, force: true });
     await mkdir(scratch, { recursive: true, mode: 0o700 });
@@ -53,7 +55,12 @@ export class CommandRunner implements Runner<'command'> {
       // All paths are judged before the first byte moves.
       for (const input of spec.inputs) await placeForInput(scratch, input.path);
       for (const input of spec.inputs) await this.fetchInput(input, scratch, context);
-      const env = { ...cleanEnvironment(this.ownEnvironment), ...spec.env, ...visibleGpus(item.gpus) };
+      const env = {
+        ...cleanEnvironment(this.ownEnvironment),
+        ...spec.env,
+        ...visibleGpus(item.gpus),
+        BERTH_CHECKPOINT_FILE: checkpointFile,
+      };
       const ended = await this.execute(spec, env, scratch, markFile, context);
       signal.throwIfAborted();
       if (ended.timedOut)

@@ -4,6 +4,9 @@ import type { Clock } from '#kernel';
 import type { BrokerFiles } from '../sync/broker-client.js';
 import type { LogSink } from './log-buffer.js';
 
+/** Appears in a work's folder when its machine stops soon; holds until when. */
+export const CHECKPOINT_FILE = 'checkpoint';
+
 export type Outcome = Extract<WorkReport, { state: 'done' | 'failed' }>;
 
 /** What a runner gets to do one (work, fence). */

@@ -160,7 +160,11 @@ export class Agent {
       logs: lines,
       capacity: draining ? 0 : Math.min(256, works.capacity()),
       waitMs: urgent ? 0 : Math.min(pollMs, 30_000),
-      knownWork: held.slice(0, 1_000).map(({ workId, fence }) => ({ workId, fence })),
+      knownWork: held.slice(0, 1_000).map(({ workId, fence, checkpoint }) => ({
+        workId,
+        fence,
+        ...(checkpoint ? { checkpoint } : {}),
+      })),
       draining,
     };
   }

@@ -8,6 +8,8 @@ export interface Held {
   readonly workId: string;
   readonly fence: number;
   readonly phase: 'running' | 'stopping' | 'interrupted' | 'finished';
+  /** It was told to save what it has. */
+  readonly checkpoint?: boolean;
   /** The broker has taken in the final report. */
   readonly acknowledged: boolean;
 }

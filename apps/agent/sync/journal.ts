@@ -75,6 +75,12 @@ export class Journal {
     await this.write({ ...record, outcome });
   }
 
+  /** Leaves a word for a work that runs: a file in its folder. */
+  async leave(work: { workId: string; fence: number }, name: string, text: string): Promise<void> {
+    const record = this.records.get(keyOf(work));
+    if (record) await writeFileDurably(join(record.folder, name), text);
+  }
+
   async forget(work: { workId: string; fence: number }): Promise<void> {
     const record = this.records.get(keyOf(work));
     this.records.delete(keyOf(work));

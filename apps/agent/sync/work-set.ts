@@ -3,7 +3,7 @@ import type { SyncResponse, WorkItem, WorkReport } from '#contracts';
 import type { Clock } from '#kernel';
 import { EngineFailure } from '../engines/engine.js';
 import type { LogBuffer, LogStream } from '../runners/log-buffer.js';
-import { WorkFailure, failed, type Outcome, type Runner } from '../runners/runner.js';
+import { CHECKPOINT_FILE, WorkFailure, failed, type Outcome, type Runner } from '../runners/runner.js';
 import { FenceIsOver } from '../runners/transfer.js';
 import type { BrokerFiles } from './broker-client.js';
 import { capacity, keyOf, reconcile, type Held } from './desired.js';
@@ -19,6 +19,8 @@ interface Entry {
   progress: { done: number; total: number } | undefined;
   /** Whether the broker has heard of the run as it stands: a broker answers at once to every report, so none is repeated. */
   told: boolean;
+  /** Until when what it has should be saved, once the broker has said so. */
+  checkpointBy: string | undefined;
   outcome: Outcome | null;
   readonly controller: AbortController;
   ended: Promise<void>;
@@ -59,11 +61,12 @@ export class WorkSet {
   }
 
   held(): Held[] {
-    return [...this.entries.values()].map(({ item, phase, acknowledged }) => ({
+    return [...this.entries.values()].map(({ item, phase, acknowledged, checkpointBy }) => ({
       workId: item.workId,
       fence: item.fence,
       phase,
       acknowledged,
+      ...(checkpointBy === undefined ? {} : { checkpoint: true }),
     }));
   }
 
@@ -138,8 +141,20 @@ export class WorkSet {
         else if (step.do === 'forget') await this.forget({ workId: step.workId, fence: step.fence });
         else this.stop(step);
       }
+      for (const item of this.desired) await this.askToSave(item);
     });
     return this.turn;
+  }
+
+  /** The machine stops soon: a file beside the work says so to whoever looks for it. */
+  private async askToSave({ workId, fence, checkpointBy }: WorkItem): Promise<void> {
+    const work = this.entries.get(keyOf({ workId, fence }));
+    if (checkpointBy === undefined || work?.phase !== 'running' || work.checkpointBy !== undefined) return;
+    work.checkpointBy = checkpointBy;
+    this.ports.log.info({ workId, fence, checkpointBy }, 'the machine stops soon: work should save what it has');
+    await this.ports.journal.leave(work.item, CHECKPOINT_FILE, `${checkpointBy}\n`).catch((error: unknown) => {
+      this.ports.log.error({ workId, fence, problem: words(error) }, 'the work could not be told to save what it has');
+    });
   }
 
   private start(item: WorkItem): void {
@@ -262,6 +277,7 @@ function entry(item: WorkItem, phase: Held['phase'], outcome: Outcome | null): E
     acknowledged: false,
     progress: undefined,
     told: false,
+    checkpointBy: undefined,
     outcome,
     controller: new AbortController(),
     ended: Promise.resolve(),

@@ -266,6 +266,7 @@ function leaseRow(of: {
     idleSince: null,
     keepUntil: null,
     drainUntil: null,
+    graceUntil: null,
     endedAt: null,
     chargedThrough: now,
     costThrough: now,

@@ -272,6 +272,6 @@ export class Agents {
 function unchanged(answer: SyncResponse, request: SyncRequest): boolean {
   if (answer.goodbye || request.draining || answer.acknowledged.length > 0) return false;
   if (answer.work.length !== request.knownWork.length) return false;
-  const known = new Set(request.knownWork.map((w) => `${w.workId}:${w.fence}`));
-  return answer.work.every((w) => known.has(`${w.workId}:${w.fence}`));
+  const known = new Set(request.knownWork.map((w) => `${w.workId}:${w.fence}:${w.checkpoint ?? false}`));
+  return answer.work.every((w) => known.has(`${w.workId}:${w.fence}:${w.checkpointBy !== undefined}`));
 }

@@ -20,6 +20,11 @@ export interface LeaseTimes {
   readonly watchMs: number;
   /** Running time that a lease's own hold covers ahead. */
   readonly holdAheadMs: number;
+  /** How often the holds of running leases are renewed. */
+  readonly renewEveryMs: number;
+  /** How long a lease goes on that cannot be renewed, and how long before the end of that its work is told to save what it has. */
+  readonly graceMs: number;
+  readonly checkpointMs: number;
   /** Age at which a machine that no row wants is terminated. */
   readonly orphanGraceMs: number;
 }
@@ -33,7 +38,10 @@ export const defaultLeaseTimes: LeaseTimes = {
   agentSilenceMs: 90_000,
   maxAttempts: 2,
   watchMs: 24 * 3_600_000,
-  holdAheadMs: 10 * 60_000,
+  holdAheadMs: 60_000,
+  renewEveryMs: 20_000,
+  graceMs: 120_000,
+  checkpointMs: 30_000,
   orphanGraceMs: 60_000,
 };
 
@@ -117,6 +125,8 @@ export function nextAction(lease: LeaseRow, facts: LeaseFacts, times: LeaseTimes
       if (lease.want === 'release') return { do: 'terminate', reason: 'released', message: 'released' };
       if (lease.drainUntil !== null && nowMs >= lease.drainUntil)
         return { do: 'terminate', reason: 'preempted', message: 'the vendor takes the machine back' };
+      if (lease.graceUntil !== null && nowMs >= lease.graceUntil)
+        return { do: 'terminate', reason: 'unpaid', message: 'the hold is used up' };
       if (lease.jobId === null && lease.keepUntil !== null && nowMs >= lease.keepUntil)
         return { do: 'terminate', reason: 'released', message: 'idle for as long as it was to be kept' };
       const heard = Math.max(facts.agent?.lastSeenAt ?? lease.stateSince, facts.awakeSinceMs);

@@ -1,6 +1,6 @@
+export { burn, checkpointDue, graceUntil, renewalFor, renewHolds } from './renewal.js';
 export {
   Leases,
-  burn,
   resourceOf,
   unmeteredCharge,
   leasedOffer,

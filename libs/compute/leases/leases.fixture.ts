@@ -47,6 +47,7 @@ export function leaseWith(over: Partial<LeaseRow> = {}): LeaseRow {
     idleSince: null,
     keepUntil: null,
     drainUntil: null,
+    graceUntil: null,
     endedAt: null,
     chargedThrough: null,
     costThrough: null,

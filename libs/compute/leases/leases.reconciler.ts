@@ -7,7 +7,8 @@ import { Vendors } from '#compute/providers';
 import { rememberFailure } from '#market/reliability';
 import { Holds } from '#money/quotas';
 import { isAlive, judgeMachine, nextAction, takeOverAtMs, type LeaseAction } from './decide.js';
-import { burn, Leases, offerOfLease, usesOf } from './leases.service.js';
+import { Leases, offerOfLease, usesOf } from './leases.service.js';
+import { graceUntil } from './renewal.js';
 import {
   leaseAttempts,
   leaseMachine,
@@ -379,6 +380,7 @@ export class LeaseReconciler implements Reconciler {
         meterAt,
         lease.keepUntil ?? Infinity,
         lease.drainUntil ?? Infinity,
+        lease.graceUntil ?? Infinity,
       ];
       await transition(tx, leases, leaseMachine, lease, lease.state, {
         patch: { failures: 0 },
@@ -412,27 +414,18 @@ export class LeaseReconciler implements Reconciler {
   private async meterTick(lease: LeaseRow): Promise<'again'> {
     await this.tx(async (tx) => {
       const now = await tx.now();
+      const renewed = await this.d.leases.renew(tx, lease, now);
       const { patch, amounts } = await this.d.leases.meter(tx, lease, now);
-      const carve = lease.holdId === null ? null : await this.d.holds.get(tx, lease.holdId);
-      const ahead = burn(lease.chargePerHour, this.d.leases.times.holdAheadMs);
-      const short = carve ? ahead - carve.remainingNano : 0n;
-      if (carve && short > 0n) await this.d.holds.extend(tx, carve, short);
-      const left = carve ? ((await this.d.holds.get(tx, carve.id))?.remainingNano ?? 0n) : 0n;
-      const dry = left < burn(lease.chargePerHour, this.d.leases.times.meterEveryMs) || amounts.exposureNano > 0n;
-      if (dry) {
-        await transition(tx, leases, leaseMachine, lease, 'terminating', {
-          patch: { ...patch, stateSince: now, endReason: null, message: 'unpaid' },
-          wakeAt: now,
-          message: 'the hold is used up',
-        });
-        await this.wakeJob(tx, lease);
-      } else {
-        await transition(tx, leases, leaseMachine, lease, lease.state, {
-          patch,
-          wakeAt: now + this.d.leases.times.pollMs,
-          message: '',
-        });
-      }
+      const left = renewed ? BigInt(renewed.remainingNano) - amounts.chargedNano + BigInt(renewed.parentNano) : 0n;
+      // An idle lease needs no grace: its hold lasts for as long as it is to be kept.
+      const until = lease.jobId === null && left > 0n ? null : graceUntil(lease, left, now, this.d.leases.times);
+      const begins = until !== null && lease.graceUntil === null;
+      await transition(tx, leases, leaseMachine, lease, lease.state, {
+        patch: { ...patch, graceUntil: until },
+        wakeAt: Math.min(now + this.d.leases.times.pollMs, until ?? Infinity),
+        message: begins ? `the hold is nearly used up: the machine stops at ${new Date(until).toISOString()}` : '',
+        ...(begins ? { type: 'lease.grace' } : {}),
+      });
     });
     return 'again';
   }

@@ -4,10 +4,11 @@ import type { Offer } from '#contracts';
 import type { Patch, Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
 import { chargePerHour, billedMs } from '#money/rating';
-import { Holds, Quotas } from '#money/quotas';
+import { Holds, Quotas, type Renewed } from '#money/quotas';
 import { Metering, type MeteredAmounts } from '#money/metering';
 import { leaseMachine, leases, type LeaseRow, type LeasedOffer } from './leases.table.js';
 import type { LeaseTimes } from './decide.js';
+import { burn, renewalFor } from './renewal.js';
 
 export interface NewLease {
   readonly organizationId: string;
@@ -74,6 +75,7 @@ export class Leases {
       idleSince: null,
       keepUntil: null,
       drainUntil: null,
+      graceUntil: null,
       endedAt: null,
       chargedThrough: null,
       costThrough: null,
@@ -104,6 +106,7 @@ export class Leases {
         placementId: to.placementId,
         idleSince: null,
         keepUntil: null,
+        graceUntil: null,
       },
       // Nothing changes for the machine: it is looked at when it was to be looked at.
       wakeAt: lease.wakeAt ?? now,
@@ -125,7 +128,7 @@ export class Leases {
     const { patch, amounts } = await this.meter(tx, lease, now, { settleHold: true });
     const after = await transition(tx, leases, leaseMachine, lease, lease.state, {
       patch: keep
-        ? { ...patch, jobId: null, holdId: keep, idleSince: now, keepUntil: now + keepWarmMs }
+        ? { ...patch, jobId: null, holdId: keep, idleSince: now, keepUntil: now + keepWarmMs, graceUntil: null }
         : { ...patch, want: 'release', jobId: null, holdId: null },
       wakeAt: keep ? Math.min(lease.wakeAt ?? now, now + keepWarmMs) : now,
       type: keep ? 'lease.kept-warm' : 'lease.let-go',
@@ -152,6 +155,13 @@ export class Leases {
     return (await this.holds.carve(tx, jobHoldId, leaseId, wanted, least))?.id ?? null;
   }
 
+  /** Lets a lease's hold pay for what has run and for a stretch ahead; null where it has none that is open. */
+  async renew(tx: Tx, lease: LeaseRow, nowMs: number): Promise<Renewed | null> {
+    if (lease.holdId === null) return null;
+    const renewed = await this.holds.renewMany(tx, { [lease.holdId]: renewalFor(lease, nowMs, this.times) });
+    return renewed[lease.holdId] ?? null;
+  }
+
   /**
    * Meters a lease up to `nowMs` and returns the marks that the caller must put into its guarded update of the lease: the update's
    * version guard is what makes the interval once-only. Throws StaleVersion when somebody else has metered from the same instant.
@@ -171,6 +181,9 @@ export class Leases {
     if (end && lease.bootedAt !== null && costFrom !== null) {
       costTo = Math.max(costFrom, lease.bootedAt + billedMs(end.costToMs - lease.bootedAt, lease.offer.billing));
     }
+    // Somebody was late: the hold may not cover what its parent still pays for.
+    if (!stopped && chargeFrom !== null && chargeTo - chargeFrom > this.times.holdAheadMs)
+      await this.renew(tx, lease, chargeTo);
     const amounts = await this.metering.leaseTime(
       tx,
       {
@@ -284,11 +297,6 @@ export function offerOfLease(lease: LeaseRow): Offer {
     certifications: [],
     via: o.hostId === null ? { kind: 'market' } : { kind: 'host', hostId: o.hostId },
   };
-}
-
-/** What `perHour` burns in `ms`, rounded up. */
-export function burn(perHour: bigint, ms: number): bigint {
-  return (perHour * BigInt(Math.ceil(ms)) + 3_599_999n) / 3_600_000n;
 }
 
 /** What a machine counts for against the limits of its tenant: GPUs in all, of their model and of its family. */

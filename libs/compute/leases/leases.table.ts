@@ -79,6 +79,8 @@ export interface LeaseRow {
   idleSince: number | null;
   keepUntil: number | null;
   drainUntil: number | null;
+  /** Its hold cannot be renewed much longer: it stops then. */
+  graceUntil: number | null;
   endedAt: number | null;
   chargedThrough: number | null;
   costThrough: number | null;
@@ -115,6 +117,7 @@ export const leases = table<LeaseRow>(
     idleSince: 'time',
     keepUntil: 'time',
     drainUntil: 'time',
+    graceUntil: 'time',
     endedAt: 'time',
     chargedThrough: 'time',
     costThrough: 'time',

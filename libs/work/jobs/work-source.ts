@@ -4,7 +4,7 @@ import { WORKER, type Store, type Tx } from '#platform/database';
 import type { WakeQueue } from '#platform/reconcile';
 import type { AgentRow, Sight, WorkSource } from '#compute/agents';
 import type { Hosts } from '#compute/hosts';
-import { Leases, type LeaseRow } from '#compute/leases';
+import { checkpointDue, Leases, type LeaseRow } from '#compute/leases';
 import type { Metering, ShardUsage } from '#money/metering';
 import { jobLogs, jobs, resultKey, shards, type JobRow, type ShardRow } from './jobs.table.js';
 
@@ -257,9 +257,17 @@ export class JobWork implements WorkSource {
     const room = capacity - held.filter((s) => !known.has(s.id)).length;
     const wanted = open.filter((s) => s.state === 'pending').slice(0, Math.max(0, room));
     const all = [...held, ...(await this.claim(tx, wanted, leaseOf))];
+    const now = await tx.now();
+    const stopping = new Map(
+      own.flatMap((l) =>
+        l.graceUntil !== null && checkpointDue(l, now, this.d.leases.times) ? [[l.id, l.graceUntil] as const] : [],
+      ),
+    );
     return all.flatMap((shard) => {
       const job = jobRows.get(shard.jobId);
-      return job ? [toWorkItem(shard, job, gpus.get(shard.leaseId ?? '') ?? null)] : [];
+      return job
+        ? [toWorkItem(shard, job, gpus.get(shard.leaseId ?? '') ?? null, stopping.get(shard.leaseId ?? ''))]
+        : [];
     });
   }
 
@@ -358,7 +366,12 @@ export class JobWork implements WorkSource {
   }
 }
 
-function toWorkItem(shard: ShardRow, job: JobRow, gpus: WorkItem['gpus'] | null): WorkItem {
+function toWorkItem(
+  shard: ShardRow,
+  job: JobRow,
+  gpus: WorkItem['gpus'] | null,
+  stopsAt: number | undefined,
+): WorkItem {
   const base = {
     workId: shard.id,
     jobId: job.id,
@@ -368,6 +381,7 @@ function toWorkItem(shard: ShardRow, job: JobRow, gpus: WorkItem['gpus'] | null)
       Math.min(job.timeoutAt, (shard.assignedAt ?? job.createdAt) + SHARD_DEADLINE_MS),
     ).toISOString(),
     ...(gpus ? { gpus } : {}),
+    ...(stopsAt === undefined ? {} : { checkpointBy: new Date(stopsAt).toISOString() }),
   };
   const { spec } = job;
   if (spec.kind === 'batch-inference') {

@@ -32,6 +32,7 @@ export class Worker {
     this.every(AWAKE_MS, 'awake', () => this.beat());
     if (wrong.sweeper !== false) this.every(SWEEP_MS, 'sweep', () => loop.sweep());
     if (wrong.orphans !== false) this.every(ORPHANS_MS, 'orphans', () => this.sweepOrphans());
+    this.every(this.broker.leaseTimes.renewEveryMs, 'renewals', () => this.broker.renewHolds());
     this.every(OFFERS_MS, 'offers', () => this.syncOffers());
   }
 
