@@ -640,6 +640,7 @@ export type SyncAnswer = {
     leaseId: string;
     fence: number;
     deadlineAt: string;
+    checkpointBy?: string;
     gpus?: {
       vendor: 'nvidia' | 'amd';
       indices: Array<number>;
@@ -2801,6 +2802,7 @@ export type SyncAgentData = {
     knownWork: Array<{
       workId: string;
       fence: number;
+      checkpoint?: boolean;
     }>;
     draining?: boolean;
   };

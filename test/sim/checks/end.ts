@@ -1,4 +1,5 @@
-import { holds } from '#money/quotas';
+import { holds, quotaUses } from '#money/quotas';
+import { usageRecords } from '#money/metering';
 import { leases } from '#compute/leases';
 import { events } from '#platform/reconcile';
 import { jobMachine, jobs, shards, type JobRow } from '#work/jobs';
@@ -29,6 +30,12 @@ export function checkEnd(h: History): void {
   }
   const open = h.store.rows(holds).filter((r) => r.state === 'held');
   must(open.length === 0, `a hold is still open: ${open[0]?.id}`);
+  const counted = h.store.rows(quotaUses);
+  const holder = counted.find((u) => u.dimension !== 'spend');
+  must(holder === undefined, `${holder?.holder} has ended and still counts for ${holder?.dimension}`);
+  const spent = counted.reduce((n, u) => n + (u.dimension === 'spend' ? u.amount : 0n), 0n);
+  const paid = h.store.rows(usageRecords).reduce((n, u) => n + (u.side === 'charge' ? u.amountNano : 0n), 0n);
+  must(spent === paid, `budgets count ${spent}, usage says ${paid}`);
   checkUsage(h, must);
   checkBill(h, must);
   checkEvents(h, must);
