@@ -5,6 +5,7 @@ import { startOpsServer, withContext } from '#platform/observability';
 import { JobHandlers } from '#platform/queue';
 import { WORKER } from '#platform/database';
 import { openBroker } from '#broker';
+import { DRAFTS_EVERY_MS } from '#money/billing';
 import { sweepOrphans } from '#compute/leases';
 import { Timers } from './timers.js';
 
@@ -83,6 +84,10 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
   } else {
     timers.every(PROVIDERS_EVERY_MS, 'bind providers', () => binder.refresh());
   }
+  if (config.roles.includes('billing'))
+    timers.every(DRAFTS_EVERY_MS, 'open drafts of invoices', async () =>
+      broker.billing.openDrafts(await store.transaction(WORKER, (tx) => tx.now())),
+    );
   await queues.start(handlers, config.roles);
   const ops =
     config.metricsPort === null

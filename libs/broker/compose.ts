@@ -1,10 +1,10 @@
 import type { Clock, Random } from '#kernel';
-import type { Store } from '#platform/database';
+import { Outbox, type Store } from '#platform/database';
 import { Awake, ReconcileLoop, type LoopReport, type WakeQueue } from '#platform/reconcile';
 import { Ledger } from '#money/ledger';
 import { Holds, Quotas } from '#money/quotas';
 import { Metering } from '#money/metering';
-import { Billing } from '#money/billing';
+import { Billing, defaultBillingSettings, manualRate, type BillingSettings } from '#money/billing';
 import { Catalog } from '#market/catalog';
 import { Placements, type PlacementTimes } from '#market/placement';
 import { Agents, type AgentRow, type AgentSecrets } from '#compute/agents';
@@ -29,6 +29,7 @@ export interface BrokerParts {
   readonly brokerUrl: string;
   readonly leaseTimes?: Partial<LeaseTimes>;
   readonly placementTimes?: Partial<PlacementTimes>;
+  readonly billingSettings?: Partial<BillingSettings>;
 }
 
 /** Every room of the broker, wired once: api, worker, specs, benches and the simulator run this same composition. */
@@ -67,6 +68,18 @@ export function composeBroker(p: BrokerParts): Broker {
   const holds = new Holds(ledger, clock, random);
   const quotas = new Quotas(clock, random);
   const metering = new Metering(holds, clock, random);
+  const billing = new Billing(
+    {
+      store,
+      clock,
+      random,
+      ledger,
+      outbox: new Outbox(store, random),
+      settings: { ...defaultBillingSettings, ...p.billingSettings },
+      tax: manualRate,
+    },
+    p.objects,
+  );
   const catalog = new Catalog();
   const placements = new Placements(store, catalog, clock, random, {
     rentableTtlMs: 1_000,
@@ -120,13 +133,14 @@ export function composeBroker(p: BrokerParts): Broker {
     ring: p.ring,
     clock,
   });
+  const invoiceReconciler = billing.reconciler((organizationId) => jobs.cancelAll(organizationId));
   return {
     store,
     ledger,
     holds,
     quotas,
     metering,
-    billing: new Billing(store, clock, random),
+    billing,
     catalog,
     placements,
     agents,
@@ -140,7 +154,7 @@ export function composeBroker(p: BrokerParts): Broker {
     work,
     renewHolds: () => renewHolds({ store, holds, times: leaseTimes }),
     awake,
-    loop: new ReconcileLoop(store, wake, [leaseReconciler, jobReconciler], p.report),
+    loop: new ReconcileLoop(store, wake, [leaseReconciler, jobReconciler, invoiceReconciler], p.report),
     onEnrolled: async (tx, agent) => {
       await hosts.enrolled(tx, agent);
       const { leaseId } = agent;

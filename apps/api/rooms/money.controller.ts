@@ -235,7 +235,7 @@ export class MoneyController {
 
   @Serve(getInvoice)
   async invoice({ principal, params }: Call<typeof getInvoice>) {
-    const { invoice, lines, totalNano, totalCents } = await this.billing.get(principal.actor, params.id);
+    const { invoice, lines, usageNano, totalCents } = await this.billing.get(principal.actor, params.id);
     return {
       ...showInvoice(invoice),
       lines: lines.map((l) => ({
@@ -247,7 +247,7 @@ export class MoneyController {
         amount: String(l.amountNano),
         cents: String(l.cents),
       })),
-      total: String(totalNano),
+      total: String(usageNano),
       totalCents: String(totalCents),
     };
   }

@@ -2,7 +2,7 @@ import { newId } from '#kernel';
 import type { HostFacts } from '#contracts';
 import { WORKER } from '#platform/database';
 import { events } from '#platform/reconcile';
-import { invoices } from '#money/billing';
+import { invoices, newDraft } from '#money/billing';
 import { usageRecords } from '#money/metering';
 import { leases, type LeaseRow } from '#compute/leases';
 import { jobLogs, jobs, outputKey, resultKey, shards, type ShardRow } from '#work/jobs';
@@ -197,8 +197,10 @@ async function runOnMachines(
       transactionId: null,
       createdAt: now,
     });
-    const earlier = { periodStart: now - 60 * DAY_MS, periodEnd: now - 30 * DAY_MS, state: 'paid', number: 'B-1' };
-    await tx.insert(invoices, { id: newId('invoice'), organizationId, ...earlier, state: 'paid', createdAt: now });
+    const earlier = { periodStart: now - 60 * DAY_MS, periodEnd: now - 30 * DAY_MS, createdAt: now, wakeAt: null };
+    const draft = newDraft({ id: newId('invoice'), organizationId, ...earlier });
+    const issued = { number: `B-${organizationId}`, frozenAt: now, issuedAt: now, dueAt: now, paidAt: now };
+    await tx.insert(invoices, { ...draft, ...issued, state: 'paid' });
     return { first, second, left, busy };
   });
   const { objects } = broker.artifacts;

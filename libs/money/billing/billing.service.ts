@@ -1,122 +1,146 @@
-import { divRound, newId, notFound, splitByLargestRemainder, type Clock, type Random } from '#kernel';
-import { PgTx, sql, WORKER, type Actor, type Store, type Tx } from '#platform/database';
-import { monthEnd, monthStart } from '#money/metering';
-import { invoices, type InvoiceRow } from './invoices.table.js';
+import { HOUR, newId, notFound } from '#kernel';
+import { audit, type Author } from '#identity/audit';
+import { PgTx, sql, WORKER, type Actor, type Tx } from '#platform/database';
+import { monthEnd, monthStart, usageRecords } from '#money/metering';
+import { Corrections } from './corrections.js';
+import { Filing, type DocumentBytes } from './filing.js';
+import { InvoiceReconciler, type StopWork } from './invoice.reconciler.js';
+import { Issuing } from './issue.js';
+import type { BillingParts } from './parts.js';
+import { Payments } from './payments.js';
+import { Profiles } from './profiles.js';
+import { invoices, newDraft, type InvoiceRow, type InvoiceState } from './rows/invoices.table.js';
+import { findInvoice, viewOf, type InvoiceView } from './view.js';
 
-export interface InvoiceLine {
-  readonly projectId: string;
-  readonly resource: string;
-  readonly meter: string;
-  readonly quantity: bigint;
-  readonly unit: string;
-  /** Exact, as in the ledger. */
-  readonly amountNano: bigint;
-  /** Whole cents; the lines add up to the total to the cent. */
-  readonly cents: bigint;
+export interface InvoicePage {
+  readonly limit: number;
+  readonly after?: readonly [number, string];
 }
 
-export interface DraftInvoice {
-  readonly invoice: InvoiceRow;
-  readonly lines: readonly InvoiceLine[];
-  readonly totalNano: bigint;
-  readonly totalCents: bigint;
-}
-
-const NANO_PER_CENT = 10_000_000n;
-
-/** What tenants owe per month. Drafts are counted anew from usage each time they are looked at; issuing comes later. */
+/** What tenants owe per month: drafts, issued invoices, payments and corrections. */
 export class Billing {
+  readonly issuing: Issuing;
+  readonly payments: Payments;
+  readonly corrections: Corrections;
+  readonly profiles: Profiles;
+  readonly filing: Filing;
+
   constructor(
-    private readonly store: Store,
-    private readonly clock: Clock,
-    private readonly random: Random,
-  ) {}
+    private readonly d: BillingParts,
+    bytes: DocumentBytes,
+  ) {
+    this.issuing = new Issuing(d);
+    this.payments = new Payments(d);
+    this.corrections = new Corrections(d);
+    this.profiles = new Profiles(d.store);
+    this.filing = new Filing({ store: d.store, settings: d.settings, bytes });
+  }
+
+  reconciler(stopWork: StopWork): InvoiceReconciler {
+    return new InvoiceReconciler(this.d, this.issuing, this.filing, stopWork);
+  }
 
   /** Makes sure that the organization's draft for the month of `atMs` exists; one per month, whoever asks. */
   async ensureDraft(organizationId: string, atMs: number): Promise<void> {
-    await this.store.transaction(WORKER, (tx) =>
-      tx.insertNew(invoices, [
-        {
-          id: newId('invoice', this.clock.now(), this.random),
-          organizationId,
-          periodStart: monthStart(atMs),
-          periodEnd: monthEnd(atMs),
-          state: 'draft',
-          number: null,
-          createdAt: this.clock.now(),
-        },
-      ]),
+    await this.d.store.transaction(WORKER, async (tx) =>
+      tx.insertNew(invoices, [this.draftOf(organizationId, atMs, await tx.now())]),
     );
   }
 
-  list(
-    actor: Actor,
-    organizationId: string,
-    page: { limit: number; after?: readonly [number, string] },
-  ): Promise<InvoiceRow[]> {
-    return this.store.transaction(actor, (tx) =>
-      tx.find(
-        invoices,
-        { organizationId },
-        {
-          orderBy: [
-            ['periodStart', 'desc'],
-            ['id', 'desc'],
-          ],
-          ...page,
-        },
-      ),
-    );
-  }
-
-  async get(actor: Actor, id: string): Promise<DraftInvoice> {
-    return this.store.transaction(actor, async (tx) => {
-      const own = actor.as === 'worker' ? {} : { organizationId: actor.organizationId };
-      const invoice = await tx.first(invoices, { id, ...own });
-      if (!invoice) throw notFound('invoice', id);
-      return draft(invoice, await usageLines(tx, invoice));
+  /** A draft for every organization that used something in the month of `atMs` or the one before; returns how many are new. */
+  async openDrafts(atMs: number): Promise<number> {
+    return this.d.store.transaction(WORKER, async (tx) => {
+      const now = await tx.now();
+      const rows: InvoiceRow[] = [];
+      for (const month of [monthStart(monthStart(atMs) - 1), monthStart(atMs)])
+        for (const id of await usersIn(tx, month)) rows.push(this.draftOf(id, month, now));
+      return rows.length === 0 ? 0 : (await tx.insertNew(invoices, rows)).length;
     });
   }
+
+  private draftOf(organizationId: string, atMs: number, createdAt: number): InvoiceRow {
+    const periodEnd = monthEnd(atMs);
+    return newDraft({
+      id: newId('invoice', this.d.clock.now(), this.d.random),
+      organizationId,
+      periodStart: monthStart(atMs),
+      periodEnd,
+      createdAt,
+      wakeAt: periodEnd + this.d.settings.graceMs,
+    });
+  }
+
+  list(actor: Actor, organizationId: string, page: InvoicePage): Promise<InvoiceRow[]> {
+    return this.find(actor, { organizationId }, page);
+  }
+
+  /** Of all organizations; for administrators. */
+  listAll(filter: { organizationId?: string; state?: InvoiceState }, page: InvoicePage): Promise<InvoiceRow[]> {
+    return this.find(WORKER, filter, page);
+  }
+
+  private find(
+    actor: Actor,
+    filter: { organizationId?: string; state?: InvoiceState },
+    page: InvoicePage,
+  ): Promise<InvoiceRow[]> {
+    return this.d.store.transaction(actor, (tx) =>
+      tx.find(invoices, filter, {
+        orderBy: [
+          ['periodStart', 'desc'],
+          ['id', 'desc'],
+        ],
+        ...page,
+      }),
+    );
+  }
+
+  get(actor: Actor, id: string): Promise<InvoiceView> {
+    return this.d.store.transaction(actor, async (tx) => {
+      const invoice = await findInvoice(tx, actor, id);
+      if (!invoice) throw notFound('invoice', id);
+      return viewOf(tx, invoice);
+    });
+  }
+
+  /** The month of `atMs` as its invoice would be if it were issued now. */
+  preview(actor: Actor, organizationId: string, atMs: number): Promise<InvoiceView> {
+    return this.d.store.transaction(actor, async (tx) => {
+      const known = await tx.first(invoices, { organizationId, periodStart: monthStart(atMs) });
+      return viewOf(tx, known ?? this.draftOf(organizationId, atMs, await tx.now()));
+    });
+  }
+
+  /** Issues now, before the grace is over; the month itself must be. Waits for nothing but the tax. */
+  async issueNow(id: string, by: Author): Promise<InvoiceRow> {
+    const row = await this.d.store.transaction(WORKER, (tx) => tx.first(invoices, { id }));
+    if (!row) throw notFound('invoice', id);
+    if (row.state !== 'draft' && row.state !== 'issuing') return row;
+    const frozen = row.state === 'draft' ? await this.issuing.freeze(id) : row;
+    if (frozen.state !== 'void') return this.issuing.finish(frozen, by);
+    const { organizationId } = frozen;
+    await this.d.store.transaction(WORKER, (tx) =>
+      audit(tx, { by, organizationId, action: 'invoice.issue', subject: id, after: { state: 'void' } }),
+    );
+    return frozen;
+  }
 }
 
-type UsageLine = Omit<InvoiceLine, 'cents'>;
+/** How often drafts are looked for. */
+export const DRAFTS_EVERY_MS = HOUR;
 
-/** Lines in whole cents by largest remainder, so that they add up to the rounded total. */
-export function draft(invoice: InvoiceRow, lines: readonly UsageLine[]): DraftInvoice {
-  const totalNano = lines.reduce((a, l) => a + l.amountNano, 0n);
-  const totalCents = divRound(totalNano, NANO_PER_CENT);
-  const cents =
-    totalNano > 0n
-      ? splitByLargestRemainder(
-          totalCents,
-          lines.map((l) => l.amountNano),
-        )
-      : lines.map(() => 0n);
-  return { invoice, lines: lines.map((l, i) => ({ ...l, cents: cents[i] ?? 0n })), totalNano, totalCents };
-}
-
-async function usageLines(tx: Tx, invoice: InvoiceRow): Promise<UsageLine[]> {
-  if (!(tx instanceof PgTx)) throw new TypeError('invoices are counted in PostgreSQL');
-  const rows = await tx.query<{
-    project_id: string;
-    resource: string;
-    meter: string;
-    unit: string;
-    quantity: string;
-    amount: string;
-  }>(
-    sql`select project_id, resource, meter, unit, sum(quantity)::text as quantity, sum(amount_nano)::text as amount
-        from usage_records
-        where organization_id = ${invoice.organizationId} and side = 'charge'
-          and to_at > ${new Date(invoice.periodStart).toISOString()} and to_at <= ${new Date(invoice.periodEnd).toISOString()}
-        group by project_id, resource, meter, unit order by project_id, resource, meter`,
+/** Who was charged for something in the month that starts then. */
+async function usersIn(tx: Tx, month: number): Promise<string[]> {
+  if (!(tx instanceof PgTx)) {
+    const rows = await tx.find(usageRecords, { side: 'charge', toAt: { gt: month } });
+    return [...new Set(rows.filter((r) => r.toAt <= monthEnd(month)).map((r) => r.organizationId))].sort();
+  }
+  const rows = await tx.query<{ organization_id: string }>(
+    // One probe of the index for each tenant, however many records there are.
+    sql`select o.id as organization_id from organizations o where o.kind = 'tenant' and exists (
+          select 1 from usage_records u where u.organization_id = o.id and u.side = 'charge'
+            and u.to_at > ${new Date(month).toISOString()} and u.to_at <= ${new Date(monthEnd(month)).toISOString()})
+        order by 1`,
   );
-  return rows.map((r) => ({
-    projectId: r.project_id,
-    resource: r.resource,
-    meter: r.meter,
-    unit: r.unit,
-    quantity: BigInt(r.quantity),
-    amountNano: BigInt(r.amount),
-  }));
+  return rows.map((r) => r.organization_id);
 }

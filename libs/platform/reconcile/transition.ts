@@ -6,7 +6,8 @@ import { events } from './events.js';
 export interface Reconciled<S extends string> {
   id: string;
   organizationId: string;
-  projectId: string;
+  /** Absent where the row is the whole organization's. */
+  projectId?: string;
   state: S;
   version: number;
   wakeAt: number | null;
@@ -38,7 +39,7 @@ export async function transition<S extends string, R extends Reconciled<S>>(
           subjectId: row.id,
           n: row.version + 1,
           organizationId: row.organizationId,
-          projectId: row.projectId,
+          projectId: row.projectId ?? '',
           type: change.type ?? `${machine.name}.${to}`,
           fromState: row.state,
           toState: to,

@@ -1,7 +1,7 @@
 import { newId, SeededRandom, usd } from '#kernel';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { organizations, projects } from '#identity/tenancy';
-import { account, accounts, entries, Ledger } from '#money/ledger';
+import { account, accounts, entries, Ledger, transactions } from '#money/ledger';
 import { Metering, usageRecords } from '#money/metering';
 import { holds, Holds, Quotas } from '#money/quotas';
 import type { SpecStore } from '#testing';
@@ -92,10 +92,13 @@ async function auditBooks(tx: Tx): Promise<void> {
   const used = await tx.find(usageRecords, {});
   const usageOf = (side: 'charge' | 'cost'): bigint =>
     used.reduce((n, r) => (r.side === side ? n + r.amountNano : n), 0n);
-  const balanceOf = (kind: string): bigint => all.reduce((n, a) => (a.kind === kind ? n + a.balanceNano : n), 0n);
   if (used.length > 0) {
-    expectSame('usage charged', usageOf('charge'), -balanceOf('grants') - balanceOf('cash') - balanceOf('credit'));
-    expectSame('usage owed to providers', usageOf('cost'), balanceOf('payable'));
+    const usage = new Set((await tx.find(transactions, { kind: 'usage' })).map((t) => t.id));
+    const drawn = (await tx.find(entries, {})).filter((e) => usage.has(e.transactionId));
+    const drawnFrom = (kind: string): bigint =>
+      drawn.reduce((n, e) => (e.accountId.startsWith(`${kind}:`) ? n + e.amountNano : n), 0n);
+    expectSame('usage charged', usageOf('charge'), -drawnFrom('credit'));
+    expectSame('usage owed to providers', usageOf('cost'), drawnFrom('payable'));
   }
   if (wrong.length > 0) throw new Error(`the books do not agree:\n  ${wrong.join('\n  ')}`);
 }

@@ -5,6 +5,7 @@ import { events, transition, type WakeQueue } from '#platform/reconcile';
 import { Artifacts, artifacts, type ArtifactRow } from '#compute/artifacts';
 import { burn } from '#compute/leases';
 import { agents } from '#compute/agents';
+import { requireStanding } from '#money/billing';
 import { Holds } from '#money/quotas';
 import { chargePerHour } from '#money/rating';
 import { planBatch, type BatchPlan } from './batch-input.js';
@@ -63,6 +64,7 @@ export class Jobs {
     const now = this.d.clock.now();
     const id = newId('job', now, this.d.random);
     return this.d.store.transaction(submission.actor, async (tx) => {
+      await requireStanding(tx, submission.organizationId);
       const hold = await this.d.holds.take(tx, {
         organizationId: submission.organizationId,
         projectId: submission.projectId,
@@ -234,6 +236,14 @@ export class Jobs {
     const row = await this.d.store.transaction(actor, (tx) => tx.first(jobs, { id, ...within(actor) }));
     if (!row) throw notFound('job', id);
     return row;
+  }
+
+  /** Asks for the end of every job of an organization. */
+  async cancelAll(organizationId: string): Promise<void> {
+    const running = await this.d.store.transaction(WORKER, (tx) =>
+      tx.find(jobs, { organizationId, endedAt: { isNull: true }, cancelRequestedAt: { isNull: true } }),
+    );
+    for (const job of running) await this.cancel(WORKER, job.id);
   }
 
   /** Asks for the end of a job; ended jobs stay as they are. Idempotent. */
