@@ -10,6 +10,7 @@ import { Idempotency } from './http/idempotency.js';
 import { RequestLimits } from './http/limits.js';
 import { PathTable } from './http/path-table.js';
 import { LOGGER, ProblemFilter } from './http/problem.filter.js';
+import { Stopping } from './http/stopping.js';
 import { ApiDocument, openApiDocument } from './document.js';
 import { services } from './services.js';
 
@@ -24,6 +25,7 @@ export class AppModule {
         ...services(ground),
         { provide: LOGGER, useValue: logger },
         { provide: RequestLimits, useValue: new RequestLimits(ground.config.rateLimitPerMinute, ground.redis) },
+        Stopping,
         { provide: Cursors, useValue: new Cursors(deriveKey(secret, 'page-cursor')) },
         {
           provide: Idempotency,

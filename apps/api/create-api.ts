@@ -13,6 +13,7 @@ import { checkRoutes, recordServedRoutes, refuseLenientRouter, refuseUndeclared 
 import { registerBodyParsers } from './http/body-parsers.js';
 import { RequestLimits } from './http/limits.js';
 import { problemOf } from './http/problem.js';
+import { endConnections, Stopping } from './http/stopping.js';
 import { sendProblem } from './http/problem.filter.js';
 
 const SECURITY_HEADERS = {
@@ -40,6 +41,8 @@ export async function createApi(ground: Ground): Promise<NestFastifyApplication>
     trustProxy: ground.config.trustProxy?.map((proxy) => (proxy === 'private' ? 'uniquelocal' : proxy)) ?? false,
     // Uploads and long polls must not hold up a shutdown; requests in work are waited for.
     forceCloseConnections: 'idle',
+    // What comes on an open connection while we stop is still answered, as the last thing on it.
+    return503OnClosing: false,
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false },
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
       void reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id });
@@ -69,6 +72,7 @@ export async function createApi(ground: Ground): Promise<NestFastifyApplication>
     withContext({ requestId: request.id, traceId, spanId }, done);
   });
   fastify.addHook('onRequest', (request) => limits.countAddress(request));
+  endConnections(fastify, app.get(Stopping));
   observe(fastify, ground);
   await app.init();
   await fastify.ready();

@@ -272,7 +272,10 @@ async function playAgent(broker: Broker, token: string, bell: Bell, signal: Abor
     };
     const answer = await broker.agents.sync(agent, request, broker.work, {
       memory: bell,
-      wait: (id, ms) => bell.wait(id, Math.min(ms, 5_000), signal),
+      wait: async (id, ms) => {
+        await bell.wait(id, Math.min(ms, 5_000), signal);
+        return 'look';
+      },
     });
     reports = answer.work.map((w) => ({
       workId: w.workId,

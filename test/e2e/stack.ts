@@ -48,6 +48,7 @@ const LOOK_MS = 25;
 export class Stack {
   readonly workers: Child[] = [];
   readonly agents: Child[] = [];
+  private readonly otherApis: Child[] = [];
   api!: Child;
   sandbox: Child | null = null;
   /** Of the platform's administrator. */
@@ -136,6 +137,15 @@ export class Stack {
     this.api = api;
     await this.until('the api listens', () => api.answer('listening') !== undefined, START_MS);
     return api;
+  }
+
+  /** A second API beside the first, on a port of its own. */
+  async anotherApi(): Promise<{ api: Child; url: string }> {
+    const port = String(await freePort());
+    const api = Child.start('api', 'second api', [], { ...this.env, PORT: port });
+    this.otherApis.push(api);
+    await this.until('the second api listens', () => api.answer('listening') !== undefined, START_MS);
+    return { api, url: `http://127.0.0.1:${port}` };
   }
 
   /** One more worker; answers when it works. */
@@ -303,7 +313,7 @@ export class Stack {
   }
 
   tails(): string {
-    return [this.api, ...this.workers, ...this.agents, this.sandbox]
+    return [this.api, ...this.otherApis, ...this.workers, ...this.agents, this.sandbox]
       .flatMap((child) => (child ? [child.tail()] : []))
       .join('\n');
   }
@@ -311,7 +321,7 @@ export class Stack {
   /** Ends everything that was started and removes all of it. */
   async close(): Promise<void> {
     await Promise.all([...this.agents, ...this.workers].map((child) => child.stop()));
-    await Promise.all([this.api, this.sandbox].map((child) => child?.stop()));
+    await Promise.all([this.api, ...this.otherApis, this.sandbox].map((child) => child?.stop()));
     killThoseNaming(this.dir);
     await this.pool.end();
     await this.dropDatabase();

@@ -5,12 +5,11 @@ import {
   type CallHandler,
   type ExecutionContext,
   type NestInterceptor,
-  type OnModuleDestroy,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import type { Readable } from 'node:stream';
-import { DomainError, notFound } from '#kernel';
+import { notFound, type DomainError } from '#kernel';
 import { callerOf } from './access.guard.js';
 import { Cursors, digestOf } from './cursor.js';
 import { eventStream } from './events.js';
@@ -19,23 +18,16 @@ import { PageCall, pageQuery } from './page.js';
 import { HttpProblem, invalidInput } from './problem.js';
 import { isSchema, statusOf, type BytesAnswer, type Call, type EventAnswer, type RouteSpec } from './route.js';
 import { routeOf, setCall } from './serve.js';
+import { Stopping } from './stopping.js';
 
 /** Turns a request into a checked `Call`, and the handler's answer into one that fits what the route declares. */
 @Injectable()
-export class CallInterceptor implements NestInterceptor, OnModuleDestroy {
-  /** Ends what waits on `call.signal` (long polls, event streams) when this process stops. */
-  private readonly stopping = new AbortController();
-
+export class CallInterceptor implements NestInterceptor {
   constructor(
     @Inject(Cursors) private readonly cursors: Cursors,
     @Inject(Idempotency) private readonly idempotency: Idempotency,
+    @Inject(Stopping) private readonly stopping: Stopping,
   ) {}
-
-  onModuleDestroy(): void {
-    this.stopping.abort(
-      new DomainError('unavailable', 'shutting-down', 'This process is shutting down.', { retryAfterMs: 1_000 }),
-    );
-  }
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     return from(this.run(context, next));

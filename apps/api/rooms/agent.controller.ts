@@ -12,6 +12,7 @@ import type { Ground } from '../ground.js';
 import { queryInt } from '../http/query-types.js';
 import { route, type Call } from '../http/route.js';
 import { Serve } from '../http/serve.js';
+import { Stopping } from '../http/stopping.js';
 import { GROUND } from '../services.js';
 import { BELL, BROKER, STORE } from '../tokens.js';
 
@@ -106,6 +107,7 @@ export class AgentController {
     @Inject(BELL) private readonly bell: Bell,
     @Inject(BROKER) private readonly broker: Broker,
     @Inject(GROUND) private readonly ground: Ground,
+    @Inject(Stopping) private readonly stopping: Stopping,
   ) {}
 
   @Serve(enrol)
@@ -122,8 +124,10 @@ export class AgentController {
       memory: this.bell,
       wait: async (id, ms) => {
         await this.bell.wait(id, Math.min(ms, 2_000), signal);
+        if (this.stopping.signal.aborted) return 'stop';
         // A poll whose agent has gone would otherwise look again and again without waiting.
         signal.throwIfAborted();
+        return 'look';
       },
     });
   }

@@ -6,6 +6,7 @@ import { openBroker, type OpenBroker } from '#broker';
 import { systemClock, systemRandom } from '#kernel';
 import { Tenancy } from '#identity/tenancy';
 import { readConfig } from '#platform/config';
+import { createMetrics, HealthRegistry } from '#platform/observability';
 import { testDatabase, type TestDatabase } from '#testing';
 import { createApi } from '../create-api.js';
 import type { Ground } from '../ground.js';
@@ -59,6 +60,16 @@ export class TestApi {
   /** Connects as the role that sees every row, to see what a request did. (The owner does not: security is forced on it too.) */
   get workerUrl(): string {
     return this.database.urlFor('berth_worker');
+  }
+
+  /** Another API on the same ground, as a second process would be. */
+  second(over: Partial<Ground> = {}): Promise<NestFastifyApplication> {
+    return createApi({
+      ...this.ground,
+      metrics: createMetrics({ process: 'api' }),
+      health: new HealthRegistry(),
+      ...over,
+    });
   }
 
   async close(): Promise<void> {

@@ -35,7 +35,8 @@ export interface WorkSource {
 
 /** Wakes waiting polls across processes; losing one costs a poll interval, never work. */
 export interface AgentBell {
-  wait(agentId: string, timeoutMs: number): Promise<void>;
+  /** Answers 'stop' when the poll is to be answered now with what there is, because this process goes away. */
+  wait(agentId: string, timeoutMs: number): Promise<'look' | 'stop'>;
   /** Where rings are remembered between two polls: whether one came since `watch`. Without it every poll begins with a look. */
   readonly memory?: { watch(agentId: string): void; rang(agentId: string): boolean };
 }
@@ -178,7 +179,7 @@ export class Agents {
     while (unchanged(answer, request)) {
       const leftMs = until - this.clock.now();
       if (leftMs <= 0) break;
-      await bell.wait(agent.id, leftMs);
+      if ((await bell.wait(agent.id, leftMs)) === 'stop') break;
       answer = await this.lookAt(agent, { ...request, reports: [], logs: [] }, work, bell, null);
     }
     return answer;

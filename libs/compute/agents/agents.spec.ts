@@ -153,15 +153,17 @@ describe('a sync', () => {
   let waits: number[];
   /** Waiting lets time pass, and then whatever the spec wants to happen. */
   let meanwhile: () => void | Promise<void>;
+  let answer: 'look' | 'stop';
   const bell = {
     wait: async (_id: string, ms: number) => {
       waits.push(ms);
       clock.advance(Math.min(ms, 2_000));
       await meanwhile();
+      return answer;
     },
   };
   beforeEach(async () => {
-    [work, row, waits, meanwhile] = [new Work(), await enrolled(), [], () => undefined];
+    [work, row, waits, meanwhile, answer] = [new Work(), await enrolled(), [], () => undefined, 'look'];
   });
   const sync = (over: Partial<SyncRequestInput> = {}) =>
     room.sync(
@@ -223,6 +225,14 @@ describe('a sync', () => {
       await store.transaction(WORKER, (tx) => room.retire(tx, row.id));
       expect((await poll({ seq: 2, waitMs: 5_000 })).goodbye).toBe(true);
     });
+  });
+
+  it('is answered with what there was when the process that it waits at stops, and loses no work by it', async () => {
+    work.items = [item('a')];
+    meanwhile = () => void (answer = 'stop');
+    const knownWork = [{ workId: 'a', fence: 1 }];
+    expect(await sync({ knownWork })).toEqual({ work: [item('a')], acknowledged: [], goodbye: false });
+    expect([waits.length, work.asked.length]).toEqual([1, 1]);
   });
 
   it('answers at once when there is work that the agent does not know', async () => {
@@ -329,7 +339,7 @@ describe('on PostgreSQL', () => {
       desired: () => Promise.resolve([]),
     };
     const syncs = await Promise.allSettled(
-      Array.from({ length: 30 }, () => on.sync(row, request, none, { wait: quiet })),
+      Array.from({ length: 30 }, () => on.sync(row, request, none, { wait: () => Promise.resolve('look') })),
     );
     expect(syncs.filter((s) => s.status === 'fulfilled')).toHaveLength(1);
   });

@@ -287,7 +287,9 @@ class AgentFleet {
       knownWork: [],
       draining: false,
     };
-    const answer = await this.broker.agents.sync(row, request, this.broker.work, { wait: () => Promise.resolve() });
+    const answer = await this.broker.agents.sync(row, request, this.broker.work, {
+      wait: () => Promise.resolve('look'),
+    });
     for (const done of answer.acknowledged) agent.holds.delete(done.workId);
     agent.holds = new Map(answer.work.map((w) => [w.workId, w]));
   }

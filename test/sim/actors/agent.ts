@@ -153,7 +153,11 @@ export class Agent {
     for (const report of request.reports) this.history.reported.add(`${keyOf(report)}/${report.state}`);
     if (struck('request-lost')) throw new Injected('the request was lost');
     const send = (delayMs = 0): Promise<SyncResponse> =>
-      this.ask('sync', (b, agent) => b.agents.sync(agent, request, b.work, { wait: () => Promise.resolve() }), delayMs);
+      this.ask(
+        'sync',
+        (b, agent) => b.agents.sync(agent, request, b.work, { wait: () => Promise.resolve('look') }),
+        delayMs,
+      );
     if (struck('reordered')) {
       // Its own poll, cut short: the request is still under way while the next one leaves.
       void send(this.history.kernel.random(`${this.name}/late`).int(500, 4_000)).catch((e: unknown) =>
