@@ -335,6 +335,11 @@ describe('berth jobs submit', () => {
     const { code, stderr } = await berth(['jobs', 'submit', '--model', 'm', '--input', input]);
     expect(code).toBe(7);
     expect(stderr).toContain(`--idempotency-key ${String(keys('/v1/jobs')[0])} submits it once`);
+    const gone = await FakeBroker.open();
+    await gone.close();
+    const env = { BERTH_CLI_URL: gone.url, BERTH_CLI_KEY: 'k' };
+    const never = await berth(['jobs', 'submit', '--command', '--', 'true'], { env });
+    expect([never.code, never.stderr]).toEqual([7, expect.stringContaining('No broker answers')]);
   });
 
   it('reads standard input', async () => {

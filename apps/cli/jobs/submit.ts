@@ -55,7 +55,7 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
   }
   const job = await answerOf(createJob({ client: run.client, body: sent, headers: { 'Idempotency-Key': key } })).catch(
     (error: unknown) => {
-      if (!(error instanceof Error && error.name === 'BrokerUnreachable')) throw error;
+      if (!(error instanceof Error && error.name === 'BrokerUnreachable') || neverConnected(error)) throw error;
       throw new Ended(
         EXIT.retryLater,
         `no answer came from ${run.login.url}: the job may have been submitted.\n  The same command with --idempotency-key ${key} submits it once.`,
@@ -161,4 +161,11 @@ async function digest(handle: FileHandle, start: string): Promise<string> {
   const hash = createHash('sha256').update(start);
   for await (const chunk of handle.createReadStream({ autoClose: false, start: 0 })) hash.update(chunk as Uint8Array);
   return hash.digest('base64url');
+}
+
+/** Nothing was sent: nobody listens there. */
+function neverConnected(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause)
+    if ('code' in at && (at.code === 'ECONNREFUSED' || at.code === 'ENOTFOUND')) return true;
+  return false;
 }
