@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeEmbedded } from '#platform/embedded';
@@ -69,6 +69,18 @@ describe('the broker of one machine', () => {
       while (lives(mark) || !lives(state().processes?.[name])) await new Promise(setImmediate);
     }
     await becomesWell();
+  }, 120_000);
+
+  it('comes up with an agent whose credential has died, as the same host', async () => {
+    const { hostId } = state();
+    await berth('down');
+    const file = join(home, 'berth', 'agent', 'credential.json');
+    const text = readFileSync(file, 'utf8');
+    const { credential } = JSON.parse(text) as { credential: string };
+    writeFileSync(file, text.replace(credential, `${credential.slice(0, -4)}dead`));
+    expect(await berth('up', '--detach')).toMatchObject({ code: 0 });
+    await becomesWell();
+    expect(state().hostId).toBe(hostId);
   }, 120_000);
 
   it('is taken over with the same keys after its supervisor was killed, and ends without a trace', async () => {

@@ -13,6 +13,8 @@ export interface Recipe {
   readonly liveUrl: () => string | null;
   /** Why it must not be started again after this exit code; null: start it again. */
   readonly over: (code: number | null) => string | null;
+  /** Whether the next start takes away what caused this exit code. */
+  readonly mended: (code: number | null) => boolean;
 }
 
 /** A program that crashes is started again after this, doubled each time up to the longest. */
@@ -36,6 +38,7 @@ export class KeptProgram {
   private unanswered = 0;
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
+  private mending = false;
 
   constructor(
     private readonly home: string,
@@ -52,11 +55,17 @@ export class KeptProgram {
     return this.child === undefined;
   }
 
+  /** True when it has ended for a reason that is still there. */
+  get failed(): boolean {
+    return this.down && !this.mending;
+  }
+
   async start(): Promise<void> {
     const args = await this.recipe.args();
     if (this.stopped) return;
     const child = start(this.home, this.name, args, this.recipe.env);
     this.child = child;
+    this.mending = false;
     this.startedAt = Date.now();
     this.unanswered = 0;
     child.once('error', (error) => this.ended(child, error.message));
@@ -69,7 +78,9 @@ export class KeptProgram {
     if (this.child !== child) return;
     this.child = undefined;
     if (this.stopped) return;
-    const over = this.recipe.over(typeof how === 'number' ? how : null);
+    const code = typeof how === 'number' ? how : null;
+    this.mending = this.recipe.mended(code);
+    const over = this.recipe.over(code);
     if (over !== null) {
       this.forget();
       return this.say(`the ${this.name} has ended: ${over}`);

@@ -132,11 +132,12 @@ export class Supervisor {
       PUBLIC_URL: this.url,
       ...(name === 'worker' ? { METRICS_PORT: '0' } : {}),
     };
-    return { name, args: async () => [], env, liveUrl, over: () => null };
+    return { name, args: async () => [], env, liveUrl, over: () => null, mended: () => false };
   }
 
   private agentRecipe(client: Client): Recipe {
     // Exit codes of the agent: 0 dismissed, 3 its credential is dead, 5 it could not enrol.
+    const isLost = (code: number | null): boolean => code === 3 || code === 5;
     let lost = false;
     return {
       name: 'agent',
@@ -147,8 +148,9 @@ export class Supervisor {
       },
       env: {},
       liveUrl: () => null,
+      mended: isLost,
       over: (code) => {
-        lost = code === 3 || code === 5;
+        lost = isLost(code);
         return code === 0
           ? 'this machine was taken out or its token was issued anew; `berth down` and `berth up` offer it again'
           : null;
@@ -160,7 +162,7 @@ export class Supervisor {
     const log = logFile(this.options.home, program.name);
     for (const until = Date.now() + READY_WITHIN_MS; Date.now() < until;) {
       this.options.signal?.throwIfAborted();
-      if (program.down) throw new StartFailed(`The ${program.name} did not start.`, log);
+      if (program.failed) throw new StartFailed(`The ${program.name} did not start.`, log);
       if (await isReady().catch(() => false)) return;
       await new Promise((resolve) => setTimeout(resolve, READY_LOOK_MS));
     }
