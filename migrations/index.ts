@@ -1,5 +1,6 @@
 import { CreateBroker1763700000000 } from './1763700000000-CreateBroker.js';
 import { AddMoneyFunctions1763800000000 } from './1763800000000-AddMoneyFunctions.js';
+import { SealLedger1763900000000 } from './1763900000000-SealLedger.js';
 import { AddAuditLog1764100000000 } from './1764100000000-AddAuditLog.js';
 import { AddInvoicing1764100000001 } from './1764100000001-AddInvoicing.js';
 import { AddQuotas1764300000000 } from './1764300000000-AddQuotas.js';
@@ -8,6 +9,7 @@ import { AddQuotas1764300000000 } from './1764300000000-AddQuotas.js';
 export const migrations = [
   CreateBroker1763700000000,
   AddMoneyFunctions1763800000000,
+  SealLedger1763900000000,
   AddAuditLog1764100000000,
   AddInvoicing1764100000001,
   AddQuotas1764300000000,

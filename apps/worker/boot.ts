@@ -19,6 +19,7 @@ const PROVIDERS_EVERY_MS = 2_000;
 const HOSTS_EVERY_MS = 5_000;
 const OFFERS_EVERY_MS = 60_000;
 const ORPHANS_EVERY_MS = 30_000;
+const SEAL_EVERY_MS = 5_000;
 const AWAKE_EVERY_MS = 1_000;
 
 /**
@@ -63,6 +64,12 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     for (const providerId of binder.withOffers()) await queues.add('sync-offers', { providerId });
   }
 
+  /** The log keeps the end of the chain outside of the database: who rewrites all of it there is told by this. */
+  async function seal(): Promise<void> {
+    const link = await broker.sealer.run();
+    if (link) logger.info({ n: link.n, hash: link.hash }, 'sealed the ledger');
+  }
+
   timers.every(AWAKE_EVERY_MS, 'see the database', async () => {
     await store.transaction(WORKER, (tx) => tx.now());
     broker.awake.beat();
@@ -77,6 +84,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(HOSTS_EVERY_MS, 'watch hosts', () => broker.hosts.observe());
     timers.every(OFFERS_EVERY_MS, 'sync offers', syncOffers);
     timers.every(ORPHANS_EVERY_MS, 'sweep orphans', orphans);
+    timers.every(SEAL_EVERY_MS, 'seal the ledger', seal);
     timers.every(HOUR, 'forget old idempotency keys', () => forgetOldIdempotencyKeys(store));
     await store
       .transaction(WORKER, (tx) => broker.catalog.loadSnapshot(tx))

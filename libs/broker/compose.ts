@@ -1,7 +1,7 @@
 import type { Clock, Random } from '#kernel';
 import { Outbox, type Store } from '#platform/database';
 import { Awake, ReconcileLoop, type LoopReport, type WakeQueue } from '#platform/reconcile';
-import { Ledger } from '#money/ledger';
+import { Ledger, Sealer } from '#money/ledger';
 import { Holds, Quotas } from '#money/quotas';
 import { Metering } from '#money/metering';
 import { Billing, defaultBillingSettings, manualRate, type BillingSettings } from '#money/billing';
@@ -36,6 +36,7 @@ export interface BrokerParts {
 export interface Broker {
   readonly store: Store;
   readonly ledger: Ledger;
+  readonly sealer: Sealer;
   readonly holds: Holds;
   readonly quotas: Quotas;
   readonly metering: Metering;
@@ -137,6 +138,7 @@ export function composeBroker(p: BrokerParts): Broker {
   return {
     store,
     ledger,
+    sealer: new Sealer(store),
     holds,
     quotas,
     metering,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { createJobSchema, type CreateJobInput } from '#contracts';
 import { WORKER } from '#platform/database';
-import { accounts } from '#money/ledger';
+import { accounts, trialBalance } from '#money/ledger';
 import { holds } from '#money/quotas';
 import { usageRecords } from '#money/metering';
 import { leases } from '#compute/leases';
@@ -29,11 +29,12 @@ const batch = async (world: World, lines: number, more: Partial<CreateJobInput> 
 
 async function booksBalance(world: World): Promise<void> {
   await world.store.transaction(WORKER, async (tx) => {
-    const all = await tx.find(accounts, {});
+    const rows = await tx.find(accounts, {});
+    for (const row of rows) expect(row.balanceNano).toBe(row.availableNano + row.heldNano);
+    const all = await trialBalance(tx, null);
     expect(all.reduce((a, r) => a + r.balanceNano, 0n)).toBe(0n);
-    for (const row of all) expect(row.balanceNano).toBe(row.availableNano + row.heldNano);
     const open = (await tx.find(holds, { state: 'held' })).reduce((a, h) => a + h.remainingNano, 0n);
-    expect(all.filter((a) => a.kind === 'credit').reduce((a, r) => a + r.heldNano, 0n)).toBe(open);
+    expect(rows.filter((a) => a.kind === 'credit').reduce((a, r) => a + r.heldNano, 0n)).toBe(open);
     const charged = (await tx.find(usageRecords, { side: 'charge' })).reduce((a, r) => a + r.amountNano, 0n);
     const granted = -(all.find((a) => a.kind === 'grants')?.balanceNano ?? 0n);
     const credit = all.filter((a) => a.kind === 'credit').reduce((a, r) => a + r.balanceNano, 0n);

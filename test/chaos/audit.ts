@@ -41,9 +41,8 @@ const QUESTIONS: Record<string, string> = {
   'a ledger transaction does not sum to zero': `
     select transaction_id, sum(amount_nano) from ledger_entries group by 1 having sum(amount_nano) <> 0`,
   'an account does not have the balance of its entries': `
-    select a.id, a.balance_nano, coalesce(sum(e.amount_nano), 0) as entries from ledger_accounts a
-    left join ledger_entries e on e.account_id = a.id group by a.id having a.balance_nano <> coalesce(sum(e.amount_nano), 0)`,
-  'the ledger does not sum to zero': `select sum(balance_nano) from ledger_accounts having sum(balance_nano) <> 0`,
+    select wrong_accounts from ledger_check(20) where wrong_accounts <> '[]'`,
+  'a transaction is neither sealed nor waiting for it': `select lost from ledger_check(20) where lost <> 0`,
   'what is held is not what open holds have': `
     select a.id, a.held_nano, h.open from ledger_accounts a
     cross join lateral (select coalesce(sum(remaining_nano), 0) as open from holds where organization_id = a.organization_id and state = 'held') h

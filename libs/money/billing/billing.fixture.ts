@@ -1,6 +1,6 @@
 import { HOUR, SeededRandom, type Clock } from '#kernel';
 import { Outbox } from '#platform/database';
-import { account, accounts } from '#money/ledger';
+import { account, accounts, balancesBefore } from '#money/ledger';
 import type { Tenant, Till } from '#testing/till';
 import { Billing, defaultBillingSettings, manualRate, type BillingParts } from './index.js';
 import type { DocumentBytes } from './filing.js';
@@ -86,5 +86,5 @@ export async function payAfterwards(till: Till, { organizationId }: Tenant, limi
 }
 
 export async function balanceOf(till: Till, id: string): Promise<bigint> {
-  return (await till.tx((tx) => tx.first(accounts, { id })))?.balanceNano ?? 0n;
+  return (await till.tx((tx) => balancesBefore(tx, null, [id]))).get(id) ?? 0n;
 }

@@ -3,7 +3,7 @@ import type { Author } from '#identity/audit';
 import { audit } from '#identity/audit';
 import { WORKER, type Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
-import { account, entries } from '#money/ledger';
+import { account } from '#money/ledger';
 import { NANO_PER_CENT } from './lines/cents.js';
 import { nextNumber } from './numbering.js';
 import { auditInvoice, lockInvoice, tell, type BillingParts } from './parts.js';
@@ -147,7 +147,7 @@ export class Corrections {
         throw new DomainError('conflict', 'already-settled', 'Something was paid or credited for this invoice.', {
           fix: 'Write a credit note over what is left.',
         });
-      if (row.transactionId !== null) await this.reverse(tx, row, row.transactionId);
+      if (row.transactionId !== null) await this.d.ledger.reverse(tx, row.transactionId, id);
       const after = await transition(tx, invoices, invoiceMachine, row, 'void', {
         patch: { filedAt: null },
         wakeAt: await tx.now(),
@@ -157,18 +157,6 @@ export class Corrections {
       await tell(this.d.outbox, tx, 'voided', after);
       await settleStanding(tx, this.d, row.organizationId);
       return after;
-    });
-  }
-
-  private async reverse(tx: Tx, row: InvoiceRow, transactionId: string): Promise<void> {
-    const posted = await tx.find(entries, { transactionId });
-    await this.d.ledger.post(tx, {
-      idempotencyKey: `invoice-void:${row.id}`,
-      kind: 'invoice-void',
-      organizationId: row.organizationId,
-      reference: row.id,
-      reverses: transactionId,
-      entries: posted.map((e) => ({ accountId: e.accountId, amountNano: -e.amountNano })),
     });
   }
 }

@@ -5,7 +5,7 @@ export interface ChartRow {
   readonly owner: 'tenant' | 'provider' | 'broker';
   /** The sign a balance has when all is well; `±`: either. What the broker owes is positive, what it owns or has spent is negative. */
   readonly sign: '+' | '-' | '±';
-  /** The available part never falls below its floor; such a row is moved with each posting, all others are folded in later. */
+  /** The available part never falls below zero. */
   readonly bounded: boolean;
 }
 

@@ -1,14 +1,18 @@
-import { DomainError, newId, type Clock, type Random } from '#kernel';
+import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
 import type { Tx } from '#platform/database';
 import { account, chart, ownAccounts, type AccountKind } from './chart.js';
 import { accounts, type AccountRow } from './ledger.table.js';
-import { ledgerPost } from './post.js';
+import { ledgerPost, ledgerReverse, USD } from './post.js';
+import { GENESIS } from './seal.js';
+import { chain } from './seal.table.js';
 
 export interface Entry {
   readonly accountId: string;
   readonly amountNano: bigint;
   /** For credit accounts: a spend comes out of what is held, everything else moves what is available. */
   readonly from?: 'available' | 'held';
+  /** The account's currency, dollars when absent; entries sum to zero in each. */
+  readonly currency?: string;
 }
 
 export interface Posting {
@@ -18,7 +22,6 @@ export interface Posting {
   /** The tenant who may see it; null for the broker's own. */
   readonly organizationId: string | null;
   readonly reference: string;
-  readonly reverses?: string;
   readonly entries: readonly Entry[];
 }
 
@@ -30,30 +33,27 @@ export class Ledger {
   ) {}
 
   /** Opens accounts that do not exist yet; harmless to repeat. */
-  async open(tx: Tx, list: readonly { id: string; kind: AccountKind; organizationId: string | null }[]): Promise<void> {
-    await tx.insertNew(
-      accounts,
-      list.map((a) => ({
-        ...a,
-        balanceNano: 0n,
-        availableNano: 0n,
-        heldNano: 0n,
-        creditLimitNano: 0n,
-        bounded: chart[a.kind].bounded,
-      })),
-    );
+  async open(
+    tx: Tx,
+    list: readonly { id: string; kind: AccountKind; organizationId: string | null; currency?: string }[],
+  ): Promise<void> {
+    await tx.insertNew(accounts, list.map(empty));
   }
 
-  /** The broker's own accounts; made once at first boot. */
-  openOwn(tx: Tx): Promise<void> {
-    return this.open(tx, ownAccounts);
+  /** The broker's own accounts and the beginning of the chain; made once at first boot. */
+  async openOwn(tx: Tx): Promise<void> {
+    await this.open(tx, ownAccounts);
+    await tx.insertNew(chain, [{ singleton: true, n: 0, hash: GENESIS, transactions: 0 }]);
   }
 
   /** Returns the transaction's id, or null when the key had been posted before. Account rows are locked in the order of their ids. */
   async post(tx: Tx, posting: Posting): Promise<string | null> {
     const moved = posting.entries.filter((e) => e.amountNano !== 0n);
-    const sum = moved.reduce((a, e) => a + e.amountNano, 0n);
-    if (sum !== 0n) throw new Error(`ledger transaction ${posting.idempotencyKey} sums to ${sum}, not zero`);
+    for (const currency of new Set(moved.map((e) => e.currency ?? USD))) {
+      const sum = moved.reduce((a, e) => ((e.currency ?? USD) === currency ? a + e.amountNano : a), 0n);
+      if (sum !== 0n)
+        throw new Error(`ledger transaction ${posting.idempotencyKey} sums to ${sum} ${currency}, not zero`);
+    }
     const id = newId('transaction', this.clock.now(), this.random);
     const { outcome, shortAccount } = await tx.call(ledgerPost, {
       id,
@@ -61,18 +61,26 @@ export class Ledger {
       kind: posting.kind,
       organizationId: posting.organizationId,
       reference: posting.reference,
-      reverses: posting.reverses ?? null,
+      reverses: null,
       at: await tx.now(),
-      entries: moved.map(({ accountId, amountNano, from }) => ({ accountId, amountNano, from: from ?? 'available' })),
+      entries: moved.map((e) => ({ ...e, from: e.from ?? 'available', currency: e.currency ?? USD })),
     });
-    if (outcome === 'short') {
-      throw new DomainError(
-        'payment-required',
-        'insufficient-credit',
-        `Account ${shortAccount} does not exist or has too little.`,
-      );
-    }
+    if (outcome === 'short') throw tooLittle(shortAccount);
     return outcome === 'posted' ? id : null;
+  }
+
+  /**
+   * Takes a transaction back by its exact mirror, as one database function. Each once: again gives the same reversal and changes nothing.
+   * What was spent out of a hold comes back as available. `why` becomes the reversal's reference.
+   */
+  async reverse(tx: Tx, transactionId: string, why: string): Promise<{ id: string; again: boolean }> {
+    const id = newId('transaction', this.clock.now(), this.random);
+    const done = await tx.call(ledgerReverse, { id, transaction: transactionId, why, at: await tx.now() });
+    if (done.outcome === 'unknown') throw notFound('transaction', transactionId);
+    if (done.outcome === 'is-reversal')
+      throw new DomainError('conflict', 'is-a-reversal', `${transactionId} is a reversal; post what is meant anew.`);
+    if (done.outcome === 'short' || done.reversalId === null) throw tooLittle(done.shortAccount);
+    return { id: done.reversalId, again: done.outcome === 'known' };
   }
 
   /** Puts credit into a tenant's account; `kind` grant is a gift of the broker, payment is money that came in. */
@@ -101,17 +109,16 @@ export class Ledger {
   /** A tenant's credit account; zeros when it was never opened. */
   async creditOf(tx: Tx, organizationId: string): Promise<AccountRow> {
     const id = account.credit(organizationId);
-    return (
-      (await tx.first(accounts, { id })) ?? {
-        id,
-        organizationId,
-        kind: 'credit',
-        balanceNano: 0n,
-        availableNano: 0n,
-        heldNano: 0n,
-        creditLimitNano: 0n,
-        bounded: true,
-      }
-    );
+    return (await tx.first(accounts, { id })) ?? empty({ id, organizationId, kind: 'credit' });
   }
 }
+
+/** A new account. Those of the broker take part in every posting, and are therefore folded. */
+function empty(a: { id: string; kind: AccountKind; organizationId: string | null; currency?: string }): AccountRow {
+  const { bounded, owner } = chart[a.kind];
+  const nothing = { balanceNano: 0n, availableNano: 0n, heldNano: 0n, creditLimitNano: 0n };
+  return { ...a, ...nothing, bounded, currency: a.currency ?? USD, folded: owner === 'broker' };
+}
+
+const tooLittle = (accountId: string | null): DomainError =>
+  new DomainError('payment-required', 'insufficient-credit', `Account ${accountId} does not exist or has too little.`);

@@ -5,7 +5,7 @@ import { SeededRandom, usd } from '#kernel';
 import { PgStore, type Patch } from '#platform/database';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Till } from '#testing/till';
-import { account, accounts, entries, transactions, type AccountRow, type Posting } from './index.js';
+import { account, accounts, balancesBefore, entries, transactions, type AccountRow, type Posting } from './index.js';
 
 describe.each(specStores)('the ledger $name', ({ open }) => {
   let opened: SpecStore;
@@ -27,14 +27,14 @@ describe.each(specStores)('the ledger $name', ({ open }) => {
   });
   const post = (p: Posting): Promise<string | null> => till.tx((tx) => till.ledger.post(tx, p));
   const balance = (id: string): Promise<bigint> =>
-    till.tx(async (tx) => (await tx.first(accounts, { id }))?.balanceNano ?? 0n);
+    till.tx(async (tx) => (await balancesBefore(tx, null, [id])).get(id) ?? 0n);
 
   it('refuses entries that do not sum to zero, and writes nothing', async () => {
     const wrong = posting([
       { accountId: account.cash, amountNano: -5n },
       { accountId: account.revenue, amountNano: 4n },
     ]);
-    await expect(post(wrong)).rejects.toThrow('sums to -1, not zero');
+    await expect(post(wrong)).rejects.toThrow('sums to -1 USD, not zero');
     const { idempotencyKey } = wrong;
     expect(await till.tx((tx) => tx.find(transactions, { idempotencyKey }))).toEqual([]);
   });
@@ -92,19 +92,6 @@ describe.each(specStores)('the ledger $name', ({ open }) => {
       await expect(
         till.tx((tx) => till.ledger.credit(tx, organizationId, amount, 'grant', `bad-${amount}`)),
       ).rejects.toMatchObject({ kind: 'invalid', details: { field: 'amount' } });
-  });
-
-  it('takes back by a new transaction that points at the old one', async () => {
-    const { organizationId } = await till.tenant('2');
-    const list = [
-      { accountId: account.credit(organizationId), amountNano: -usd('1') },
-      { accountId: account.revenue, amountNano: usd('1') },
-    ];
-    const wrong = await post(posting(list, { organizationId }));
-    const back = list.map((e) => ({ ...e, amountNano: -e.amountNano }));
-    await post(posting(back, { organizationId, reverses: wrong ?? '' }));
-    expect(await balance(account.credit(organizationId))).toBe(usd('2'));
-    await till.audit();
   });
 
   it('moves nothing and still remembers the key of a posting of nothing', async () => {
@@ -193,7 +180,7 @@ describe('the ledger under concurrency and raw SQL', () => {
   const asOwner = async (...statements: string[]): Promise<unknown> => {
     await owner('begin');
     try {
-      for (const t of ['ledger_accounts', 'ledger_transactions', 'ledger_entries'])
+      for (const t of ['ledger_accounts', 'ledger_transactions', 'ledger_entries', 'ledger_unsealed'])
         await owner(`alter table ${t} no force row level security`);
       for (const text of statements) await owner(text);
       return 'done';
@@ -206,7 +193,7 @@ describe('the ledger under concurrency and raw SQL', () => {
   const newTransaction =
     "insert into ledger_transactions (id, idempotency_key, kind, reference, at) values ('txn_x', 'x', 'test', 'x', now())";
   const entry = (n: number, amount: number): string =>
-    `insert into ledger_entries (transaction_id, n, account_id, amount_nano) values ('txn_x', ${n}, 'cash:berth', ${amount})`;
+    `insert into ledger_entries (transaction_id, n, account_id, amount_nano, currency, at) values ('txn_x', ${n}, 'cash:berth', ${amount}, 'USD', now())`;
   const now = 'set constraints all immediate';
 
   it('holds entries to a sum of zero at the end of the transaction, whoever writes them', async () => {
@@ -227,7 +214,7 @@ describe('the ledger under concurrency and raw SQL', () => {
     'delete from ledger_entries',
     "update ledger_transactions set kind = 'other'",
     'delete from ledger_transactions',
-    'truncate ledger_transactions, ledger_entries',
+    'truncate ledger_transactions, ledger_entries, ledger_unsealed',
   ];
 
   it.each(changes)('refuses even the owner: %s', async (text) => {

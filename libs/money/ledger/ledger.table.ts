@@ -11,6 +11,9 @@ export interface AccountRow {
   /** How far below zero what is available may go: what a tenant who pays afterwards may owe. */
   creditLimitNano: bigint;
   bounded: boolean;
+  currency: string;
+  /** The balance stands as of the last seal: postings write entries only, so that they do not wait for each other here. */
+  folded: boolean;
 }
 
 export const accounts = table<AccountRow>(
@@ -24,6 +27,8 @@ export const accounts = table<AccountRow>(
     heldNano: 'bigint',
     creditLimitNano: 'bigint',
     bounded: 'bool',
+    currency: 'text',
+    folded: 'bool',
   },
   { key: ['id'] },
 );
@@ -34,6 +39,7 @@ export interface TransactionRow {
   kind: string;
   organizationId: string | null;
   reference: string;
+  /** The transaction that this one takes back; each is taken back once at most. */
   reverses: string | null;
   at: number;
 }
@@ -49,7 +55,7 @@ export const transactions = table<TransactionRow>(
     reverses: 'text',
     at: 'time',
   },
-  { key: ['id'], unique: [['idempotencyKey']] },
+  { key: ['id'], unique: [['idempotencyKey'], ['reverses']] },
 );
 
 export interface EntryRow {
@@ -58,10 +64,21 @@ export interface EntryRow {
   accountId: string;
   organizationId: string | null;
   amountNano: bigint;
+  currency: string;
+  /** The transaction's time. */
+  at: number;
 }
 
 export const entries = table<EntryRow>(
   'ledger_entries',
-  { transactionId: 'text', n: 'int', accountId: 'text', organizationId: 'text', amountNano: 'bigint' },
+  {
+    transactionId: 'text',
+    n: 'int',
+    accountId: 'text',
+    organizationId: 'text',
+    amountNano: 'bigint',
+    currency: 'text',
+    at: 'time',
+  },
   { key: ['transactionId', 'n'] },
 );

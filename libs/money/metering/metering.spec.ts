@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { chargeBetween, HOUR, StaleVersion, usd } from '#kernel';
-import { account, accounts, transactions } from '#money/ledger';
+import { account, balancesBefore, transactions } from '#money/ledger';
 import type { HoldRow } from '#money/quotas';
 import { UniqueViolation } from '#platform/database';
 import { specStores, type SpecStore } from '#testing';
@@ -238,5 +238,5 @@ describe.each(specStores)('metering $name', ({ open }) => {
 });
 
 async function balanceOf(tx: Parameters<Parameters<Till['tx']>[0]>[0], id: string): Promise<bigint> {
-  return (await tx.first(accounts, { id }))?.balanceNano ?? 0n;
+  return (await balancesBefore(tx, null, [id])).get(id) ?? 0n;
 }

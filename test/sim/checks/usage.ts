@@ -1,5 +1,5 @@
 import { chargeBetween } from '#kernel';
-import { accounts } from '#money/ledger';
+import { entries } from '#money/ledger';
 import { usageRecords, type UsageRow } from '#money/metering';
 import { leases, type LeaseRow } from '#compute/leases';
 import { events } from '#platform/reconcile';
@@ -40,12 +40,14 @@ export function checkUsage(h: History, must: Must): void {
       }
     }
   }
-  const all = h.store.rows(accounts);
-  const granted = -(all.find((a) => a.kind === 'grants')?.balanceNano ?? 0n);
-  const credit = all.find((a) => a.kind === 'credit')?.balanceNano ?? 0n;
+  const posted = h.store.rows(entries);
+  const balance = (kind: string): bigint =>
+    posted.reduce((a, e) => (e.accountId.startsWith(`${kind}:`) ? a + e.amountNano : a), 0n);
+  const granted = -balance('grants');
+  const credit = balance('credit');
   must(granted - credit === charged, `usage says ${charged}, the ledger ${granted - credit}`);
   // What holds did not cover is on the broker's own account, to the nano-dollar.
-  const exposure = all.find((a) => a.kind === 'exposure')?.balanceNano ?? 0n;
+  const exposure = balance('exposure');
   must(exposure === charged - full, `time not covered costs ${full - charged}, the exposure account says ${exposure}`);
 }
 
