@@ -1,0 +1,30 @@
+export { Payments, TOP_UP_CENTS, type RechargeRules } from './payments.service.js';
+export { COLLECT_AGAIN_AFTER_DAYS, decideCollection } from './collect.js';
+export { decideRecharge, MOST_DECLINES, type RechargeFacts } from './recharge.js';
+export type { EventEffect } from './events.js';
+export {
+  paymentMachine,
+  paymentStates,
+  refundMachine,
+  refundStates,
+  setupMachine,
+  setupStates,
+  type PaymentState,
+  type RefundState,
+  type SetupState,
+} from './machines.js';
+export { NANO_PER_CENT, type PaymentParts } from './parts.js';
+export {
+  paymentCustomers,
+  paymentEvents,
+  paymentKinds,
+  payments,
+  paymentSetups,
+  refunds,
+  type CustomerRow,
+  type PaymentKind,
+  type PaymentRow,
+  type RefundRow,
+  type SetupRow,
+} from './payments.table.js';
+export { noInvoices, type InvoicesToCollect, type InvoiceToCollect } from './ports.js';

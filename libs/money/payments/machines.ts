@@ -1,0 +1,67 @@
+import { StateMachine } from '#kernel';
+
+export const paymentStates = [
+  'intended',
+  'calling',
+  'unknown',
+  'retrying',
+  'processing',
+  'settled',
+  'declined',
+  'refused',
+] as const;
+export type PaymentState = (typeof paymentStates)[number];
+
+/**
+ * intended: nothing was sent. calling: a request is out, or its sender died. unknown: it may have happened, look it up.
+ * retrying: it surely did not happen and will be tried again. processing: the processor has it and the bank takes its time.
+ * Declined and refused are the end as far as we know; should money have come all the same, they still become settled.
+ */
+export const paymentMachine = new StateMachine<PaymentState>('payment', 'intended', {
+  intended: ['calling', 'refused'],
+  calling: ['settled', 'processing', 'declined', 'refused', 'retrying', 'unknown'],
+  unknown: ['settled', 'processing', 'declined', 'refused', 'retrying', 'calling'],
+  retrying: ['calling', 'settled', 'processing', 'declined', 'refused'],
+  processing: ['settled', 'declined'],
+  declined: ['settled'],
+  refused: ['settled'],
+  settled: [],
+});
+
+export const refundStates = ['intended', 'calling', 'unknown', 'retrying', 'processing', 'settled', 'failed'] as const;
+export type RefundState = (typeof refundStates)[number];
+
+/** A bank may send a refund back days after it was made, so settled is not its end; failed is: the money is in the credit again. */
+export const refundMachine = new StateMachine<RefundState>('refund', 'intended', {
+  intended: ['calling', 'failed'],
+  calling: ['settled', 'processing', 'failed', 'retrying', 'unknown'],
+  unknown: ['settled', 'processing', 'failed', 'retrying', 'calling'],
+  retrying: ['calling', 'settled', 'processing', 'failed'],
+  processing: ['settled', 'failed'],
+  settled: ['failed'],
+  failed: [],
+});
+
+export const setupStates = [
+  'intended',
+  'calling',
+  'unknown',
+  'retrying',
+  'open',
+  'complete',
+  'expired',
+  'refused',
+] as const;
+export type SetupState = (typeof setupStates)[number];
+
+/** A page for leaving a card. */
+export const setupMachine = new StateMachine<SetupState>('payment-setup', 'intended', {
+  intended: ['calling', 'refused'],
+  calling: ['open', 'complete', 'expired', 'retrying', 'unknown', 'refused'],
+  unknown: ['open', 'complete', 'expired', 'retrying', 'calling', 'refused'],
+  retrying: ['calling', 'open', 'complete', 'expired', 'refused'],
+  open: ['complete', 'expired'],
+  complete: [],
+  expired: [],
+  refused: [],
+});

@@ -1,0 +1,379 @@
+import { DomainError, newId, notFound } from '#kernel';
+import type { Payment, PaymentEvent, PaymentPort, Refund, SetupSession } from '#contracts';
+import { within, WORKER, type Actor, type Tx } from '#platform/database';
+import type { Reconciler } from '#platform/reconcile';
+import { account } from '#money/ledger';
+import { decideCollection } from './collect.js';
+import { EffectReconciler } from './effect.reconciler.js';
+import { takeEvent, type EventEffect } from './events.js';
+import type { PaymentState, RefundState, SetupState } from './machines.js';
+import { NANO_PER_CENT, type CardParts, type PaymentParts } from './parts.js';
+import { PaymentEffect } from './payment.effect.js';
+import {
+  NO_PROJECT,
+  paymentCustomers,
+  payments,
+  paymentSetups,
+  refunds,
+  type CustomerRow,
+  type PaymentKind,
+  type PaymentRow,
+  type RefundRow,
+  type SetupRow,
+} from './payments.table.js';
+import { RefundEffect } from './refund.effect.js';
+import { decideRecharge } from './recharge.js';
+import { SetupEffect } from './setup.effect.js';
+
+/** The least and the most that one top-up may be. */
+export const TOP_UP_CENTS = { least: 500n, most: 1_000_000n } as const;
+
+export interface RechargeRules {
+  readonly on: boolean;
+  readonly belowNano: bigint;
+  readonly cents: bigint;
+  readonly monthCents: bigint;
+}
+
+const SWEEP_ROWS = 500;
+
+/** How tenants pay: cards, credit, invoices, refunds. Every request outside is an intent first; reconcilers do the rest. */
+export class Payments {
+  /** Empty where no cards are taken. */
+  readonly reconcilers: readonly Reconciler[];
+  private readonly effects: EventEffect[] = [];
+
+  constructor(private readonly d: PaymentParts) {
+    const { port, store } = d;
+    const cards: CardParts | null = port === null ? null : { ...d, port };
+    this.reconcilers =
+      cards === null
+        ? []
+        : [
+            new EffectReconciler<PaymentState, PaymentRow, Payment>(store, new PaymentEffect(cards)),
+            new EffectReconciler<RefundState, RefundRow, Refund>(store, new RefundEffect(cards)),
+            new EffectReconciler<SetupState, SetupRow, SetupSession>(store, new SetupEffect(cards)),
+          ];
+  }
+
+  get mode(): 'manual' | 'stripe' {
+    return this.d.port === null ? 'manual' : 'stripe';
+  }
+
+  /** The processor; a clear refusal where there is none. */
+  port(): PaymentPort {
+    const { port } = this.d;
+    if (port !== null) return port;
+    throw new DomainError(
+      'unprocessable',
+      'cards-not-taken',
+      'This installation takes no cards; invoices are paid by transfer.',
+      {
+        fix: 'Ask the operator for credit or a bank account; the operator turns cards on with BILLING=stripe.',
+      },
+    );
+  }
+
+  /** Begins a page for leaving a card. */
+  async beginSetup(
+    organizationId: string,
+    urls: { successUrl: string; cancelUrl: string },
+    also: (tx: Tx, row: SetupRow) => Promise<void> = async () => undefined,
+  ): Promise<SetupRow> {
+    this.port();
+    return this.d.store.transaction(WORKER, async (tx) => {
+      await this.customerOf(tx, organizationId);
+      const row: SetupRow = {
+        ...(await this.intent(tx, 'setup', organizationId)),
+        state: 'intended',
+        ...urls,
+        url: null,
+      };
+      await tx.insert(paymentSetups, row);
+      await also(tx, row);
+      this.wakeAfter(tx, 'payment-setup', row.id);
+      return row;
+    });
+  }
+
+  /** Begins to charge the card for credit. */
+  async topUp(
+    organizationId: string,
+    cents: bigint,
+    also: (tx: Tx, row: PaymentRow) => Promise<void> = async () => undefined,
+  ): Promise<PaymentRow> {
+    this.port();
+    checkTopUp(cents, 'amount');
+    return this.d.store.transaction(WORKER, async (tx) => {
+      const customer = await this.customerOf(tx, organizationId);
+      const row = await this.charge(tx, customer, { kind: 'top-up', cents });
+      await also(tx, row);
+      return row;
+    });
+  }
+
+  async setRecharge(organizationId: string, rules: RechargeRules): Promise<CustomerRow> {
+    this.port();
+    if (rules.on) {
+      checkTopUp(rules.cents, 'amount');
+      if (rules.monthCents < rules.cents) {
+        throw new DomainError('invalid', 'cap-too-low', 'The cap of a month is less than one recharge.', {
+          field: 'monthlyCap',
+        });
+      }
+    }
+    return this.d.store.transaction(WORKER, async (tx) => {
+      const customer = await this.customerOf(tx, organizationId);
+      if (rules.on) cardOf(customer);
+      const [row] = await tx.update(
+        paymentCustomers,
+        { organizationId },
+        {
+          rechargeOn: rules.on,
+          rechargeBelowNano: rules.belowNano,
+          rechargeCents: rules.cents,
+          rechargeMonthCents: rules.monthCents,
+          rechargeDeclines: 0,
+          rechargeNotBefore: null,
+          rechargeOffReason: null,
+        },
+      );
+      return row ?? customer;
+    });
+  }
+
+  /** Pays back a part of what a card gave; the credit for it must not be spent. */
+  async refund(
+    paymentId: string,
+    cents: bigint,
+    also: (tx: Tx, row: RefundRow, payment: PaymentRow) => Promise<void> = async () => undefined,
+  ): Promise<RefundRow> {
+    this.port();
+    if (cents <= 0n)
+      throw new DomainError('invalid', 'amount-not-positive', 'A refund must be more than zero.', { field: 'amount' });
+    return this.d.store.transaction(WORKER, async (tx) => {
+      const payment = await tx.first(payments, { id: paymentId }, { lock: 'update' });
+      if (!payment) throw notFound('payment', paymentId);
+      const { organizationId, processorId, capturedCents, refundedCents } = payment;
+      const left = capturedCents - refundedCents;
+      if (payment.state !== 'settled' || processorId === null || cents > left) {
+        throw new DomainError('conflict', 'not-refundable', `Of this payment ${left} cents can be refunded.`, {
+          facts: { state: payment.state, refundableCents: Number(left) },
+        });
+      }
+      const row: RefundRow = {
+        ...(await this.intent(tx, 'refund', organizationId)),
+        state: 'intended',
+        paymentId,
+        processorPaymentId: processorId,
+        amountCents: cents,
+      };
+      await tx.update(payments, { id: paymentId }, { refundedCents: { add: cents } });
+      await tx.insert(refunds, row);
+      const credit = account.credit(organizationId);
+      await this.d.ledger.open(tx, [{ id: credit, kind: 'credit', organizationId }]);
+      await this.d.ledger.post(tx, {
+        idempotencyKey: `refund:${row.id}`,
+        kind: 'refund',
+        organizationId,
+        reference: row.id,
+        entries: [
+          { accountId: credit, amountNano: -cents * NANO_PER_CENT },
+          { accountId: account.refunds, amountNano: cents * NANO_PER_CENT },
+        ],
+      });
+      await also(tx, row, payment);
+      this.wakeAfter(tx, 'refund', row.id);
+      return row;
+    });
+  }
+
+  customer(actor: Actor, organizationId: string): Promise<CustomerRow | null> {
+    return this.d.store.transaction(actor, (tx) => tx.first(paymentCustomers, { organizationId }));
+  }
+
+  list(
+    actor: Actor,
+    organizationId: string,
+    page: { limit: number; after?: readonly unknown[] },
+  ): Promise<PaymentRow[]> {
+    return this.d.store.transaction(actor, (tx) =>
+      tx.find(payments, { organizationId }, { orderBy: [['id', 'desc']], ...page }),
+    );
+  }
+
+  async get(actor: Actor, id: string): Promise<{ payment: PaymentRow; refunds: RefundRow[] }> {
+    return this.d.store.transaction(actor, async (tx) => {
+      const { organizationId } = within(actor);
+      const payment = await tx.first(payments, { id, ...(organizationId === undefined ? {} : { organizationId }) });
+      if (!payment) throw notFound('payment', id);
+      return { payment, refunds: await tx.find(refunds, { paymentId: id }, { orderBy: [['id', 'asc']] }) };
+    });
+  }
+
+  async getSetup(actor: Actor, id: string): Promise<SetupRow> {
+    const { organizationId } = within(actor);
+    const row = await this.d.store.transaction(actor, (tx) =>
+      tx.first(paymentSetups, { id, ...(organizationId === undefined ? {} : { organizationId }) }),
+    );
+    if (!row) throw notFound('setup', id);
+    return row;
+  }
+
+  /** What another room does about events of its own objects: answers the id of the row that it woke. */
+  onEvent(effect: EventEffect): void {
+    this.effects.push(effect);
+  }
+
+  /** Keeps an event of the processor and wakes the row that it is about, once. True: it was new. */
+  takeEvent(event: PaymentEvent): Promise<boolean> {
+    return this.d.store.transaction(WORKER, (tx) => takeEvent(tx, event, this.effects, this.d.wake));
+  }
+
+  /** Charges the cards of tenants whose credit runs low. To be called every few seconds. */
+  async recharge(): Promise<number> {
+    if (this.d.port === null) return 0;
+    let charged = 0;
+    for (let after: readonly string[] | undefined; ;) {
+      const page = await this.d.store.transaction(WORKER, (tx) =>
+        tx.find(
+          paymentCustomers,
+          { rechargeOn: true },
+          { orderBy: [['organizationId', 'asc']], limit: SWEEP_ROWS, ...(after ? { after } : {}) },
+        ),
+      );
+      for (const { organizationId } of page) if (await this.rechargeOne(organizationId)) charged++;
+      const last = page.at(-1);
+      if (!last || page.length < SWEEP_ROWS) return charged;
+      after = [last.organizationId];
+    }
+  }
+
+  /** Charges the cards of tenants for their open invoices. To be called every few minutes. */
+  async collect(): Promise<number> {
+    if (this.d.port === null) return 0;
+    const open = await this.d.store.transaction(WORKER, (tx) => this.d.invoices.open(tx, SWEEP_ROWS));
+    let charged = 0;
+    for (const { id, organizationId } of open) if (await this.collectOne(organizationId, id)) charged++;
+    return charged;
+  }
+
+  private rechargeOne(organizationId: string): Promise<boolean> {
+    return this.d.store.transaction(WORKER, async (tx) => {
+      const customer = await tx.first(paymentCustomers, { organizationId }, { lock: 'update' });
+      if (!customer) return false;
+      const now = await tx.now();
+      const { availableNano } = await this.d.ledger.creditOf(tx, organizationId);
+      const month = new Date(now);
+      const since = Date.UTC(month.getUTCFullYear(), month.getUTCMonth());
+      const own = await tx.find(payments, { organizationId, kind: 'auto-recharge', createdAt: { gte: since } });
+      const counted = own.filter((p) => p.state !== 'declined' && p.state !== 'refused');
+      const monthCents = counted.reduce((n, p) => n + p.amountCents, 0n);
+      const slot = 'auto-recharge';
+      const inFlight = (await tx.first(payments, { organizationId, slot })) !== null;
+      if (decideRecharge(customer, { availableNano, inFlight, monthCents }, now) !== 'charge') return false;
+      await this.charge(tx, customer, { kind: 'auto-recharge', cents: customer.rechargeCents, slot });
+      return true;
+    });
+  }
+
+  private collectOne(organizationId: string, invoiceId: string): Promise<boolean> {
+    return this.d.store.transaction(WORKER, async (tx) => {
+      const customer = await tx.first(paymentCustomers, { organizationId }, { lock: 'update' });
+      if (!customer || customer.methodId === null) return false;
+      const invoice = await this.d.invoices.get(tx, invoiceId);
+      if (!invoice || invoice.openCents <= 0n) return false;
+      const tries = await tx.find(payments, { invoiceId });
+      if (decideCollection(tries, await tx.now()) !== 'charge') return false;
+      await this.charge(tx, customer, { kind: 'invoice', cents: invoice.openCents, slot: invoiceId, invoiceId });
+      return true;
+    });
+  }
+
+  private async charge(
+    tx: Tx,
+    customer: CustomerRow,
+    of: { kind: PaymentKind; cents: bigint; slot?: string; invoiceId?: string },
+  ): Promise<PaymentRow> {
+    const row: PaymentRow = {
+      ...(await this.intent(tx, 'payment', customer.organizationId)),
+      ...cardOf(customer),
+      kind: of.kind,
+      state: 'intended',
+      amountCents: of.cents,
+      capturedCents: 0n,
+      refundedCents: 0n,
+      feeCents: null,
+      invoiceId: of.invoiceId ?? null,
+      pushedId: null,
+      slot: of.slot ?? null,
+      settledAt: null,
+    };
+    await tx.insert(payments, row);
+    this.wakeAfter(tx, 'payment', row.id);
+    return row;
+  }
+
+  private async intent(tx: Tx, kind: 'payment' | 'refund' | 'setup', organizationId: string) {
+    const now = await tx.now();
+    return {
+      id: newId(kind, now, this.d.random),
+      organizationId,
+      projectId: NO_PROJECT,
+      version: 1,
+      wakeAt: now,
+      attempt: 1,
+      keyAt: null,
+      failures: 0,
+      spent: false,
+      processorId: null,
+      code: null,
+      message: null,
+      createdAt: now,
+    };
+  }
+
+  /** The organization's row, made at the first need. */
+  private async customerOf(tx: Tx, organizationId: string): Promise<CustomerRow> {
+    const fresh: CustomerRow = {
+      organizationId,
+      customerId: null,
+      attempt: 1,
+      keyAt: null,
+      methodId: null,
+      methodBrand: null,
+      methodLast4: null,
+      methodExpMonth: null,
+      methodExpYear: null,
+      rechargeOn: false,
+      rechargeBelowNano: 0n,
+      rechargeCents: 0n,
+      rechargeMonthCents: 0n,
+      rechargeDeclines: 0,
+      rechargeNotBefore: null,
+      rechargeOffReason: null,
+      createdAt: await tx.now(),
+    };
+    await tx.insertNew(paymentCustomers, [fresh]);
+    return (await tx.first(paymentCustomers, { organizationId }, { lock: 'update' })) ?? fresh;
+  }
+
+  private wakeAfter(tx: Tx, kind: string, id: string): void {
+    tx.afterCommit(() => this.d.wake.wake(kind, id));
+  }
+}
+
+function cardOf({ customerId, methodId }: CustomerRow): { customerId: string; methodId: string } {
+  if (customerId !== null && methodId !== null) return { customerId, methodId };
+  throw new DomainError('conflict', 'no-card', 'There is no card to charge.', {
+    fix: 'Leave one: `berth billing setup`, or POST /v1/billing/setup.',
+  });
+}
+
+function checkTopUp(cents: bigint, field: string): void {
+  const { least, most } = TOP_UP_CENTS;
+  if (cents >= least && cents <= most) return;
+  throw new DomainError('invalid', 'amount-out-of-range', `One payment is from $${least / 100n} to $${most / 100n}.`, {
+    field,
+  });
+}

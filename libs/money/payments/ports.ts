@@ -1,0 +1,32 @@
+import type { Tx } from '#platform/database';
+
+/** An invoice as far as collecting it is concerned. */
+export interface InvoiceToCollect {
+  readonly id: string;
+  readonly organizationId: string;
+  readonly number: string;
+  readonly dueAtMs: number;
+  /** What is still to be paid; nothing is collected when it is zero. */
+  readonly openCents: bigint;
+  /** What it consists of; the lines need not add up to what is open. */
+  readonly lines: readonly { readonly id: string; readonly description: string; readonly amountCents: bigint }[];
+}
+
+/** What payments want of invoices; the room that has them gives it. */
+export interface InvoicesToCollect {
+  /** Issued invoices with something open, the oldest due date first. */
+  open(tx: Tx, limit: number): Promise<readonly { id: string; organizationId: string }[]>;
+  get(tx: Tx, invoiceId: string): Promise<InvoiceToCollect | null>;
+  /**
+   * Counts money from the payment processor for the invoice, in the ledger too (out of clearing). False, with nothing done: nothing of
+   * it is to be paid any more.
+   */
+  settle(tx: Tx, invoiceId: string, of: { paymentId: string; cents: bigint }): Promise<boolean>;
+}
+
+/** Where no invoices are collected. */
+export const noInvoices: InvoicesToCollect = {
+  open: () => Promise.resolve([]),
+  get: () => Promise.resolve(null),
+  settle: () => Promise.resolve(false),
+};

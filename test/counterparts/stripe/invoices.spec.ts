@@ -1,0 +1,191 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { DAY } from '#kernel';
+import { account } from '#money/ledger';
+import { NANO_PER_CENT, payments, type InvoicesToCollect, type InvoiceToCollect } from '#money/payments';
+import type { Till } from '#testing/till';
+import { faultKinds } from './faults.js';
+import { openRig, type Rig } from './rig.js';
+
+/** Invoices as the billing room would keep them: issued, with a receivable, paid once. */
+class Issued {
+  readonly all = new Map<string, InvoiceToCollect & { openCents: bigint }>();
+  constructor(private readonly till: Till) {}
+
+  async issue(organizationId: string, number: string, cents: readonly bigint[]): Promise<string> {
+    const id = `inv_${number}`;
+    const lines = cents.map((amountCents, i) => ({ id: `${id}:${i}`, description: `line ${i}`, amountCents }));
+    const openCents = cents.reduce((a, b) => a + b, 0n);
+    this.all.set(id, { id, organizationId, number, dueAtMs: Date.UTC(2026, 11, 15), openCents, lines });
+    await this.post(`issue:${id}`, organizationId, account.revenue, openCents);
+    return id;
+  }
+
+  private async post(key: string, organizationId: string, to: string, cents: bigint): Promise<void> {
+    const receivable = account.receivable(organizationId);
+    await this.till.tx(async (tx) => {
+      await this.till.ledger.open(tx, [{ id: receivable, kind: 'receivable', organizationId }]);
+      await this.till.ledger.post(tx, {
+        idempotencyKey: key,
+        kind: 'invoice',
+        organizationId,
+        reference: key,
+        entries: [
+          { accountId: receivable, amountNano: -cents * NANO_PER_CENT },
+          { accountId: to, amountNano: cents * NANO_PER_CENT },
+        ],
+      });
+    });
+  }
+
+  readonly port: InvoicesToCollect = {
+    open: async () => [...this.all.values()].filter((i) => i.openCents > 0n),
+    get: async (_tx, id) => this.all.get(id) ?? null,
+    settle: async (tx, id, { paymentId, cents }) => {
+      const invoice = this.all.get(id);
+      if (!invoice || invoice.openCents < cents) return false;
+      this.all.set(id, { ...invoice, openCents: invoice.openCents - cents });
+      const { organizationId } = invoice;
+      await this.till.ledger.post(tx, {
+        idempotencyKey: `invoice-payment:${id}:${paymentId}`,
+        kind: 'invoice-payment',
+        organizationId,
+        reference: id,
+        entries: [
+          { accountId: account.clearing, amountNano: -cents * NANO_PER_CENT },
+          { accountId: account.receivable(organizationId), amountNano: cents * NANO_PER_CENT },
+        ],
+      });
+      return true;
+    },
+  };
+}
+
+let rig: Rig;
+let issued: Issued;
+beforeEach(async () => {
+  rig = await openRig({
+    invoices: (till) => {
+      issued = new Issued(till);
+      return issued.port;
+    },
+  });
+});
+afterEach(async () => {
+  await rig.till.audit();
+  await rig.close();
+  expect(rig.failures).toEqual([]);
+  expect(rig.standIn.mistakes).toEqual([]);
+});
+
+const open = (id: string): bigint | undefined => issued.all.get(id)?.openCents;
+const triesOf = (invoiceId: string) =>
+  rig.tx((tx) => tx.find(payments, { invoiceId }, { orderBy: [['createdAt', 'asc']] }));
+
+describe('an issued invoice', () => {
+  it('is pushed with its lines and paid by the card, without anybody asking', async () => {
+    const { organizationId } = await rig.payer();
+    const id = await issued.issue(organizationId, 'B-1', [1_250n, 750n]);
+    expect([await rig.payments.collect(), await rig.payments.collect()]).toEqual([1, 0]);
+    await rig.drive();
+    expect(open(id)).toBe(0n);
+    const [pushed] = rig.standIn.objects('invoice');
+    expect(pushed).toMatchObject({ status: 'paid', number: 'B-1-2000', total: 2_000 });
+    expect(rig.standIn.objects('invoiceitem').map((i) => [i['description'], i['amount']])).toEqual([
+      ['line 1', 750],
+      ['line 0', 1_250],
+    ]);
+    expect(await rig.balanceCents(account.receivable(organizationId))).toBe(0n);
+    expect([await rig.balanceCents(account.clearing), await rig.balanceCents(account.fees)]).toEqual([-1_912n, -88n]);
+    expect(await rig.payments.collect()).toBe(0);
+  });
+
+  it('of which a part is paid already is collected for the rest', async () => {
+    const { organizationId } = await rig.payer();
+    const id = await issued.issue(organizationId, 'B-1', [2_000n]);
+    const invoice = issued.all.get(id);
+    if (invoice) issued.all.set(id, { ...invoice, openCents: 1_500n });
+    await rig.payments.collect();
+    await rig.drive();
+    expect([open(id), rig.standIn.capturedCents]).toEqual([0n, 1_500]);
+    expect(rig.standIn.objects('invoiceitem')[0]).toMatchObject({
+      description: 'Paid or credited before',
+      amount: -500,
+    });
+  });
+
+  it('of a tenant without a card is left alone', async () => {
+    const { organizationId } = await rig.till.tenant('0');
+    await issued.issue(organizationId, 'B-1', [2_000n]);
+    expect(await rig.payments.collect()).toBe(0);
+  });
+
+  it('that is declined is tried again after 3, 5 and 7 days, as one document, and then left', async () => {
+    const { organizationId, methodId } = await rig.payer('declines');
+    const id = await issued.issue(organizationId, 'B-1', [2_000n]);
+    for (const days of [3, 5, 7]) {
+      expect(await rig.payments.collect()).toBe(1);
+      await rig.drive();
+      rig.clock.advance(days * DAY - 1);
+      expect(await rig.payments.collect()).toBe(0);
+      rig.clock.advance(1);
+    }
+    rig.standIn.setCard(methodId, 'pays');
+    expect(await rig.payments.collect()).toBe(1);
+    await rig.drive();
+    expect((await triesOf(id)).map((t) => t.state)).toEqual(['declined', 'declined', 'declined', 'settled']);
+    expect([open(id), rig.standIn.objects('invoice').length, rig.standIn.capturedCents]).toEqual([0n, 1, 2_000]);
+  });
+
+  it('is given up after the fourth decline', async () => {
+    const { organizationId } = await rig.payer('declines');
+    const id = await issued.issue(organizationId, 'B-1', [2_000n]);
+    for (let n = 0; n < 8; n++) {
+      await rig.payments.collect();
+      await rig.drive();
+      rig.clock.advance(30 * DAY);
+    }
+    expect(await triesOf(id)).toHaveLength(4);
+  });
+
+  it.each(faultKinds)('is paid once, whichever request meets %s', async (fault) => {
+    const { organizationId } = await rig.payer();
+    for (const where of [/invoices$/, /invoiceitems$/, /finalize$/, /pay$/]) {
+      rig.standIn.faults.plan(fault, new RegExp(`^POST .*${where.source}`), 2);
+    }
+    const id = await issued.issue(organizationId, 'B-1', [1_250n, 750n]);
+    await rig.payments.collect();
+    for (let n = 0; n < 12; n++) {
+      await rig.drive();
+      rig.standIn.faults.release();
+      rig.clock.advance(300_000);
+    }
+    await rig.rest();
+    expect((await triesOf(id)).map((t) => t.state)).toEqual(['settled']);
+    expect([open(id), rig.standIn.capturedCents]).toEqual([0n, 2_000]);
+    expect(rig.standIn.objects('invoice').filter((i) => i['status'] === 'paid')).toHaveLength(1);
+  });
+
+  it('that was paid by transfer while the card was charged makes the card’s money credit', async () => {
+    const { organizationId } = await rig.payer();
+    const id = await issued.issue(organizationId, 'B-1', [2_000n]);
+    rig.standIn.faults.plan('lost-after', /^POST .*pay$/);
+    rig.standIn.faults.plan('lost-before', /^GET .*invoices\/in_/);
+    await rig.payments.collect();
+    await rig.drive();
+    expect((await triesOf(id)).map((t) => t.state)).toEqual(['unknown']);
+    const invoice = issued.all.get(id);
+    if (invoice) issued.all.set(id, { ...invoice, openCents: 0n });
+    await rig.rest();
+    expect(await rig.creditCents(organizationId)).toBe(2_000n);
+  });
+
+  it('of which nothing is to be paid when its turn comes is not charged', async () => {
+    const { organizationId } = await rig.payer();
+    const id = await issued.issue(organizationId, 'B-1', [2_000n]);
+    await rig.payments.collect();
+    issued.all.delete(id);
+    await rig.drive();
+    expect((await triesOf(id)).map((t) => [t.state, t.code])).toEqual([['refused', 'nothing-to-pay']]);
+    expect(rig.standIn.capturedCents).toBe(0);
+  });
+});
