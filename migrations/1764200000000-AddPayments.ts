@@ -18,7 +18,6 @@ export class AddPayments1764200000000 implements MigrationInterface {
 const EFFECT = `
   id text primary key,
   organization_id text not null references organizations (id),
-  project_id text not null,
   version integer not null,
   wake_at timestamptz,
   attempt integer not null check (attempt > 0),
@@ -78,10 +77,12 @@ create table refunds (${EFFECT}
   state text not null check (state in ('intended', 'calling', 'unknown', 'retrying', 'processing', 'settled', 'failed')),
   payment_id text not null references payments (id),
   processor_payment_id text not null,
+  credit_note_id text references credit_notes (id),
   amount_cents bigint not null check (amount_cents > 0)
 );
 create index on refunds (wake_at) where wake_at is not null;
 create index on refunds (payment_id);
+create unique index on refunds (credit_note_id) where state <> 'failed';
 create index on refunds (processor_id);
 create table payment_setups (${EFFECT}
   state text not null check (state in ('intended', 'calling', 'unknown', 'retrying', 'open', 'complete', 'expired', 'refused')),

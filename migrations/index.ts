@@ -3,6 +3,7 @@ import { AddMoneyFunctions1763800000000 } from './1763800000000-AddMoneyFunction
 import { SealLedger1763900000000 } from './1763900000000-SealLedger.js';
 import { AddAuditLog1764100000000 } from './1764100000000-AddAuditLog.js';
 import { AddInvoicing1764100000001 } from './1764100000001-AddInvoicing.js';
+import { AddPayments1764200000000 } from './1764200000000-AddPayments.js';
 import { AddQuotas1764300000000 } from './1764300000000-AddQuotas.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
@@ -12,5 +13,6 @@ export const migrations = [
   SealLedger1763900000000,
   AddAuditLog1764100000000,
   AddInvoicing1764100000001,
+  AddPayments1764200000000,
   AddQuotas1764300000000,
 ];

@@ -20,6 +20,8 @@ const HOSTS_EVERY_MS = 5_000;
 const OFFERS_EVERY_MS = 60_000;
 const ORPHANS_EVERY_MS = 30_000;
 const SEAL_EVERY_MS = 5_000;
+const RECHARGE_EVERY_MS = 10_000;
+const COLLECT_EVERY_MS = 600_000;
 const AWAKE_EVERY_MS = 1_000;
 
 /**
@@ -92,10 +94,13 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
   } else {
     timers.every(PROVIDERS_EVERY_MS, 'bind providers', () => binder.refresh());
   }
-  if (config.roles.includes('billing'))
+  if (config.roles.includes('billing')) {
     timers.every(DRAFTS_EVERY_MS, 'open drafts of invoices', async () =>
       broker.billing.openDrafts(await store.transaction(WORKER, (tx) => tx.now())),
     );
+    timers.every(RECHARGE_EVERY_MS, 'recharge credit', () => broker.payments.recharge());
+    timers.every(COLLECT_EVERY_MS, 'collect invoices', () => broker.payments.collect());
+  }
   await queues.start(handlers, config.roles);
   const ops =
     config.metricsPort === null

@@ -1,9 +1,11 @@
 import type { Clock, Random } from '#kernel';
+import type { PaymentPort } from '#contracts';
 import { Outbox, type Store } from '#platform/database';
 import { Awake, ReconcileLoop, type LoopReport, type WakeQueue } from '#platform/reconcile';
 import { Ledger, Sealer } from '#money/ledger';
 import { Holds, Quotas } from '#money/quotas';
 import { Metering } from '#money/metering';
+import { invoicesOf, Payments } from '#money/payments';
 import { Billing, defaultBillingSettings, manualRate, type BillingSettings } from '#money/billing';
 import { Catalog } from '#market/catalog';
 import { Placements, type PlacementTimes } from '#market/placement';
@@ -30,6 +32,8 @@ export interface BrokerParts {
   readonly leaseTimes?: Partial<LeaseTimes>;
   readonly placementTimes?: Partial<PlacementTimes>;
   readonly billingSettings?: Partial<BillingSettings>;
+  /** Null or absent: no cards are taken. */
+  readonly payments?: PaymentPort | null;
 }
 
 /** Every room of the broker, wired once: api, worker, specs, benches and the simulator run this same composition. */
@@ -41,6 +45,7 @@ export interface Broker {
   readonly quotas: Quotas;
   readonly metering: Metering;
   readonly billing: Billing;
+  readonly payments: Payments;
   readonly catalog: Catalog;
   readonly placements: Placements;
   readonly agents: Agents;
@@ -81,6 +86,15 @@ export function composeBroker(p: BrokerParts): Broker {
     },
     p.objects,
   );
+  const payments = new Payments({
+    store,
+    ledger,
+    invoices: invoicesOf(billing),
+    wake,
+    clock,
+    random,
+    port: p.payments ?? null,
+  });
   const catalog = new Catalog();
   const placements = new Placements(store, catalog, clock, random, {
     rentableTtlMs: 1_000,
@@ -143,6 +157,7 @@ export function composeBroker(p: BrokerParts): Broker {
     quotas,
     metering,
     billing,
+    payments,
     catalog,
     placements,
     agents,
@@ -156,7 +171,12 @@ export function composeBroker(p: BrokerParts): Broker {
     work,
     renewHolds: () => renewHolds({ store, holds, times: leaseTimes }),
     awake,
-    loop: new ReconcileLoop(store, wake, [leaseReconciler, jobReconciler, invoiceReconciler], p.report),
+    loop: new ReconcileLoop(
+      store,
+      wake,
+      [leaseReconciler, jobReconciler, invoiceReconciler, ...payments.reconcilers],
+      p.report,
+    ),
     onEnrolled: async (tx, agent) => {
       await hosts.enrolled(tx, agent);
       const { leaseId } = agent;

@@ -1,4 +1,5 @@
 import { systemClock, systemRandom } from '#kernel';
+import { stripePort } from '#adapters/stripe';
 import { installs, Tenancy } from '#identity/tenancy';
 import { loadOrCreateSecret, type Config } from '#platform/config';
 import { Bell, migrate, openStore, roleUrl, WORKER, type PgStore } from '#platform/database';
@@ -95,6 +96,7 @@ export async function openBroker(
       failed: (kind, id, error) => logger.error({ kind, id, err: error }, 'a reconcile failed; the row stays due'),
     },
     vendors,
+    payments: config.stripe === null ? null : stripePort(config.stripe),
     installId: install.id,
     brokerUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
     leaseTimes: knownTimes(config.testLeaseTimes ?? {}),

@@ -11,6 +11,7 @@ import * as reliability from '#market/reliability';
 import * as billing from '#money/billing';
 import * as ledger from '#money/ledger';
 import * as metering from '#money/metering';
+import * as payments from '#money/payments';
 import * as quotas from '#money/quotas';
 import * as database from '#platform/database';
 import * as reconcile from '#platform/reconcile';
@@ -39,6 +40,7 @@ const rooms = [
   billing,
   ledger,
   metering,
+  payments,
   quotas,
   database,
   reconcile,

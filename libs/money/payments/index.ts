@@ -1,6 +1,7 @@
 export { Payments, TOP_UP_CENTS, type RechargeRules } from './payments.service.js';
 export { COLLECT_AGAIN_AFTER_DAYS, decideCollection } from './collect.js';
 export { decideRecharge, MOST_DECLINES, type RechargeFacts } from './recharge.js';
+export { invoicesOf } from './billing-invoices.js';
 export type { EventEffect } from './events.js';
 export {
   paymentMachine,
@@ -13,7 +14,7 @@ export {
   type RefundState,
   type SetupState,
 } from './machines.js';
-export { NANO_PER_CENT, type PaymentParts } from './parts.js';
+export type { PaymentParts } from './parts.js';
 export {
   paymentCustomers,
   paymentEvents,

@@ -5,8 +5,6 @@ import type { WakeQueue } from '#platform/reconcile';
 import type { Ledger } from '#money/ledger';
 import type { InvoicesToCollect } from './ports.js';
 
-export const NANO_PER_CENT = 10_000_000n;
-
 /** What the pieces of this room work with. */
 export interface PaymentParts {
   readonly store: Store;

@@ -2,11 +2,12 @@ import type { CallIdentity, InvoiceToPush, Payment, PaymentOutcome } from '#cont
 import { SECOND } from '#kernel';
 import { WORKER, type Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
+import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
 import { waitMs } from './decide.js';
 import type { EffectKind, Ending } from './effect.reconciler.js';
 import { paymentMachine, type PaymentState } from './machines.js';
-import { NANO_PER_CENT, type CardParts } from './parts.js';
+import type { CardParts } from './parts.js';
 import { payments, type PaymentRow } from './payments.table.js';
 import type { InvoiceToCollect } from './ports.js';
 import { countRecharge } from './recharge.js';

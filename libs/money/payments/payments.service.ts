@@ -2,15 +2,15 @@ import { DomainError, newId, notFound } from '#kernel';
 import type { Payment, PaymentEvent, PaymentPort, Refund, SetupSession } from '#contracts';
 import { within, WORKER, type Actor, type Tx } from '#platform/database';
 import type { Reconciler } from '#platform/reconcile';
+import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
 import { decideCollection } from './collect.js';
 import { EffectReconciler } from './effect.reconciler.js';
 import { takeEvent, type EventEffect } from './events.js';
 import type { PaymentState, RefundState, SetupState } from './machines.js';
-import { NANO_PER_CENT, type CardParts, type PaymentParts } from './parts.js';
+import type { CardParts, PaymentParts } from './parts.js';
 import { PaymentEffect } from './payment.effect.js';
 import {
-  NO_PROJECT,
   paymentCustomers,
   payments,
   paymentSetups,
@@ -166,6 +166,7 @@ export class Payments {
         state: 'intended',
         paymentId,
         processorPaymentId: processorId,
+        creditNoteId: null,
         amountCents: cents,
       };
       await tx.update(payments, { id: paymentId }, { refundedCents: { add: cents } });
@@ -252,10 +253,17 @@ export class Payments {
   /** Charges the cards of tenants for their open invoices. To be called every few minutes. */
   async collect(): Promise<number> {
     if (this.d.port === null) return 0;
-    const open = await this.d.store.transaction(WORKER, (tx) => this.d.invoices.open(tx, SWEEP_ROWS));
     let charged = 0;
-    for (const { id, organizationId } of open) if (await this.collectOne(organizationId, id)) charged++;
-    return charged;
+    for (let after: string | null = null; ;) {
+      const page: { limit: number; after: string | null } = { limit: SWEEP_ROWS, after };
+      const open: readonly { id: string; organizationId: string }[] = await this.d.store.transaction(WORKER, (tx) =>
+        this.d.invoices.open(tx, page),
+      );
+      for (const { id, organizationId } of open) if (await this.collectOne(organizationId, id)) charged++;
+      const last = open.at(-1);
+      if (!last || open.length < SWEEP_ROWS) return charged;
+      after = last.id;
+    }
   }
 
   private rechargeOne(organizationId: string): Promise<boolean> {
@@ -319,7 +327,6 @@ export class Payments {
     return {
       id: newId(kind, now, this.d.random),
       organizationId,
-      projectId: NO_PROJECT,
       version: 1,
       wakeAt: now,
       attempt: 1,

@@ -1,14 +1,10 @@
 import { table } from '#platform/database';
 import type { PaymentState, RefundState, SetupState } from './machines.js';
 
-/** Paid by the whole organization; its events belong to no project. */
-export const NO_PROJECT = '';
-
 /** What every row that drives one external effect has: the intent, and how far it came. */
 export interface EffectRow {
   id: string;
   organizationId: string;
-  projectId: string;
   version: number;
   wakeAt: number | null;
   /** Part of the key of the call: rises only when the key before is spent or forgotten. */
@@ -51,7 +47,6 @@ export interface PaymentRow extends EffectRow {
 const effectColumns = {
   id: 'text',
   organizationId: 'text',
-  projectId: 'text',
   version: 'int',
   wakeAt: 'time',
   attempt: 'int',
@@ -89,12 +84,21 @@ export interface RefundRow extends EffectRow {
   paymentId: string;
   /** The processor's id of the payment. */
   processorPaymentId: string;
+  /** The credit note that gives the money back; null: it comes out of the credit. */
+  creditNoteId: string | null;
   amountCents: bigint;
 }
 
 export const refunds = table<RefundRow>(
   'refunds',
-  { ...effectColumns, state: 'text', paymentId: 'text', processorPaymentId: 'text', amountCents: 'bigint' },
+  {
+    ...effectColumns,
+    state: 'text',
+    paymentId: 'text',
+    processorPaymentId: 'text',
+    creditNoteId: 'text',
+    amountCents: 'bigint',
+  },
   { key: ['id'] },
 );
 

@@ -14,8 +14,11 @@ export interface InvoiceToCollect {
 
 /** What payments want of invoices; the room that has them gives it. */
 export interface InvoicesToCollect {
-  /** Issued invoices with something open, the oldest due date first. */
-  open(tx: Tx, limit: number): Promise<readonly { id: string; organizationId: string }[]>;
+  /** Issued invoices that are not paid, in the order of their ids, from the one after `after` on. */
+  open(
+    tx: Tx,
+    page: { limit: number; after: string | null },
+  ): Promise<readonly { id: string; organizationId: string }[]>;
   get(tx: Tx, invoiceId: string): Promise<InvoiceToCollect | null>;
   /**
    * Counts money from the payment processor for the invoice, in the ledger too (out of clearing). False, with nothing done: nothing of

@@ -2,11 +2,12 @@ import type { CallIdentity, PaymentOutcome, Refund } from '#contracts';
 import { SECOND } from '#kernel';
 import type { Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
+import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
 import { waitMs } from './decide.js';
 import type { EffectKind, Ending } from './effect.reconciler.js';
 import { refundMachine, type RefundState } from './machines.js';
-import { NANO_PER_CENT, type CardParts } from './parts.js';
+import type { CardParts } from './parts.js';
 import { payments, refunds, type RefundRow } from './payments.table.js';
 
 const LOOK_EVERY_MS = 15 * SECOND;

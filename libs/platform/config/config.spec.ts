@@ -33,6 +33,7 @@ describe('readConfig', () => {
       host: '127.0.0.1',
       port: 7070,
       metricsPort: null,
+      stripe: null,
       sandbox: null,
       defaultMarginBps: 1000,
       roles: ['reconcile', 'sweep', 'billing'],
@@ -61,6 +62,10 @@ describe('readConfig', () => {
       RATE_LIMIT_PER_MINUTE: '60',
       BODY_LIMIT_BYTES: '1048576',
       DEFAULT_MARGIN_BPS: '250',
+      BILLING: 'stripe',
+      STRIPE_SECRET_KEY: 'sk_test_spec',
+      STRIPE_WEBHOOK_SECRET: 'whsec_old, whsec_new',
+      STRIPE_API_BASE: 'http://127.0.0.1:12111/',
       SANDBOX_URL: 'http://127.0.0.1:7071/',
       SANDBOX_KEY: 'sandbox-key',
       LOG_LEVEL: 'debug',
@@ -86,6 +91,11 @@ describe('readConfig', () => {
       rateLimitPerMinute: 60,
       bodyLimitBytes: 1_048_576,
       defaultMarginBps: 250,
+      stripe: {
+        secretKey: 'sk_test_spec',
+        webhookSecret: 'whsec_old, whsec_new',
+        apiBase: 'http://127.0.0.1:12111',
+      },
       sandbox: { url: 'http://127.0.0.1:7071', key: 'sandbox-key' },
       logLevel: 'debug',
       testLeaseTimes: { pollMs: 200 },
@@ -133,6 +143,23 @@ describe('readConfig', () => {
     expect(sentences).toHaveLength(1);
     expect(sentences[0]).toContain(name);
     expect(sentences[0]).not.toContain('canary');
+  });
+
+  it('takes cards with all that Stripe needs, and nothing of Stripe without cards', () => {
+    const given = { STRIPE_SECRET_KEY: 'sk_test_canary', STRIPE_WEBHOOK_SECRET: 'whsec_canary' };
+    expect(readConfig({ BILLING: 'stripe', ...given }).stripe).toMatchObject({ apiBase: null });
+    expect(problemsOf({ BILLING: 'stripe' }).join()).toMatch(/needs STRIPE_SECRET_KEY.*needs STRIPE_WEBHOOK_SECRET/);
+    const useless = problemsOf(given).join('\n');
+    expect(useless).toContain('STRIPE_SECRET_KEY is');
+    expect(useless).toContain('of no use without BILLING=stripe');
+    expect(useless).not.toContain('canary');
+    for (const wrong of [
+      { STRIPE_SECRET_KEY: 'pk_test_x' },
+      { STRIPE_WEBHOOK_SECRET: 'secret' },
+      { STRIPE_API_BASE: 'http://127.0.0.1/v1' },
+      { BILLING: 'paypal' },
+    ])
+      expect(problemsOf({ BILLING: 'stripe', ...given, ...wrong })).not.toEqual([]);
   });
 
   it('trusts no proxy unless told which, and never everybody', () => {

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
+import type { z } from 'zod';
 import { ConfigError, type ConfigProblem } from './errors.js';
 import { shownValue } from './mask.js';
 import { nearestName } from './nearest.js';
@@ -39,6 +40,13 @@ export interface Config {
   readonly bodyLimitBytes: number;
   /** Hundredths of a percent. */
   readonly defaultMarginBps: number;
+  /** Null: invoices are paid by hand. */
+  readonly stripe: {
+    readonly secretKey: string;
+    readonly webhookSecret: string;
+    /** Null: Stripe's own address. */
+    readonly apiBase: string | null;
+  } | null;
   readonly sandbox: { readonly url: string; readonly key: string | null } | null;
   readonly logLevel: LogLevel;
   /** By name, milliseconds; what the names are is the leases' business. Null outside tests. */
@@ -82,6 +90,7 @@ export function readConfig(env: Environment = process.env): Config {
     rateLimitPerMinute: v.RATE_LIMIT_PER_MINUTE,
     bodyLimitBytes: v.BODY_LIMIT_BYTES,
     defaultMarginBps: v.DEFAULT_MARGIN_BPS,
+    stripe: stripeOf(v),
     sandbox: v.SANDBOX_URL === null ? null : { url: v.SANDBOX_URL, key: v.SANDBOX_KEY },
     logLevel: v.LOG_LEVEL,
     testLeaseTimes: v.BERTH_TEST_LEASE_TIMES,
@@ -130,6 +139,7 @@ function contradictions(given: Partial<Record<VariableName, string>>): ConfigPro
     const fix = 'Set SANDBOX_URL, or remove SANDBOX_KEY.';
     found.push(problem('SANDBOX_KEY', given.SANDBOX_KEY, 'is of no use without SANDBOX_URL', fix));
   }
+  found.push(...stripeContradictions(given));
   if (given.BERTH_TEST_LEASE_TIMES !== undefined && given.NODE_ENV !== 'test') {
     const fix = 'Remove it; a real installation keeps the built-in times.';
     found.push(
@@ -137,6 +147,27 @@ function contradictions(given: Partial<Record<VariableName, string>>): ConfigPro
     );
   }
   return found;
+}
+
+function stripeContradictions(given: Partial<Record<VariableName, string>>): ConfigProblem[] {
+  if (given.BILLING === 'stripe') {
+    const missing = (['STRIPE_SECRET_KEY', 'STRIPE_WEBHOOK_SECRET'] as const).filter((n) => given[n] === undefined);
+    const fix = 'Set both STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET, or leave BILLING out.';
+    return missing.map((name) => problem('BILLING', 'stripe', `needs ${name}`, fix));
+  }
+  const names = ['STRIPE_SECRET_KEY', 'STRIPE_WEBHOOK_SECRET', 'STRIPE_API_BASE'] as const;
+  return names.flatMap((name) => {
+    const value = given[name];
+    return value === undefined
+      ? []
+      : [problem(name, value, 'is of no use without BILLING=stripe', `Set it, or remove ${name}.`)];
+  });
+}
+
+function stripeOf(v: z.output<typeof environmentSchema>): Config['stripe'] {
+  const { STRIPE_SECRET_KEY: secretKey, STRIPE_WEBHOOK_SECRET: webhookSecret, STRIPE_API_BASE: apiBase } = v;
+  if (v.BILLING === 'manual' || secretKey === null || webhookSecret === null) return null;
+  return { secretKey, webhookSecret, apiBase };
 }
 
 /** The checkout of Berth that holds `folder`, else `folder` itself. */

@@ -221,6 +221,42 @@ export const environmentSchema = z.object({
     100_000,
     'basis points',
   ),
+  BILLING: oneOf('How tenants pay: by hand (an administrator confirms), or with cards through Stripe.', 'manual', [
+    'manual',
+    'stripe',
+  ]),
+  STRIPE_SECRET_KEY: variable(
+    {
+      about: "Stripe's secret key, for BILLING=stripe.",
+      fallback: 'none',
+      mustBe: 'must be a secret or restricted key of Stripe, which begins with sk_ or rk_',
+      secret: 'all',
+    },
+    null,
+    (text) => (/^(sk|rk)_\w+$/.test(text) ? text : undefined),
+  ),
+  STRIPE_WEBHOOK_SECRET: variable(
+    {
+      about: 'Signing secret of the webhook endpoint at Stripe; two, separated by a comma, while it is being changed.',
+      fallback: 'none',
+      mustBe: 'must be what Stripe shows for the endpoint, which begins with whsec_',
+      secret: 'all',
+    },
+    null,
+    (text) => (/^whsec_\w+(\s*,\s*whsec_\w+)*$/.test(text) ? text : undefined),
+  ),
+  STRIPE_API_BASE: variable(
+    {
+      about: "Another address than Stripe's own, for tests with a stand-in.",
+      fallback: "Stripe's",
+      mustBe: 'must be a URL such as http://127.0.0.1:12111, without a path',
+    },
+    null,
+    (text) => {
+      const url = urlWith(text, ['http:', 'https:']);
+      return url && url.pathname === '/' && url.search === '' ? url.origin : undefined;
+    },
+  ),
   SANDBOX_URL: variable(
     {
       about: 'The sandbox cloud, for demonstrations and tests.',

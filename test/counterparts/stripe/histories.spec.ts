@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { HOUR, MINUTE, SeededRandom } from '#kernel';
+import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
-import { NANO_PER_CENT, payments, refunds } from '#money/payments';
+import { payments, refunds } from '#money/payments';
 import { faultKinds } from './faults.js';
 import { openRig, type Rig } from './rig.js';
 import type { CardBehaviour } from './world.js';

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { DAY } from '#kernel';
+import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
-import { NANO_PER_CENT, payments, type InvoicesToCollect, type InvoiceToCollect } from '#money/payments';
+import { payments, type InvoicesToCollect, type InvoiceToCollect } from '#money/payments';
 import type { Till } from '#testing/till';
 import { faultKinds } from './faults.js';
 import { openRig, type Rig } from './rig.js';

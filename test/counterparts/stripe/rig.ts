@@ -3,9 +3,9 @@ import type { PaymentPort } from '#contracts';
 import { ManualClock, SeededRandom } from '#kernel';
 import { MemoryStore, WORKER, type Store, type Tx } from '#platform/database';
 import { ReconcileLoop } from '#platform/reconcile';
+import { NANO_PER_CENT } from '#money/billing';
 import { account, accounts } from '#money/ledger';
 import {
-  NANO_PER_CENT,
   noInvoices,
   paymentCustomers,
   Payments,
