@@ -10,6 +10,8 @@ import { JobsController } from './rooms/jobs.controller.js';
 import { LeasesController } from './rooms/leases.controller.js';
 import { HostsController } from './rooms/hosts.controller.js';
 import { MoneyController } from './rooms/money.controller.js';
+import { InvoicesController } from './rooms/invoices.controller.js';
+import { AdminInvoicesController } from './rooms/admin-invoices.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
 import { AgentController } from './rooms/agent.controller.js';
 import { SystemController } from './rooms/system.controller.js';
@@ -27,6 +29,8 @@ export const controllers: readonly Type[] = [
   LeasesController,
   HostsController,
   MoneyController,
+  InvoicesController,
+  AdminInvoicesController,
   AuditController,
   AgentController,
   SystemController,

@@ -6,7 +6,6 @@ import { WORKER, type Store } from '#platform/database';
 import { audit, authorOf } from '#identity/audit';
 import { organizations } from '#identity/tenancy';
 import { account, entries, Ledger, transactions } from '#money/ledger';
-import { Billing, invoiceStates, type InvoiceRow } from '#money/billing';
 import { usageBy, usageGroups } from '#money/metering';
 import type { Ground } from '../ground.js';
 import { route, type Call } from '../http/route.js';
@@ -79,57 +78,6 @@ const listTransactions = route({
   page: true,
 });
 
-const invoiceSchema = z
-  .object({
-    id: idOf('invoice'),
-    state: z.enum(invoiceStates),
-    number: z.string().nullable(),
-    periodStart: isoTime,
-    periodEnd: isoTime,
-    createdAt: isoTime,
-  })
-  .meta({ id: 'Invoice' });
-
-const invoiceWithLines = invoiceSchema
-  .extend({
-    lines: z.array(
-      z.object({
-        projectId: z.string(),
-        resource: z.string(),
-        meter: z.string(),
-        quantity: z.string(),
-        unit: z.string(),
-        amount: nanoUsdText,
-        cents: z.string(),
-      }),
-    ),
-    total: nanoUsdText,
-    totalCents: z.string(),
-  })
-  .meta({ id: 'InvoiceWithLines' });
-
-const listInvoices = route({
-  method: 'GET',
-  path: '/v1/invoices',
-  tag: 'Money',
-  name: 'listInvoices',
-  summary: 'List invoices, newest first',
-  access: { roles: wholeOrganization },
-  returns: invoiceSchema,
-  page: true,
-});
-
-const getInvoice = route({
-  method: 'GET',
-  path: '/v1/invoices/{id}',
-  tag: 'Money',
-  name: 'getInvoice',
-  summary: 'Show an invoice with its lines',
-  access: { roles: wholeOrganization },
-  params: z.strictObject({ id: idOf('invoice') }),
-  returns: invoiceWithLines,
-});
-
 const addCredit = route({
   method: 'POST',
   path: '/v1/admin/credit',
@@ -161,7 +109,6 @@ const addCredit = route({
 export class MoneyController {
   constructor(
     private readonly ledger: Ledger,
-    private readonly billing: Billing,
     @Inject(STORE) private readonly store: Store,
     @Inject(GROUND) private readonly ground: Ground,
   ) {}
@@ -221,37 +168,6 @@ export class MoneyController {
     );
   }
 
-  @Serve(listInvoices)
-  async invoices({ principal, page }: Call<typeof listInvoices>) {
-    const { organizationId } = principal;
-    await this.billing.ensureDraft(organizationId, this.ground.clock.now());
-    const { limit, after } = page.order;
-    const rows = await this.billing.list(principal.actor, organizationId, {
-      limit,
-      ...(after ? { after: [Number(after[0]), String(after[1])] as const } : {}),
-    });
-    return page.answer(rows, (row) => [row.periodStart, row.id], showInvoice);
-  }
-
-  @Serve(getInvoice)
-  async invoice({ principal, params }: Call<typeof getInvoice>) {
-    const { invoice, lines, usageNano, totalCents } = await this.billing.get(principal.actor, params.id);
-    return {
-      ...showInvoice(invoice),
-      lines: lines.map((l) => ({
-        projectId: l.projectId,
-        resource: l.resource,
-        meter: l.meter,
-        quantity: String(l.quantity),
-        unit: l.unit,
-        amount: String(l.amountNano),
-        cents: String(l.cents),
-      })),
-      total: String(usageNano),
-      totalCents: String(totalCents),
-    };
-  }
-
   @Serve(addCredit)
   async credit(call: Call<typeof addCredit>) {
     const { organizationId, amountNano, kind, reference } = call.body;
@@ -285,16 +201,4 @@ export class MoneyController {
       held: String(row.heldNano),
     };
   }
-}
-
-function showInvoice(row: InvoiceRow) {
-  return {
-    // Rows carry ids of their own kind; the type of a column is text.
-    id: row.id as z.infer<typeof invoiceSchema>['id'],
-    state: row.state,
-    number: row.number,
-    periodStart: timeText(row.periodStart),
-    periodEnd: timeText(row.periodEnd),
-    createdAt: timeText(row.createdAt),
-  };
 }

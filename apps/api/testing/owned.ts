@@ -2,10 +2,10 @@ import { newId } from '#kernel';
 import type { HostFacts } from '#contracts';
 import { WORKER } from '#platform/database';
 import { events } from '#platform/reconcile';
-import { invoices, newDraft } from '#money/billing';
 import { usageRecords } from '#money/metering';
 import { leases, type LeaseRow } from '#compute/leases';
 import { jobLogs, jobs, outputKey, resultKey, shards, type ShardRow } from '#work/jobs';
+import { ownInvoices } from './owned-invoices.js';
 import type { TestApi } from './test-api.js';
 
 /** Ids of things that belong to somebody, by what they are. */
@@ -24,6 +24,7 @@ export type Ids = Readonly<
     | 'shardId'
     | 'commandShardId'
     | 'invoiceId'
+    | keyof Awaited<ReturnType<typeof ownInvoices>>
     | 'providerOrganizationId'
     | 'hostId',
     string
@@ -43,7 +44,6 @@ export interface Owner {
 }
 
 export const OUTPUT_PATH = 'out.txt';
-const DAY_MS = 86_400_000;
 
 export const facts: HostFacts = {
   hostname: 'spec',
@@ -125,6 +125,7 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
       shardId: work.shardId,
       commandShardId: work.commandShardId,
       invoiceId: invoice[0]?.id ?? '',
+      ...work.billed,
       providerOrganizationId: String((provider['organization'] as unknown as { id: string }).id),
       hostId: String((hosts[0]?.['host'] as unknown as { id: string }).id),
     },
@@ -197,11 +198,8 @@ async function runOnMachines(
       transactionId: null,
       createdAt: now,
     });
-    const earlier = { periodStart: now - 60 * DAY_MS, periodEnd: now - 30 * DAY_MS, createdAt: now, wakeAt: null };
-    const draft = newDraft({ id: newId('invoice'), organizationId, ...earlier });
-    const issued = { number: `B-${organizationId}`, frozenAt: now, issuedAt: now, dueAt: now, paidAt: now };
-    await tx.insert(invoices, { ...draft, ...issued, state: 'paid' });
-    return { first, second, left, busy };
+    const billed = await ownInvoices(tx, { organizationId, projectId, now });
+    return { first, second, left, busy, billed };
   });
   const { objects } = broker.artifacts;
   await objects.put(resultKey(own.first, 1), Buffer.from('{"custom_id":"secret result"}\n'));
@@ -211,6 +209,7 @@ async function runOnMachines(
     commandLeaseId,
     shardId: own.second.id,
     commandShardId: own.busy.id,
+    billed: own.billed,
     leaseAgent: agent.credential,
     retiredAgent: retired.credential,
   };

@@ -22,6 +22,9 @@ import type {
   ChangeOrganizationData,
   ChangeOrganizationErrors,
   ChangeOrganizationResponses,
+  ConfirmRefundData,
+  ConfirmRefundErrors,
+  ConfirmRefundResponses,
   CreateArtifactData,
   CreateArtifactErrors,
   CreateArtifactResponses,
@@ -37,6 +40,9 @@ import type {
   CreateProjectData,
   CreateProjectErrors,
   CreateProjectResponses,
+  CreditInvoiceData,
+  CreditInvoiceErrors,
+  CreditInvoiceResponses,
   EnrolAgentData,
   EnrolAgentErrors,
   EnrolAgentResponses,
@@ -46,6 +52,9 @@ import type {
   GetBalanceData,
   GetBalanceErrors,
   GetBalanceResponses,
+  GetBillingProfileData,
+  GetBillingProfileErrors,
+  GetBillingProfileResponses,
   GetGuideData,
   GetGuideErrors,
   GetGuideResponses,
@@ -94,6 +103,12 @@ import type {
   InviteHostData,
   InviteHostErrors,
   InviteHostResponses,
+  IssueInvoiceData,
+  IssueInvoiceErrors,
+  IssueInvoiceResponses,
+  ListAllInvoicesData,
+  ListAllInvoicesErrors,
+  ListAllInvoicesResponses,
   ListAuditData,
   ListAuditErrors,
   ListAuditResponses,
@@ -130,6 +145,12 @@ import type {
   ListTransactionsData,
   ListTransactionsErrors,
   ListTransactionsResponses,
+  PayInvoiceData,
+  PayInvoiceErrors,
+  PayInvoiceResponses,
+  PreviewInvoiceData,
+  PreviewInvoiceErrors,
+  PreviewInvoiceResponses,
   PreviewJobData,
   PreviewJobErrors,
   PreviewJobResponses,
@@ -145,6 +166,15 @@ import type {
   ReadArtifactData,
   ReadArtifactErrors,
   ReadArtifactResponses,
+  ReadCreditNotePdfData,
+  ReadCreditNotePdfErrors,
+  ReadCreditNotePdfResponses,
+  ReadInvoiceCsvData,
+  ReadInvoiceCsvErrors,
+  ReadInvoiceCsvResponses,
+  ReadInvoicePdfData,
+  ReadInvoicePdfErrors,
+  ReadInvoicePdfResponses,
   ReadJobOutputData,
   ReadJobOutputErrors,
   ReadJobOutputResponses,
@@ -163,13 +193,22 @@ import type {
   RevokeKeyData,
   RevokeKeyErrors,
   RevokeKeyResponses,
+  SetBillingProfileData,
+  SetBillingProfileErrors,
+  SetBillingProfileResponses,
   SyncAgentData,
   SyncAgentErrors,
   SyncAgentResponses,
+  VoidInvoiceData,
+  VoidInvoiceErrors,
+  VoidInvoiceResponses,
   WatchJobData,
   WatchJobErrors,
   WatchJobResponse,
   WatchJobResponses,
+  WriteOffInvoiceData,
+  WriteOffInvoiceErrors,
+  WriteOffInvoiceResponses,
 } from './types.gen.js';
 
 export type Options<
@@ -972,6 +1011,32 @@ export const listTransactions = <ThrowOnError extends boolean = false>(
   });
 
 /**
+ * Give a tenant credit
+ *
+ * A grant is a gift, a payment is money that came in. The same `reference` counts once.
+ *
+ * For keys with the role platform-admin.
+ */
+export const addCredit = <ThrowOnError extends boolean = false>(
+  options: Options<AddCreditData, ThrowOnError>,
+): RequestResult<AddCreditResponses, AddCreditErrors, ThrowOnError> =>
+  (options.client ?? client).post<AddCreditResponses, AddCreditErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/credit',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
  * List invoices, newest first
  *
  * For keys with the role admin.
@@ -992,9 +1057,31 @@ export const listInvoices = <ThrowOnError extends boolean = false>(
   });
 
 /**
- * Show an invoice with its lines
+ * Show a month’s invoice as it would be if it were issued now
  *
  * For keys with the role admin.
+ */
+export const previewInvoice = <ThrowOnError extends boolean = false>(
+  options?: Options<PreviewInvoiceData, ThrowOnError>,
+): RequestResult<PreviewInvoiceResponses, PreviewInvoiceErrors, ThrowOnError> =>
+  (options?.client ?? client).get<PreviewInvoiceResponses, PreviewInvoiceErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/invoices/preview',
+    ...options,
+  });
+
+/**
+ * Show an invoice with its lines
+ *
+ * Of a draft, everything is as it would be if it were issued now.
+ *
+ * For keys with the role admin, platform-admin.
  */
 export const getInvoice = <ThrowOnError extends boolean = false>(
   options: Options<GetInvoiceData, ThrowOnError>,
@@ -1012,16 +1099,16 @@ export const getInvoice = <ThrowOnError extends boolean = false>(
   });
 
 /**
- * Give a tenant credit
+ * Read an invoice as PDF
  *
- * A grant is a gift, a payment is money that came in. The same `reference` counts once.
+ * What was issued gives the same bytes for ever; a draft is marked as one.
  *
- * For keys with the role platform-admin.
+ * For keys with the role admin, platform-admin.
  */
-export const addCredit = <ThrowOnError extends boolean = false>(
-  options: Options<AddCreditData, ThrowOnError>,
-): RequestResult<AddCreditResponses, AddCreditErrors, ThrowOnError> =>
-  (options.client ?? client).post<AddCreditResponses, AddCreditErrors, ThrowOnError>({
+export const readInvoicePdf = <ThrowOnError extends boolean = false>(
+  options: Options<ReadInvoicePdfData, ThrowOnError>,
+): RequestResult<ReadInvoicePdfResponses, ReadInvoicePdfErrors, ThrowOnError> =>
+  (options.client ?? client).get<ReadInvoicePdfResponses, ReadInvoicePdfErrors, ThrowOnError>({
     security: [
       {
         key: 'apiKey',
@@ -1029,7 +1116,255 @@ export const addCredit = <ThrowOnError extends boolean = false>(
         type: 'http',
       },
     ],
-    url: '/v1/admin/credit',
+    url: '/v1/invoices/{id}/pdf',
+    ...options,
+  });
+
+/**
+ * Read an invoice as CSV, a row for each line and each sum
+ *
+ * For keys with the role admin, platform-admin.
+ */
+export const readInvoiceCsv = <ThrowOnError extends boolean = false>(
+  options: Options<ReadInvoiceCsvData, ThrowOnError>,
+): RequestResult<ReadInvoiceCsvResponses, ReadInvoiceCsvErrors, ThrowOnError> =>
+  (options.client ?? client).get<ReadInvoiceCsvResponses, ReadInvoiceCsvErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/invoices/{id}/csv',
+    ...options,
+  });
+
+/**
+ * Read a credit note as PDF
+ *
+ * For keys with the role admin, platform-admin.
+ */
+export const readCreditNotePdf = <ThrowOnError extends boolean = false>(
+  options: Options<ReadCreditNotePdfData, ThrowOnError>,
+): RequestResult<ReadCreditNotePdfResponses, ReadCreditNotePdfErrors, ThrowOnError> =>
+  (options.client ?? client).get<ReadCreditNotePdfResponses, ReadCreditNotePdfErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/credit-notes/{id}/pdf',
+    ...options,
+  });
+
+/**
+ * List the invoices of all organizations, newest month first
+ *
+ * For keys with the role platform-admin.
+ */
+export const listAllInvoices = <ThrowOnError extends boolean = false>(
+  options?: Options<ListAllInvoicesData, ThrowOnError>,
+): RequestResult<ListAllInvoicesResponses, ListAllInvoicesErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListAllInvoicesResponses, ListAllInvoicesErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/invoices',
+    ...options,
+  });
+
+/**
+ * Issue an invoice before its grace is over
+ *
+ * Its month must be over. What arrives later is on the next invoice. One that is issued stays as it is.
+ *
+ * For keys with the role platform-admin.
+ */
+export const issueInvoice = <ThrowOnError extends boolean = false>(
+  options: Options<IssueInvoiceData, ThrowOnError>,
+): RequestResult<IssueInvoiceResponses, IssueInvoiceErrors, ThrowOnError> =>
+  (options.client ?? client).post<IssueInvoiceResponses, IssueInvoiceErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/invoices/{id}/issue',
+    ...options,
+  });
+
+/**
+ * Take an invoice back as if it had never been issued
+ *
+ * Only while nothing was paid or credited. Its posting is reversed, and its usage comes on the next invoice.
+ *
+ * For keys with the role platform-admin.
+ */
+export const voidInvoice = <ThrowOnError extends boolean = false>(
+  options: Options<VoidInvoiceData, ThrowOnError>,
+): RequestResult<VoidInvoiceResponses, VoidInvoiceErrors, ThrowOnError> =>
+  (options.client ?? client).post<VoidInvoiceResponses, VoidInvoiceErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/invoices/{id}/void',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Write a credit note
+ *
+ * Over lines, over an amount that is spread over all lines, or over all that is left; amounts are without tax, which is added. It takes off what is still to be paid; what was paid goes to the credit, or is to be paid back.
+ *
+ * For keys with the role platform-admin.
+ */
+export const creditInvoice = <ThrowOnError extends boolean = false>(
+  options: Options<CreditInvoiceData, ThrowOnError>,
+): RequestResult<CreditInvoiceResponses, CreditInvoiceErrors, ThrowOnError> =>
+  (options.client ?? client).post<CreditInvoiceResponses, CreditInvoiceErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/invoices/{id}/credit',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Say that what a credit note pays back was paid by hand
+ *
+ * For keys with the role platform-admin.
+ */
+export const confirmRefund = <ThrowOnError extends boolean = false>(
+  options: Options<ConfirmRefundData, ThrowOnError>,
+): RequestResult<ConfirmRefundResponses, ConfirmRefundErrors, ThrowOnError> =>
+  (options.client ?? client).post<ConfirmRefundResponses, ConfirmRefundErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/credit-notes/{id}/refunded',
+    ...options,
+  });
+
+/**
+ * Count a payment that came to the bank account
+ *
+ * Without an amount, all that is to be paid. What is more goes to the credit. A `reference` counts once.
+ *
+ * For keys with the role platform-admin.
+ */
+export const payInvoice = <ThrowOnError extends boolean = false>(
+  options: Options<PayInvoiceData, ThrowOnError>,
+): RequestResult<PayInvoiceResponses, PayInvoiceErrors, ThrowOnError> =>
+  (options.client ?? client).post<PayInvoiceResponses, PayInvoiceErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/invoices/{id}/pay',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Give an invoice up
+ *
+ * What is open becomes a loss. It may be paid after all.
+ *
+ * For keys with the role platform-admin.
+ */
+export const writeOffInvoice = <ThrowOnError extends boolean = false>(
+  options: Options<WriteOffInvoiceData, ThrowOnError>,
+): RequestResult<WriteOffInvoiceResponses, WriteOffInvoiceErrors, ThrowOnError> =>
+  (options.client ?? client).post<WriteOffInvoiceResponses, WriteOffInvoiceErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/invoices/{id}/uncollectible',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Show how a tenant is billed
+ *
+ * For keys with the role platform-admin.
+ */
+export const getBillingProfile = <ThrowOnError extends boolean = false>(
+  options: Options<GetBillingProfileData, ThrowOnError>,
+): RequestResult<GetBillingProfileResponses, GetBillingProfileErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetBillingProfileResponses, GetBillingProfileErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/organizations/{id}/billing',
+    ...options,
+  });
+
+/**
+ * Set how a tenant is billed: name, address, tax, terms
+ *
+ * Counts for invoices that are issued from now on.
+ *
+ * For keys with the role platform-admin.
+ */
+export const setBillingProfile = <ThrowOnError extends boolean = false>(
+  options: Options<SetBillingProfileData, ThrowOnError>,
+): RequestResult<SetBillingProfileResponses, SetBillingProfileErrors, ThrowOnError> =>
+  (options.client ?? client).put<SetBillingProfileResponses, SetBillingProfileErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/organizations/{id}/billing',
     ...options,
     headers: {
       'Content-Type': 'application/json',

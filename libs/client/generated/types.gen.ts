@@ -92,6 +92,34 @@ export type Balance = {
   held: string;
 };
 
+export type BillingParty = {
+  name: string;
+  address: Array<string>;
+  taxId: string | null;
+  email: string | null;
+};
+
+export type BillingProfile = {
+  organizationId: string;
+  /**
+   * Empty until it is set: the organization’s own name counts
+   */
+  name: string;
+  address: Array<string>;
+  taxId: string | null;
+  email: string | null;
+  taxLabel: string;
+  /**
+   * Hundredths of a percent
+   */
+  taxRateBps: number;
+  /**
+   * Days from issue to due; null: the usual
+   */
+  netDays: number | null;
+  updatedAt: string | null;
+};
+
 export type CreateJob = {
   name?: string;
   projectId?: string;
@@ -131,6 +159,42 @@ export type CreatedOrganization = {
   organization: Organization;
   project: Project | null;
   key: IssuedApiKey | null;
+};
+
+export type CreditNote = {
+  id: string;
+  invoiceId: string;
+  number: string;
+  reason: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  issuedAt: string;
+  /**
+   * Whole US cents
+   */
+  usageCents: string;
+  /**
+   * Whole US cents
+   */
+  taxCents: string;
+  /**
+   * Whole US cents
+   */
+  totalCents: string;
+  /**
+   * Taken off what was still to be paid
+   */
+  appliedCents: string;
+  /**
+   * Given to the credit
+   */
+  toCreditCents: string;
+  /**
+   * To be paid back
+   */
+  refundCents: string;
+  refundState: 'none' | 'pending' | 'done';
 };
 
 export type CreditedBalance = {
@@ -191,7 +255,11 @@ export type HostInvitation = {
 
 export type Invoice = {
   id: string;
+  organizationId: string;
   state: 'draft' | 'issuing' | 'issuing_failed' | 'open' | 'paid' | 'past_due' | 'uncollectible' | 'void';
+  /**
+   * Null until it is issued
+   */
   number: string | null;
   /**
    * UTC time, ISO 8601
@@ -205,11 +273,57 @@ export type Invoice = {
    * UTC time, ISO 8601
    */
   createdAt: string;
+  issuedAt: string | null;
+  dueAt: string | null;
+  paidAt: string | null;
+  /**
+   * Zero until it is issued
+   */
+  issuedTotalCents: string;
+  /**
+   * What is still to be paid
+   */
+  openCents: string;
+};
+
+export type InvoiceLine = {
+  n: number;
+  /**
+   * Start of the month of the usage; an earlier one than the invoice’s for what arrived late
+   */
+  month: string;
+  projectId: string;
+  project: string;
+  resource: string;
+  model: string | null;
+  providerClass: string | null;
+  meter: string;
+  quantity: string;
+  unit: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+  /**
+   * Whole US cents
+   */
+  cents: string;
+};
+
+export type InvoiceReason = {
+  /**
+   * For the audit log and, of a credit note, for the tenant
+   */
+  reason: string;
 };
 
 export type InvoiceWithLines = {
   id: string;
+  organizationId: string;
   state: 'draft' | 'issuing' | 'issuing_failed' | 'open' | 'paid' | 'past_due' | 'uncollectible' | 'void';
+  /**
+   * Null until it is issued
+   */
   number: string | null;
   /**
    * UTC time, ISO 8601
@@ -223,23 +337,64 @@ export type InvoiceWithLines = {
    * UTC time, ISO 8601
    */
   createdAt: string;
-  lines: Array<{
-    projectId: string;
-    resource: string;
-    meter: string;
-    quantity: string;
-    unit: string;
-    /**
-     * Nano-dollars (1e-9 USD) as decimal text
-     */
-    amount: string;
-    cents: string;
-  }>;
+  issuedAt: string | null;
+  dueAt: string | null;
+  paidAt: string | null;
   /**
-   * Nano-dollars (1e-9 USD) as decimal text
+   * Zero until it is issued
    */
-  total: string;
+  issuedTotalCents: string;
+  /**
+   * What is still to be paid
+   */
+  openCents: string;
+  lines: Array<InvoiceLine>;
+  buyer: BillingParty;
+  tax: {
+    label: string;
+    rateBps: number;
+  } | null;
+  /**
+   * The exact sum of the lines
+   */
+  usage: string;
+  /**
+   * Whole US cents
+   */
+  usageCents: string;
+  /**
+   * Whole US cents
+   */
+  taxCents: string;
+  /**
+   * Whole US cents
+   */
   totalCents: string;
+  /**
+   * What of the total came out of the credit
+   */
+  fromCreditCents: string;
+  /**
+   * Whole US cents
+   */
+  dueCents: string;
+  /**
+   * Whole US cents
+   */
+  paidCents: string;
+  creditNotes: Array<CreditNote>;
+  payments: Array<{
+    reference: string;
+    method: 'manual' | 'processor';
+    /**
+     * Whole US cents
+     */
+    cents: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    at: string;
+  }>;
 };
 
 export type IssuedApiKey = {
@@ -424,6 +579,22 @@ export type NewApiKey = {
   organizationId?: string;
 };
 
+export type NewBillingProfile = {
+  name: string;
+  address?: Array<string>;
+  taxId?: string | null;
+  email?: string | null;
+  taxLabel?: string;
+  /**
+   * Hundredths of a percent
+   */
+  taxRateBps?: number;
+  /**
+   * Days from issue to due; null: the usual
+   */
+  netDays?: number | null;
+};
+
 export type NewCredit = {
   organizationId: string;
   /**
@@ -432,6 +603,25 @@ export type NewCredit = {
   amountNano: string;
   kind?: 'grant' | 'payment';
   reference: string;
+};
+
+export type NewCreditNote = {
+  /**
+   * For the audit log and, of a credit note, for the tenant
+   */
+  reason: string;
+  /**
+   * Whole US cents
+   */
+  amountCents?: string;
+  lines?: Array<{
+    n: number;
+    /**
+     * Whole US cents
+     */
+    cents: string;
+  }>;
+  refundTo?: 'credit' | 'payment';
 };
 
 export type NewHost = {
@@ -443,6 +633,14 @@ export type NewHost = {
   pricePerSlotHour: string;
   region?: string;
   country?: string;
+};
+
+export type NewInvoicePayment = {
+  reference: string;
+  /**
+   * Whole US cents
+   */
+  amountCents?: string;
 };
 
 export type NewOrganization = {
@@ -2472,6 +2670,51 @@ export type ListTransactionsResponses = {
 
 export type ListTransactionsResponse = ListTransactionsResponses[keyof ListTransactionsResponses];
 
+export type AddCreditData = {
+  body: NewCredit;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/credit';
+};
+
+export type AddCreditErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type AddCreditError = AddCreditErrors[keyof AddCreditErrors];
+
+export type AddCreditResponses = {
+  /**
+   * OK
+   */
+  200: CreditedBalance;
+};
+
+export type AddCreditResponse = AddCreditResponses[keyof AddCreditResponses];
+
 export type ListInvoicesData = {
   body?: never;
   path?: never;
@@ -2521,6 +2764,48 @@ export type ListInvoicesResponses = {
 
 export type ListInvoicesResponse = ListInvoicesResponses[keyof ListInvoicesResponses];
 
+export type PreviewInvoiceData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Default: this month
+     */
+    month?: string;
+  };
+  url: '/v1/invoices/preview';
+};
+
+export type PreviewInvoiceErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type PreviewInvoiceError = PreviewInvoiceErrors[keyof PreviewInvoiceErrors];
+
+export type PreviewInvoiceResponses = {
+  /**
+   * OK
+   */
+  200: InvoiceWithLines;
+};
+
+export type PreviewInvoiceResponse = PreviewInvoiceResponses[keyof PreviewInvoiceResponses];
+
 export type GetInvoiceData = {
   body?: never;
   path: {
@@ -2560,14 +2845,142 @@ export type GetInvoiceResponses = {
 
 export type GetInvoiceResponse = GetInvoiceResponses[keyof GetInvoiceResponses];
 
-export type AddCreditData = {
-  body: NewCredit;
-  path?: never;
+export type ReadInvoicePdfData = {
+  body?: never;
+  path: {
+    id: string;
+  };
   query?: never;
-  url: '/v1/admin/credit';
+  url: '/v1/invoices/{id}/pdf';
 };
 
-export type AddCreditErrors = {
+export type ReadInvoicePdfErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadInvoicePdfError = ReadInvoicePdfErrors[keyof ReadInvoicePdfErrors];
+
+export type ReadInvoicePdfResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadInvoicePdfResponse = ReadInvoicePdfResponses[keyof ReadInvoicePdfResponses];
+
+export type ReadInvoiceCsvData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/invoices/{id}/csv';
+};
+
+export type ReadInvoiceCsvErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadInvoiceCsvError = ReadInvoiceCsvErrors[keyof ReadInvoiceCsvErrors];
+
+export type ReadInvoiceCsvResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadInvoiceCsvResponse = ReadInvoiceCsvResponses[keyof ReadInvoiceCsvResponses];
+
+export type ReadCreditNotePdfData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/credit-notes/{id}/pdf';
+};
+
+export type ReadCreditNotePdfErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadCreditNotePdfError = ReadCreditNotePdfErrors[keyof ReadCreditNotePdfErrors];
+
+export type ReadCreditNotePdfResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadCreditNotePdfResponse = ReadCreditNotePdfResponses[keyof ReadCreditNotePdfResponses];
+
+export type ListAllInvoicesData = {
+  body?: never;
+  path?: never;
+  query?: {
+    organizationId?: string;
+    state?: 'draft' | 'issuing' | 'issuing_failed' | 'open' | 'paid' | 'past_due' | 'uncollectible' | 'void';
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/invoices';
+};
+
+export type ListAllInvoicesErrors = {
   /**
    * Something in the request is wrong; `problems` names each field
    */
@@ -2580,6 +2993,48 @@ export type AddCreditErrors = {
    * The key lacks the role
    */
   403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListAllInvoicesError = ListAllInvoicesErrors[keyof ListAllInvoicesErrors];
+
+export type ListAllInvoicesResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Invoice>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListAllInvoicesResponse = ListAllInvoicesResponses[keyof ListAllInvoicesResponses];
+
+export type IssueInvoiceData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/invoices/{id}/issue';
+};
+
+export type IssueInvoiceErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
   /**
    * It contradicts what is there
    */
@@ -2594,16 +3049,363 @@ export type AddCreditErrors = {
   429: Problem;
 };
 
-export type AddCreditError = AddCreditErrors[keyof AddCreditErrors];
+export type IssueInvoiceError = IssueInvoiceErrors[keyof IssueInvoiceErrors];
 
-export type AddCreditResponses = {
+export type IssueInvoiceResponses = {
   /**
    * OK
    */
-  200: CreditedBalance;
+  200: InvoiceWithLines;
 };
 
-export type AddCreditResponse = AddCreditResponses[keyof AddCreditResponses];
+export type IssueInvoiceResponse = IssueInvoiceResponses[keyof IssueInvoiceResponses];
+
+export type VoidInvoiceData = {
+  body: InvoiceReason;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/invoices/{id}/void';
+};
+
+export type VoidInvoiceErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type VoidInvoiceError = VoidInvoiceErrors[keyof VoidInvoiceErrors];
+
+export type VoidInvoiceResponses = {
+  /**
+   * OK
+   */
+  200: InvoiceWithLines;
+};
+
+export type VoidInvoiceResponse = VoidInvoiceResponses[keyof VoidInvoiceResponses];
+
+export type CreditInvoiceData = {
+  body: NewCreditNote;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/invoices/{id}/credit';
+};
+
+export type CreditInvoiceErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type CreditInvoiceError = CreditInvoiceErrors[keyof CreditInvoiceErrors];
+
+export type CreditInvoiceResponses = {
+  /**
+   * Created
+   */
+  201: CreditNote;
+};
+
+export type CreditInvoiceResponse = CreditInvoiceResponses[keyof CreditInvoiceResponses];
+
+export type ConfirmRefundData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/credit-notes/{id}/refunded';
+};
+
+export type ConfirmRefundErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ConfirmRefundError = ConfirmRefundErrors[keyof ConfirmRefundErrors];
+
+export type ConfirmRefundResponses = {
+  /**
+   * OK
+   */
+  200: CreditNote;
+};
+
+export type ConfirmRefundResponse = ConfirmRefundResponses[keyof ConfirmRefundResponses];
+
+export type PayInvoiceData = {
+  body: NewInvoicePayment;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/invoices/{id}/pay';
+};
+
+export type PayInvoiceErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type PayInvoiceError = PayInvoiceErrors[keyof PayInvoiceErrors];
+
+export type PayInvoiceResponses = {
+  /**
+   * OK
+   */
+  200: InvoiceWithLines;
+};
+
+export type PayInvoiceResponse = PayInvoiceResponses[keyof PayInvoiceResponses];
+
+export type WriteOffInvoiceData = {
+  body: InvoiceReason;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/invoices/{id}/uncollectible';
+};
+
+export type WriteOffInvoiceErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type WriteOffInvoiceError = WriteOffInvoiceErrors[keyof WriteOffInvoiceErrors];
+
+export type WriteOffInvoiceResponses = {
+  /**
+   * OK
+   */
+  200: InvoiceWithLines;
+};
+
+export type WriteOffInvoiceResponse = WriteOffInvoiceResponses[keyof WriteOffInvoiceResponses];
+
+export type GetBillingProfileData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/organizations/{id}/billing';
+};
+
+export type GetBillingProfileErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetBillingProfileError = GetBillingProfileErrors[keyof GetBillingProfileErrors];
+
+export type GetBillingProfileResponses = {
+  /**
+   * OK
+   */
+  200: BillingProfile;
+};
+
+export type GetBillingProfileResponse = GetBillingProfileResponses[keyof GetBillingProfileResponses];
+
+export type SetBillingProfileData = {
+  body: NewBillingProfile;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/organizations/{id}/billing';
+};
+
+export type SetBillingProfileErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type SetBillingProfileError = SetBillingProfileErrors[keyof SetBillingProfileErrors];
+
+export type SetBillingProfileResponses = {
+  /**
+   * OK
+   */
+  200: BillingProfile;
+};
+
+export type SetBillingProfileResponse = SetBillingProfileResponses[keyof SetBillingProfileResponses];
 
 export type ListAuditData = {
   body?: never;

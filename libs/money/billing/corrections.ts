@@ -6,7 +6,7 @@ import { transition } from '#platform/reconcile';
 import { account } from '#money/ledger';
 import { NANO_PER_CENT } from './lines/cents.js';
 import { nextNumber } from './numbering.js';
-import { auditInvoice, lockInvoice, tell, type BillingParts } from './parts.js';
+import { auditInvoice, lockInvoice, openAccounts, tell, type BillingParts } from './parts.js';
 import { creditNoteLines, creditNotes, type CreditNoteRow, type RefundTarget } from './rows/documents.table.js';
 import {
   invoiceLines,
@@ -35,7 +35,12 @@ export class Corrections {
    * A credit note: it takes off what is still to be paid first; the rest goes to the tenant's credit or back to where the payment came from.
    * All notes of an invoice together never take back more than each of its lines, and its tax with them.
    */
-  credit(invoiceId: string, order: NewCreditNote, by: Author): Promise<CreditNoteRow> {
+  credit(
+    invoiceId: string,
+    order: NewCreditNote,
+    by: Author,
+    also: (tx: Tx, note: CreditNoteRow) => Promise<void> = () => Promise.resolve(),
+  ): Promise<CreditNoteRow> {
     return this.d.store.transaction(WORKER, async (tx) => {
       const row = await lockInvoice(tx, invoiceId);
       const { organizationId } = row;
@@ -53,7 +58,7 @@ export class Corrections {
       const toCreditCents = rest - refundCents;
       const at = await tx.now();
       const id = newId('creditNote', at, this.d.random);
-      await this.d.ledger.open(tx, [{ id: account.credit(organizationId), kind: 'credit', organizationId }]);
+      await openAccounts(tx, this.d, organizationId);
       const number = await nextNumber(tx, this.d.settings.creditNoteSeries, at);
       const transactionId = await this.d.ledger.post(tx, {
         idempotencyKey: `credit-note:${id}`,
@@ -101,6 +106,7 @@ export class Corrections {
       await auditInvoice(tx, by, 'credit', row, after, { creditNote: number, totalCents, reason: order.reason });
       await tell(this.d.outbox, tx, 'credited', after, { creditNoteId: id, creditNote: number });
       await settleStanding(tx, this.d, organizationId);
+      await also(tx, note);
       return note;
     });
   }

@@ -8,7 +8,7 @@ import { usageRecords } from '#money/metering';
 import { centsOf, NANO_PER_CENT, splitCents } from './lines/cents.js';
 import { linesOf } from './lines/usage-lines.js';
 import { nextNumber } from './numbering.js';
-import { auditInvoice, tell, type BillingParts } from './parts.js';
+import { auditInvoice, openAccounts, tell, type BillingParts } from './parts.js';
 import { billingProfiles, type BillingProfileRow } from './rows/documents.table.js';
 import { invoiceLines, invoiceMachine, invoices, type InvoiceRow, type Party } from './rows/invoices.table.js';
 import { dueAfter } from './settings.js';
@@ -133,11 +133,7 @@ export class Issuing {
     const { ledger, settings } = this.d;
     const { id, organizationId } = row;
     const now = await tx.now();
-    const own = [
-      { id: account.credit(organizationId), kind: 'credit' as const, organizationId },
-      { id: account.receivable(organizationId), kind: 'receivable' as const, organizationId },
-    ];
-    await ledger.open(tx, own);
+    await openAccounts(tx, this.d, organizationId);
     const credit = await tx.first(accounts, { id: account.credit(organizationId) }, { lock: 'update' });
     if (!credit) throw new Error(`the credit account of ${organizationId} is gone`);
     const { balanceNano, availableNano } = credit;

@@ -2,7 +2,7 @@ import { audit, type Author } from '#identity/audit';
 import type { Clock, Random } from '#kernel';
 import { notFound } from '#kernel';
 import type { Outbox, Store, Tx } from '#platform/database';
-import type { Ledger } from '#money/ledger';
+import { account, type Ledger } from '#money/ledger';
 import { invoices, type InvoiceRow } from './rows/invoices.table.js';
 import type { BillingSettings } from './settings.js';
 import type { TaxCalculator } from './tax.js';
@@ -23,6 +23,14 @@ export async function lockInvoice(tx: Tx, id: string): Promise<InvoiceRow> {
   const row = await tx.first(invoices, { id }, { lock: 'update' });
   if (!row) throw notFound('invoice', id);
   return row;
+}
+
+/** The accounts that an organization's invoices move; harmless to repeat. */
+export function openAccounts(tx: Tx, { ledger }: Pick<BillingParts, 'ledger'>, organizationId: string): Promise<void> {
+  return ledger.open(tx, [
+    { id: account.credit(organizationId), kind: 'credit', organizationId },
+    { id: account.receivable(organizationId), kind: 'receivable', organizationId },
+  ]);
 }
 
 /** Writes into the audit log what became of an invoice. */

@@ -4,7 +4,7 @@ import { WORKER, type Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
 import { account } from '#money/ledger';
 import { NANO_PER_CENT } from './lines/cents.js';
-import { auditInvoice, lockInvoice, tell, type BillingParts } from './parts.js';
+import { auditInvoice, lockInvoice, openAccounts, tell, type BillingParts } from './parts.js';
 import { invoicePayments, type InvoicePaymentRow } from './rows/documents.table.js';
 import { invoiceMachine, invoices, openCents, type InvoiceRow } from './rows/invoices.table.js';
 import { settleStanding } from './standing.js';
@@ -39,7 +39,7 @@ export class Payments {
       throw new DomainError('invalid', 'amount-not-positive', 'A payment must be more than zero.', { field: 'cents' });
     const part = cents < open ? cents : open;
     const excess = cents - part;
-    await this.d.ledger.open(tx, [{ id: account.credit(organizationId), kind: 'credit', organizationId }]);
+    await openAccounts(tx, this.d, organizationId);
     const at = await tx.now();
     const transactionId = await this.d.ledger.post(tx, {
       idempotencyKey: `invoice-payment:${id}:${reference}`,
@@ -85,6 +85,7 @@ export class Payments {
       if (row.state === 'uncollectible') return row;
       if (row.state !== 'open' && row.state !== 'past_due') throw nothingToPay(row);
       const open = openCents(row) * NANO_PER_CENT;
+      await openAccounts(tx, this.d, row.organizationId);
       await this.d.ledger.post(tx, {
         idempotencyKey: `invoice-loss:${id}`,
         kind: 'invoice-loss',

@@ -16,6 +16,7 @@ const BOTTOM = PAGE.height - PAGE.bottom;
 const INK = '#1a1d21';
 const FAINT = '#6b7280';
 const RULE = '#d5d9df';
+const LINE_GAP = 1.5;
 
 interface Column {
   readonly title: string;
@@ -71,7 +72,7 @@ function say(pdf: Pdf, text: string, x: number, y: number, o: { width: number; r
     .font(o.font ?? 'regular')
     .fontSize(o.size ?? 9)
     .fillColor(o.color ?? INK);
-  const options = { width: o.width, align: o.right ? ('right' as const) : ('left' as const), lineGap: 1.5 };
+  const options = { width: o.width, align: o.right ? ('right' as const) : ('left' as const), lineGap: LINE_GAP };
   pdf.text(text, x, y, options);
   return y + pdf.heightOfString(text, options);
 }
@@ -92,7 +93,7 @@ function head(pdf: Pdf, d: BillingDocument): number {
     say(pdf, label, middle, factsEnd, { width: 90, color: FAINT });
     factsEnd = say(pdf, value, middle + 90, factsEnd, { width: half - 90, right: true, font: 'medium' }) + 2.5;
   }
-  let y = Math.max(sellerEnd, PAGE.top + 78);
+  let y = Math.max(sellerEnd + 18, PAGE.top + 78);
   y = say(pdf, 'Billed to', PAGE.left, y, { width: half, color: FAINT, size: 8 }) + 2;
   y = party(pdf, d.buyer, PAGE.left, y, half);
   return Math.max(y, factsEnd) + 24;
@@ -126,6 +127,10 @@ function describe(line: DocumentLine): { readonly main: string; readonly more: s
   return { main, more: more.join(' · ') };
 }
 
+function heightOf(pdf: Pdf, text: string, width: number, size: number): number {
+  return pdf.font('regular').fontSize(size).heightOfString(text, { width, lineGap: LINE_GAP });
+}
+
 function table(pdf: Pdf, d: BillingDocument, from: number): number {
   let y = tableHead(pdf, from);
   if (d.lines.length === 0) y = say(pdf, 'Nothing was used.', PAGE.left, y, { width: WIDTH, color: FAINT }) + 6;
@@ -133,10 +138,9 @@ function table(pdf: Pdf, d: BillingDocument, from: number): number {
   let above: string | null = null;
   for (const line of d.lines) {
     const { main, more } = describe(line);
-    pdf.font('regular').fontSize(9);
     const height = Math.max(
-      pdf.heightOfString(main, { width: description.width, lineGap: 1.5 }) + 12,
-      pdf.heightOfString(line.project, { width: project.width, lineGap: 1.5 }),
+      heightOf(pdf, main, description.width, 9) + heightOf(pdf, more, description.width, 7.5),
+      heightOf(pdf, line.project, project.width, 9),
     );
     if (y + height > BOTTOM) {
       pdf.addPage();
@@ -151,9 +155,9 @@ function table(pdf: Pdf, d: BillingDocument, from: number): number {
     if (line.kind !== 'credit')
       say(pdf, quantityText(line.quantity, line.unit), quantity.x, y, { width: quantity.width, right: true });
     say(pdf, centsText(line.cents), amount.x, y, { width: amount.width, right: true });
-    y += height + 5;
-    rule(pdf, y - 2);
-    y += 4;
+    y += height + 4;
+    rule(pdf, y);
+    y += 6;
   }
   return y;
 }
@@ -178,8 +182,7 @@ function totals(pdf: Pdf, d: BillingDocument, from: number): number {
 function notes(pdf: Pdf, d: BillingDocument, from: number): void {
   let y = from;
   for (const text of d.notes) {
-    pdf.font('regular').fontSize(8);
-    const height = pdf.heightOfString(text, { width: WIDTH, lineGap: 1.5 });
+    const height = heightOf(pdf, text, WIDTH, 8);
     if (y + height > BOTTOM) {
       pdf.addPage();
       y = PAGE.top;
