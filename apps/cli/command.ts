@@ -33,6 +33,7 @@ const TAKERS = {
   prj: 'berth jobs submit --project',
   key: 'berth keys revoke',
   org: 'berth orgs credit',
+  crn: 'berth admin invoices refunded',
 } as const;
 const KINDS: Readonly<Record<string, string>> = TAKERS;
 

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { registerAccount } from './commands/account.js';
 import { registerAdmin } from './commands/admin.js';
 import { registerHosts } from './commands/hosts.js';
+import { registerInvoices } from './commands/invoices.js';
 import { registerJobs } from './commands/jobs.js';
 import { registerLocal } from './commands/local.js';
 import { registerMarket } from './commands/market.js';
@@ -38,6 +39,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerJobs(berth);
   registerHosts(berth);
   registerMoney(berth);
+  registerInvoices(berth);
   registerAdmin(berth);
   return berth;
 }

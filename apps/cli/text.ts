@@ -79,3 +79,8 @@ export function duration(seconds: number): string {
 export function ago(iso: string, nowMs: number = Date.now()): string {
   return `${duration(Math.max(0, (nowMs - Date.parse(iso)) / 1_000))} ago`;
 }
+
+/** A metered quantity for people. */
+export function quantityText(quantity: string, unit: string): string {
+  return unit === 'ms' ? duration(Number(quantity) / 1_000) : `${quantity} ${unit}`;
+}

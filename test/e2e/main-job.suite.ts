@@ -252,12 +252,12 @@ export function mainJobSuite(
         expect(String(changes.reduce((a, t) => a + BigInt(t.amount), 0n))).toBe(balance);
         const { items: invoices } = await caller.get<{ items: { id: string }[] }>('GET /v1/invoices');
         const invoice = await caller.get<{
-          total: string;
+          usage: string;
           totalCents: string;
           lines: { amount: string; cents: string }[];
         }>(`GET /v1/invoices/${invoices[0]?.id}`);
-        expect(invoice.total).toBe(String(charged));
-        expect(String(invoice.lines.reduce((a, l) => a + BigInt(l.amount), 0n))).toBe(invoice.total);
+        expect(invoice.usage).toBe(String(charged));
+        expect(String(invoice.lines.reduce((a, l) => a + BigInt(l.amount), 0n))).toBe(invoice.usage);
         expect(String(invoice.lines.reduce((a, l) => a + BigInt(l.cents), 0n))).toBe(invoice.totalCents);
       }
     });

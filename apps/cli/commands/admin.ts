@@ -3,6 +3,8 @@ import { idArgument, pages, withBroker } from '../command.js';
 import { instant, wholeNumber } from '../flags.js';
 import { print, rowsText } from '../output.js';
 import { jsonText } from '../text.js';
+import { registerAdminBilling } from './admin-billing.js';
+import { registerAdminInvoices } from './admin-invoices.js';
 
 interface AuditFlags {
   org?: string;
@@ -17,6 +19,8 @@ interface AuditFlags {
 /** `berth admin`: what only platform administrators may do; each room of the product adds its own nouns. */
 export function registerAdmin(berth: Command): void {
   const admin = berth.command('admin').description('the business behind the broker (platform administrators)');
+  registerAdminInvoices(admin);
+  registerAdminBilling(admin);
   registerAudit(admin);
 }
 

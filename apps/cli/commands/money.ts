@@ -3,14 +3,10 @@ import { idArgument, withBroker } from '../command.js';
 import { Ended, EXIT } from '../exit.js';
 import { instant, oneOf } from '../flags.js';
 import { factsText, print, rowsText } from '../output.js';
-import { dollars, duration, jsonText } from '../text.js';
+import { dollars, jsonText, quantityText } from '../text.js';
+import { invoiceText } from './invoices.js';
 
 const GROUPS = ['hour', 'day', 'project', 'job', 'resource'] as const;
-
-/** A metered quantity for people. */
-export function quantityText(quantity: string, unit: string): string {
-  return unit === 'ms' ? duration(Number(quantity) / 1_000) : `${quantity} ${unit}`;
-}
 
 export function registerMoney(berth: Command): void {
   berth
@@ -87,25 +83,7 @@ export function registerMoney(berth: Command): void {
             'there is no invoice yet.\n  The first appears when something was used: berth usage',
           );
         const invoice = await answerOf(getInvoice({ client, path: { id: wanted } }));
-        if (output.json) return print(`${jsonText(invoice)}\n`);
-        print(
-          rowsText(
-            invoice.lines,
-            [
-              { title: 'project', of: (r) => r.projectId },
-              { title: 'resource', of: (r) => r.resource },
-              { title: 'meter', of: (r) => r.meter },
-              { title: 'quantity', of: (r) => quantityText(r.quantity, r.unit), right: true },
-              { title: 'exact', of: (r) => dollars(r.amount), right: true },
-              { title: 'amount', of: (r) => dollars(BigInt(r.cents) * 10_000_000n), right: true },
-            ],
-            output,
-          ),
-        );
-        if (output.table)
-          print(
-            `\n${invoice.state} ${invoice.id}, ${invoice.periodStart.slice(0, 10)} to ${invoice.periodEnd.slice(0, 10)}: ${dollars(BigInt(invoice.totalCents) * 10_000_000n)}\n`,
-          );
+        print(invoiceText(invoice, output));
       }),
     );
 }

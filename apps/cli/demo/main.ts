@@ -89,7 +89,7 @@ async function tellStory(stage: Stage, supervisor: Supervisor, home: string, jso
   const texts = await embed(stage, told, () => (firstResultAfterS = stage.elapsedS));
   const vectors = await meaning(stage, told, texts);
   const talk = await chat(stage, told);
-  const money = await books(stage, told);
+  const money = await books(stage, home, told);
   const { elapsedS } = stage;
   stage.show(`
 All of it took ${elapsedS.toFixed(1)} s and cost ${small(BigInt(texts.cost.charged) + BigInt(talk.job.cost.charged))}.
@@ -99,6 +99,7 @@ All of it took ${elapsedS.toFixed(1)} s and cost ${small(BigInt(texts.cost.charg
   platform's key     ${platformKey}
   kept in            ${home}/local.json
   logs               ${home}/logs
+  invoice            ${money.pdf}
 
 Try next, in another terminal:
   export PATH="$PWD/bin:$PATH"

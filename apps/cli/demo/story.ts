@@ -1,11 +1,12 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { answerOf, getBalance, getInvoice, getUsage, listInvoices, listOffers, previewPlacement } from '#client';
 import type { JobView, PlacementView } from '#contracts';
-import { quantityText } from '../commands/money.js';
 import { prepareTenant } from '../local/tenant.js';
 import { rowsText } from '../output.js';
 import { rawRequest } from '../session.js';
-import { dollars, duration } from '../text.js';
+import { dollars, duration, quantityText } from '../text.js';
 import { runBatch, small, type Told } from './batch.js';
 import { neighboursOf, vectorsOf } from './neighbours.js';
 import type { Stage } from './stage.js';
@@ -161,10 +162,12 @@ export interface Books {
   readonly balance: string;
   readonly available: string;
   readonly invoice: string;
+  /** Where the invoice lies as PDF. */
+  readonly pdf: string;
 }
 
 /** Usage, ledger and the draft invoice; usage and invoice must say the same. */
-export async function books(stage: Stage, { client }: Told): Promise<Books> {
+export async function books(stage: Stage, home: string, { client, login }: Told): Promise<Books> {
   return stage.step('The books: usage, ledger, draft invoice', async (tell) => {
     const usage = await answerOf(getUsage({ client, query: { by: 'resource' } }));
     const draft = (await answerOf(listInvoices({ client, query: { limit: 1 } }))).items[0];
@@ -185,11 +188,19 @@ export async function books(stage: Stage, { client }: Told): Promise<Books> {
       ),
     );
     tell.found(
-      `Draft invoice ${invoice.id} for ${invoice.periodStart.slice(0, 7)}: ${dollars(BigInt(invoice.totalCents) * 10_000_000n)} (${small(invoice.total)} unrounded). Time on the machine is what costs; tokens and lines are counted.`,
+      `Draft invoice ${invoice.id} for ${invoice.periodStart.slice(0, 7)}: ${dollars(BigInt(invoice.totalCents) * 10_000_000n)} (${small(invoice.usage)} unrounded). Time on the machine is what costs; tokens and lines are counted.`,
     );
     tell.found(
       `Usage of 30 days says ${small(usage.amount)}. Credit: ${small(balance.balance)}, of which ${dollars(balance.held)} is held for running jobs.`,
     );
-    return { total: invoice.total, balance: balance.balance, available: balance.available, invoice: invoice.id };
+    const pdf = join(home, 'invoices', `${invoice.number ?? `draft-${invoice.periodStart.slice(0, 7)}`}.pdf`);
+    await mkdir(dirname(pdf), { recursive: true });
+    const answer = await rawRequest(login, 'GET', `/v1/invoices/${invoice.id}/pdf`);
+    await writeFile(pdf, new Uint8Array(await answer.arrayBuffer()));
+    tell.found(
+      `As PDF: ${pdf}. It is issued two days after the month is over, with a number, and paid from the credit already.`,
+    );
+    const { balance: left, available } = balance;
+    return { total: invoice.usage, balance: left, available, invoice: invoice.id, pdf };
   });
 }
