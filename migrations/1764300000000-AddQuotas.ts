@@ -12,6 +12,7 @@ export class AddQuotas1764300000000 implements MigrationInterface {
     await runner.query(TABLES);
     await runner.query(FUNCTIONS);
     await runner.query(RENEWAL);
+    await runner.query(GRANTS);
   }
 
   async down(runner: QueryRunner): Promise<void> {
@@ -22,7 +23,8 @@ export class AddQuotas1764300000000 implements MigrationInterface {
       drop function quota_release(text, text[]);
       drop function quota_take(text, text, text, text, timestamptz, jsonb);
       drop function quota_bucket(text, timestamptz);
-      drop table quota_uses, quotas, cohorts;
+      drop function grants_fold(text);
+      drop table credit_grant_folds, credit_grants, quota_uses, quotas, cohorts;
       drop index leases_running;
       alter table leases drop column grace_until;
       drop trigger bound on ledger_accounts;
@@ -92,6 +94,25 @@ create table quota_uses (
   primary key (holder, dimension)
 );
 create index on quota_uses (organization_id, dimension, taken_at);
+create table credit_grants (
+  id text primary key,
+  organization_id text not null references organizations (id),
+  reference text not null,
+  amount_nano numeric(38, 0) not null check (amount_nano > 0),
+  spent_nano numeric(38, 0) not null check (spent_nano >= 0),
+  returned_nano numeric(38, 0) not null check (returned_nano >= 0),
+  priority integer not null,
+  expires_at timestamptz,
+  state text not null check (state in ('open', 'spent', 'expired')),
+  created_at timestamptz not null,
+  unique (organization_id, reference),
+  check (spent_nano + returned_nano <= amount_nano)
+);
+create index on credit_grants (expires_at) where state = 'open';
+create table credit_grant_folds (
+  organization_id text primary key references organizations (id),
+  charged_nano numeric(38, 0) not null
+);
 
 alter table cohorts enable row level security;
 alter table cohorts force row level security;
@@ -106,7 +127,15 @@ alter table quota_uses enable row level security;
 alter table quota_uses force row level security;
 create policy tenant on quota_uses to berth_app using (berth_sees(organization_id, project_id)) with check (berth_sees(organization_id, project_id));
 create policy worker on quota_uses to berth_worker using (true) with check (true);
-grant select, insert, update, delete on cohorts, quotas, quota_uses to berth_worker;
+alter table credit_grants enable row level security;
+alter table credit_grants force row level security;
+create policy tenant on credit_grants to berth_app using (organization_id = nullif(current_setting('berth.organization', true), '')) with check (organization_id = nullif(current_setting('berth.organization', true), ''));
+create policy worker on credit_grants to berth_worker using (true) with check (true);
+alter table credit_grant_folds enable row level security;
+alter table credit_grant_folds force row level security;
+create policy worker on credit_grant_folds to berth_worker using (true) with check (true);
+grant select, insert, update, delete on cohorts, quotas, quota_uses, credit_grants, credit_grant_folds to berth_worker;
+grant select on credit_grants to berth_app;
 grant select on quotas to berth_app;
 -- A request counts against its limits; what the limits are, only workers say.
 grant update (used, window_start, alerted) on quotas to berth_app;
@@ -254,5 +283,30 @@ begin
       'parentNano', g.parent_left::text))
     into answer from told g;
   return query select coalesce(answer, '{}');
+end $$;
+`;
+
+const GRANTS = `
+create function grants_fold(p_organization text) returns table (paid_nano numeric, charged_nano numeric) language plpgsql as $$
+declare charged numeric; rest numeric; paid numeric := 0; part numeric; g credit_grants;
+begin
+  perform 1 from ledger_accounts a where a.id = 'credit:' || p_organization for update;
+  select coalesce(-sum(e.amount_nano), 0) into charged from ledger_entries e join ledger_transactions t on t.id = e.transaction_id
+    where e.account_id = 'credit:' || p_organization and t.kind = 'usage';
+  select charged - coalesce((select f.charged_nano from credit_grant_folds f where f.organization_id = p_organization), 0) into rest;
+  insert into credit_grant_folds as f (organization_id, charged_nano) values (p_organization, charged)
+    on conflict (organization_id) do update set charged_nano = excluded.charged_nano;
+  for g in select * from credit_grants x where x.organization_id = p_organization and x.state = 'open'
+    order by x.priority, x.expires_at nulls last, x.id for update
+  loop
+    part := least(rest, g.amount_nano - g.spent_nano - g.returned_nano);
+    continue when part <= 0;
+    rest := rest - part;
+    paid := paid + part;
+    update credit_grants x set spent_nano = g.spent_nano + part,
+        state = case when g.spent_nano + part + g.returned_nano < g.amount_nano then 'open' when g.returned_nano > 0 then 'expired' else 'spent' end
+      where x.id = g.id;
+  end loop;
+  return query select paid, charged;
 end $$;
 `;

@@ -13,6 +13,7 @@ import { MoneyController } from './rooms/money.controller.js';
 import { InvoicesController } from './rooms/invoices.controller.js';
 import { AdminInvoicesController } from './rooms/admin-invoices.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
+import { QuotasController } from './rooms/quotas.controller.js';
 import { AgentController } from './rooms/agent.controller.js';
 import { SystemController } from './rooms/system.controller.js';
 import { DocumentController } from './rooms/document.controller.js';
@@ -31,6 +32,7 @@ export const controllers: readonly Type[] = [
   MoneyController,
   InvoicesController,
   AdminInvoicesController,
+  QuotasController,
   AuditController,
   AgentController,
   SystemController,

@@ -132,6 +132,18 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   writeOffInvoice: byId('lostInvoiceId', { body: { reason: 'r' } }),
   getBillingProfile: byId('organizationId'),
   setBillingProfile: byId('organizationId', { body: { name: 'n' } }),
+  listQuotas: { asks: () => [{}], sharedInOrganization: true },
+  listOrganizationQuotas: { asks: (ids) => [{ query: { organizationId: ids.organizationId } }] },
+  setQuota: {
+    asks: (ids) => [
+      { body: { scope: 'organization', scopeId: ids.organizationId, dimension: 'leases', limit: '1' } },
+      { body: { scope: 'project', scopeId: ids.projectId, dimension: 'leases', limit: '1' } },
+    ],
+  },
+  removeQuota: byId('quotaId'),
+  setCreditLimit: byId('organizationId', { body: { limit: '1' } }),
+  giveGrant: byId('organizationId', { body: { amountNano: '1', reference: 'r' } }),
+  listGrants: byId('organizationId'),
   addCredit: { asks: (ids) => [{ body: { organizationId: ids.organizationId, amountNano: '1', reference: 'r' } }] },
   listAudit: {
     asks: (ids) => [{}, { query: { organizationId: ids.organizationId } }, { query: { actorKeyId: ids.keyId } }],
@@ -379,7 +391,7 @@ describe('the matrix', () => {
   });
 
   it('proves something: the same requests of the owner are answered', async () => {
-    const ends = ['cancelJob', 'removeHost', 'revokeKey', 'changeOrganization'];
+    const ends = ['cancelJob', 'removeHost', 'removeQuota', 'revokeKey', 'changeOrganization'];
     const late = (name: string): number => (name === 'syncAgent' ? 1 : ends.indexOf(name) + 2);
     const order = table.toSorted(
       ([x], [y]) =>

@@ -11,6 +11,8 @@ import { Hosts } from '#compute/hosts';
 import { Providers } from '#compute/providers';
 import { Ledger } from '#money/ledger';
 import { Billing } from '#money/billing';
+import { Credit, Quotas } from '#money/quotas';
+import { Leases } from '#compute/leases';
 import { Jobs, JobWork } from '#work/jobs';
 import type { Ground } from './ground.js';
 import { BELL, BROKER, STORE } from './tokens.js';
@@ -39,6 +41,9 @@ export function services(ground: Ground): Provider[] {
     { provide: Hosts, useValue: broker.hosts },
     { provide: Providers, useValue: broker.providers },
     { provide: Ledger, useValue: broker.ledger },
+    { provide: Quotas, useValue: broker.quotas },
+    { provide: Credit, useValue: broker.credit },
+    { provide: Leases, useValue: broker.leases },
     { provide: Billing, useValue: broker.billing },
     { provide: Agents, useValue: broker.agents },
   ];

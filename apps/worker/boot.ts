@@ -1,4 +1,4 @@
-import { HOUR } from '#kernel';
+import { HOUR, MINUTE } from '#kernel';
 import { forgetOldIdempotencyKeys } from '#identity/tenancy';
 import type { Config } from '#platform/config';
 import { startOpsServer, withContext } from '#platform/observability';
@@ -83,6 +83,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(HOUR, 'forget what was spent long ago', () =>
       store.transaction(WORKER, (tx) => broker.quotas.sweep(tx)),
     );
+    timers.every(MINUTE, 'expire grants', () => broker.credit.expire());
     timers.every(HOSTS_EVERY_MS, 'watch hosts', () => broker.hosts.observe());
     timers.every(OFFERS_EVERY_MS, 'sync offers', syncOffers);
     timers.every(ORPHANS_EVERY_MS, 'sweep orphans', orphans);

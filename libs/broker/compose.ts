@@ -3,7 +3,7 @@ import type { PaymentPort } from '#contracts';
 import { Outbox, type Store } from '#platform/database';
 import { Awake, ReconcileLoop, type LoopReport, type WakeQueue } from '#platform/reconcile';
 import { Ledger, Sealer } from '#money/ledger';
-import { Holds, Quotas } from '#money/quotas';
+import { Credit, Holds, Quotas } from '#money/quotas';
 import { Metering } from '#money/metering';
 import { invoicesOf, Payments } from '#money/payments';
 import { Billing, defaultBillingSettings, manualRate, type BillingSettings } from '#money/billing';
@@ -43,6 +43,7 @@ export interface Broker {
   readonly sealer: Sealer;
   readonly holds: Holds;
   readonly quotas: Quotas;
+  readonly credit: Credit;
   readonly metering: Metering;
   readonly billing: Billing;
   readonly payments: Payments;
@@ -155,6 +156,7 @@ export function composeBroker(p: BrokerParts): Broker {
     sealer: new Sealer(store),
     holds,
     quotas,
+    credit: new Credit(store, ledger, random),
     metering,
     billing,
     payments,

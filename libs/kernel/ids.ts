@@ -25,6 +25,7 @@ export const ID_PREFIXES = {
   creditNote: 'crn',
   audit: 'aud',
   quota: 'quo',
+  grant: 'grt',
   cohort: 'coh',
   event: 'evt',
   request: 'req',

@@ -25,6 +25,7 @@ export type Ids = Readonly<
     | 'commandShardId'
     | 'invoiceId'
     | keyof Awaited<ReturnType<typeof ownInvoices>>
+    | 'quotaId'
     | 'providerOrganizationId'
     | 'hostId',
     string
@@ -100,6 +101,12 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
   const work = await runOnMachines(api, { organizationId, projectId, jobIds, placementId: placement['id'] ?? '' });
   const invoice = (await made('GET /v1/invoices', key))['items'] as unknown as { id: string }[];
 
+  const quota = await made('PUT /v1/admin/quotas', api.platformKey, {
+    scope: 'project',
+    scopeId: projectId,
+    dimension: 'gpus',
+    limit: '1000',
+  });
   const provider = await made('POST /v1/organizations', api.platformKey, {
     name: `${name} hosts`,
     kind: 'provider',
@@ -126,6 +133,7 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
       commandShardId: work.commandShardId,
       invoiceId: invoice[0]?.id ?? '',
       ...work.billed,
+      quotaId: String((quota['quota'] as unknown as { id: string }).id),
       providerOrganizationId: String((provider['organization'] as unknown as { id: string }).id),
       hostId: String((hosts[0]?.['host'] as unknown as { id: string }).id),
     },

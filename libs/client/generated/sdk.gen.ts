@@ -100,6 +100,9 @@ import type {
   GetUsageData,
   GetUsageErrors,
   GetUsageResponses,
+  GiveGrantData,
+  GiveGrantErrors,
+  GiveGrantResponses,
   InviteHostData,
   InviteHostErrors,
   InviteHostResponses,
@@ -112,6 +115,9 @@ import type {
   ListAuditData,
   ListAuditErrors,
   ListAuditResponses,
+  ListGrantsData,
+  ListGrantsErrors,
+  ListGrantsResponses,
   ListHostsData,
   ListHostsErrors,
   ListHostsResponses,
@@ -136,12 +142,18 @@ import type {
   ListOffersData,
   ListOffersErrors,
   ListOffersResponses,
+  ListOrganizationQuotasData,
+  ListOrganizationQuotasErrors,
+  ListOrganizationQuotasResponses,
   ListOrganizationsData,
   ListOrganizationsErrors,
   ListOrganizationsResponses,
   ListProjectsData,
   ListProjectsErrors,
   ListProjectsResponses,
+  ListQuotasData,
+  ListQuotasErrors,
+  ListQuotasResponses,
   ListTransactionsData,
   ListTransactionsErrors,
   ListTransactionsResponses,
@@ -190,12 +202,21 @@ import type {
   RemoveHostData,
   RemoveHostErrors,
   RemoveHostResponses,
+  RemoveQuotaData,
+  RemoveQuotaErrors,
+  RemoveQuotaResponses,
   RevokeKeyData,
   RevokeKeyErrors,
   RevokeKeyResponses,
   SetBillingProfileData,
   SetBillingProfileErrors,
   SetBillingProfileResponses,
+  SetCreditLimitData,
+  SetCreditLimitErrors,
+  SetCreditLimitResponses,
+  SetQuotaData,
+  SetQuotaErrors,
+  SetQuotaResponses,
   SyncAgentData,
   SyncAgentErrors,
   SyncAgentResponses,
@@ -1365,6 +1386,166 @@ export const setBillingProfile = <ThrowOnError extends boolean = false>(
       },
     ],
     url: '/v1/admin/organizations/{id}/billing',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * List limits and what is in use
+ *
+ * Those of the organization, and of the projects and keys that the caller may see.
+ *
+ * For keys with the role member, admin.
+ */
+export const listQuotas = <ThrowOnError extends boolean = false>(
+  options?: Options<ListQuotasData, ThrowOnError>,
+): RequestResult<ListQuotasResponses, ListQuotasErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListQuotasResponses, ListQuotasErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/quotas',
+    ...options,
+  });
+
+/**
+ * List the limits of an organization
+ *
+ * For keys with the role platform-admin.
+ */
+export const listOrganizationQuotas = <ThrowOnError extends boolean = false>(
+  options: Options<ListOrganizationQuotasData, ThrowOnError>,
+): RequestResult<ListOrganizationQuotasResponses, ListOrganizationQuotasErrors, ThrowOnError> =>
+  (options.client ?? client).get<ListOrganizationQuotasResponses, ListOrganizationQuotasErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/quotas',
+    ...options,
+  });
+
+/**
+ * Set a limit
+ *
+ * There is one limit for each scope, dimension and window. It may be below what is in use: nothing new is let in then, and its policy says whether running leases stay or the newest are stopped.
+ *
+ * For keys with the role platform-admin.
+ */
+export const setQuota = <ThrowOnError extends boolean = false>(
+  options: Options<SetQuotaData, ThrowOnError>,
+): RequestResult<SetQuotaResponses, SetQuotaErrors, ThrowOnError> =>
+  (options.client ?? client).put<SetQuotaResponses, SetQuotaErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/quotas',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Remove a limit
+ *
+ * For keys with the role platform-admin.
+ */
+export const removeQuota = <ThrowOnError extends boolean = false>(
+  options: Options<RemoveQuotaData, ThrowOnError>,
+): RequestResult<RemoveQuotaResponses, RemoveQuotaErrors, ThrowOnError> =>
+  (options.client ?? client).delete<RemoveQuotaResponses, RemoveQuotaErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/quotas/{id}',
+    ...options,
+  });
+
+/**
+ * Let a tenant pay afterwards, up to a limit
+ *
+ * The available credit may go as far below zero. Below what is owed already, the debt may only shrink.
+ *
+ * For keys with the role platform-admin.
+ */
+export const setCreditLimit = <ThrowOnError extends boolean = false>(
+  options: Options<SetCreditLimitData, ThrowOnError>,
+): RequestResult<SetCreditLimitResponses, SetCreditLimitErrors, ThrowOnError> =>
+  (options.client ?? client).put<SetCreditLimitResponses, SetCreditLimitErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/organizations/{id}/credit',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * List promotional credit, newest first
+ *
+ * For keys with the role platform-admin.
+ */
+export const listGrants = <ThrowOnError extends boolean = false>(
+  options: Options<ListGrantsData, ThrowOnError>,
+): RequestResult<ListGrantsResponses, ListGrantsErrors, ThrowOnError> =>
+  (options.client ?? client).get<ListGrantsResponses, ListGrantsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/organizations/{id}/grants',
+    ...options,
+  });
+
+/**
+ * Give promotional credit
+ *
+ * Spent before everything else: lower priorities first, then what expires soonest. What is left at its expiry goes back. The same `reference` counts once.
+ *
+ * For keys with the role platform-admin.
+ */
+export const giveGrant = <ThrowOnError extends boolean = false>(
+  options: Options<GiveGrantData, ThrowOnError>,
+): RequestResult<GiveGrantResponses, GiveGrantErrors, ThrowOnError> =>
+  (options.client ?? client).post<GiveGrantResponses, GiveGrantErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/organizations/{id}/grants',
     ...options,
     headers: {
       'Content-Type': 'application/json',

@@ -161,6 +161,13 @@ export type CreatedOrganization = {
   key: IssuedApiKey | null;
 };
 
+export type CreditLimit = {
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  limit: string;
+};
+
 export type CreditNote = {
   id: string;
   invoiceId: string;
@@ -218,6 +225,35 @@ export type Enrolment = {
   agentId: string;
   credential: string;
   pollMs: number;
+};
+
+export type Grant = {
+  id: string;
+  organizationId: string;
+  reference: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  spent: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  returned: string;
+  priority: number;
+  expiresAt: string | null;
+  state: 'open' | 'spent' | 'expired';
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+};
+
+export type GrantList = {
+  items: Array<Grant>;
 };
 
 export type Health = {
@@ -541,6 +577,22 @@ export type LedgerTransaction = {
   amount: string;
 };
 
+export type LimitedCredit = {
+  organizationId: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  limit: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  available: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  held: string;
+};
+
 export type LogLine = {
   /**
    * UTC time, ISO 8601
@@ -624,6 +676,19 @@ export type NewCreditNote = {
   refundTo?: 'credit' | 'payment';
 };
 
+export type NewGrant = {
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amountNano: string;
+  reference: string;
+  priority?: number;
+  /**
+   * UTC time, ISO 8601
+   */
+  expiresAt?: string;
+};
+
 export type NewHost = {
   name: string;
   slots?: number;
@@ -655,6 +720,31 @@ export type NewProject = {
    * For platform administrators; everybody else has only the own organization
    */
   organizationId?: string;
+};
+
+export type NewQuota = {
+  scope: 'organization' | 'project' | 'key';
+  /**
+   * The id of the organization, project or key
+   */
+  scopeId: string;
+  /**
+   * gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend, requests, tokens
+   */
+  dimension: string;
+  per?: 'ever' | 'minute' | 'hour' | 'day' | 'month';
+  /**
+   * A count; nano-dollars for spend
+   */
+  limit: string;
+  mode?: 'hard' | 'soft';
+  policy?: 'keep' | 'stop-newest';
+  /**
+   * Quotas on GPUs in one cohort lend each other what they do not use
+   */
+  cohort?: string;
+  borrowingLimit?: string;
+  lendingLimit?: string;
 };
 
 export type Offer = {
@@ -716,6 +806,10 @@ export type Organization = {
 
 export type OrganizationChange = {
   state: 'active' | 'suspended';
+};
+
+export type OrganizationQuotaList = {
+  items: Array<Quota>;
 };
 
 export type Placement = {
@@ -829,6 +923,34 @@ export type Project = {
    * UTC time, ISO 8601
    */
   createdAt: string;
+};
+
+export type Quota = {
+  id: string;
+  organizationId: string;
+  scope: 'organization' | 'project' | 'key';
+  scopeId: string;
+  dimension: string;
+  per: 'ever' | 'minute' | 'hour' | 'day' | 'month';
+  /**
+   * A count; nano-dollars for spend
+   */
+  limit: string;
+  used: string;
+  mode: 'hard' | 'soft';
+  policy: 'keep' | 'stop-newest';
+  cohort: string | null;
+  borrowingLimit: string | null;
+  lendingLimit: string | null;
+};
+
+export type QuotaList = {
+  items: Array<Quota>;
+};
+
+export type SetQuota = {
+  quota: Quota;
+  stopped: Array<string>;
 };
 
 export type SyncAnswer = {
@@ -3406,6 +3528,311 @@ export type SetBillingProfileResponses = {
 };
 
 export type SetBillingProfileResponse = SetBillingProfileResponses[keyof SetBillingProfileResponses];
+
+export type ListQuotasData = {
+  body?: never;
+  path?: never;
+  query?: never;
+  url: '/v1/quotas';
+};
+
+export type ListQuotasErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListQuotasError = ListQuotasErrors[keyof ListQuotasErrors];
+
+export type ListQuotasResponses = {
+  /**
+   * OK
+   */
+  200: QuotaList;
+};
+
+export type ListQuotasResponse = ListQuotasResponses[keyof ListQuotasResponses];
+
+export type ListOrganizationQuotasData = {
+  body?: never;
+  path?: never;
+  query: {
+    organizationId: string;
+  };
+  url: '/v1/admin/quotas';
+};
+
+export type ListOrganizationQuotasErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListOrganizationQuotasError = ListOrganizationQuotasErrors[keyof ListOrganizationQuotasErrors];
+
+export type ListOrganizationQuotasResponses = {
+  /**
+   * OK
+   */
+  200: OrganizationQuotaList;
+};
+
+export type ListOrganizationQuotasResponse = ListOrganizationQuotasResponses[keyof ListOrganizationQuotasResponses];
+
+export type SetQuotaData = {
+  body: NewQuota;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/quotas';
+};
+
+export type SetQuotaErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type SetQuotaError = SetQuotaErrors[keyof SetQuotaErrors];
+
+export type SetQuotaResponses = {
+  /**
+   * OK
+   */
+  200: SetQuota;
+};
+
+export type SetQuotaResponse = SetQuotaResponses[keyof SetQuotaResponses];
+
+export type RemoveQuotaData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/quotas/{id}';
+};
+
+export type RemoveQuotaErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type RemoveQuotaError = RemoveQuotaErrors[keyof RemoveQuotaErrors];
+
+export type RemoveQuotaResponses = {
+  /**
+   * OK
+   */
+  200: Quota;
+};
+
+export type RemoveQuotaResponse = RemoveQuotaResponses[keyof RemoveQuotaResponses];
+
+export type SetCreditLimitData = {
+  body: CreditLimit;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/organizations/{id}/credit';
+};
+
+export type SetCreditLimitErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type SetCreditLimitError = SetCreditLimitErrors[keyof SetCreditLimitErrors];
+
+export type SetCreditLimitResponses = {
+  /**
+   * OK
+   */
+  200: LimitedCredit;
+};
+
+export type SetCreditLimitResponse = SetCreditLimitResponses[keyof SetCreditLimitResponses];
+
+export type ListGrantsData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/organizations/{id}/grants';
+};
+
+export type ListGrantsErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListGrantsError = ListGrantsErrors[keyof ListGrantsErrors];
+
+export type ListGrantsResponses = {
+  /**
+   * OK
+   */
+  200: GrantList;
+};
+
+export type ListGrantsResponse = ListGrantsResponses[keyof ListGrantsResponses];
+
+export type GiveGrantData = {
+  body: NewGrant;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/organizations/{id}/grants';
+};
+
+export type GiveGrantErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GiveGrantError = GiveGrantErrors[keyof GiveGrantErrors];
+
+export type GiveGrantResponses = {
+  /**
+   * OK
+   */
+  200: Grant;
+};
+
+export type GiveGrantResponse = GiveGrantResponses[keyof GiveGrantResponses];
 
 export type ListAuditData = {
   body?: never;

@@ -137,6 +137,19 @@ export class Leases {
     return { lease: after, amounts };
   }
 
+  /** Lets a lease go that somebody decided to stop; its job looks for another machine. False: it had ended or was let go before. */
+  async stop(tx: Tx, id: string, why: string): Promise<boolean> {
+    const lease = await tx.first(leases, { id }, { lock: 'update' });
+    if (!lease || lease.want === 'release' || leaseMachine.isTerminal(lease.state)) return false;
+    await transition(tx, leases, leaseMachine, lease, lease.state, {
+      patch: { want: 'release', message: `stopped: ${why}` },
+      wakeAt: await tx.now(),
+      type: 'lease.stopped',
+      message: why,
+    });
+    return true;
+  }
+
   private async keepHold(tx: Tx, lease: LeaseRow, keepWarmMs: number): Promise<string | null> {
     const amountNano = burn(lease.chargePerHour, keepWarmMs + this.times.meterEveryMs);
     const { organizationId, projectId } = lease;

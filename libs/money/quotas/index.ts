@@ -17,4 +17,6 @@ export {
   type QuotaWindow,
 } from './quotas.table.js';
 export type { QuotaAlert, QuotaAmounts, QuotaRefusal } from './quotas.procedures.js';
+export { Credit, type NewGrant } from './credit.service.js';
+export { grantFolds, grants, grantStates, type GrantFoldRow, type GrantRow } from './grants.table.js';
 export { roomOf, windowStart } from './room.js';

@@ -3,7 +3,7 @@ import { WORKER, type Store, type Tx } from '#platform/database';
 import { organizations, projects } from '#identity/tenancy';
 import { account, accounts, balancesBefore, entries, Ledger, Sealer, transactions, unsealed } from '#money/ledger';
 import { Metering, usageRecords } from '#money/metering';
-import { holds, Holds, Quotas } from '#money/quotas';
+import { Credit, holds, Holds, Quotas } from '#money/quotas';
 import type { SpecStore } from '#testing';
 
 export interface Tenant {
@@ -18,6 +18,7 @@ export interface Till {
   readonly sealer: Sealer;
   readonly holds: Holds;
   readonly quotas: Quotas;
+  readonly credit: Credit;
   readonly metering: Metering;
   /** A new organization with one project and that much credit ("0": no account yet). */
   tenant(dollars: string): Promise<Tenant>;
@@ -43,6 +44,7 @@ export async function openTill(
     sealer: new Sealer(store),
     holds: holdsOf,
     quotas: new Quotas(clock, random),
+    credit: new Credit(store, ledger, random),
     metering: new Metering(holdsOf, clock, random),
     tx,
     async tenant(dollars) {
