@@ -16,7 +16,8 @@ export class AddAuditLog1764100000000 implements MigrationInterface {
         subject text not null,
         before jsonb,
         after jsonb,
-        request_id text
+        request_id text,
+        actor_address text
       );
       create index on audit_log (organization_id, id);
       create index on audit_log (subject, id);

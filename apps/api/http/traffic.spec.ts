@@ -80,9 +80,9 @@ describe('the address of a caller', () => {
   const logger = createLogger({ name: 'spec', stream: { write: (line) => void lines.push(JSON.parse(line)) } });
   const PROXY = '10.1.2.3';
   const open: TestApi[] = [];
-  const start = async (trustProxy: readonly string[] | null): Promise<TestApi> => {
+  const start = async (trustProxy: readonly string[] | null, rateLimitPerMinute = 1): Promise<TestApi> => {
     const { bodyLimitBytes, publicUrl, agentPollMs, defaultMarginBps } = readConfig({});
-    const config = { bodyLimitBytes, publicUrl, agentPollMs, defaultMarginBps, rateLimitPerMinute: 1, trustProxy };
+    const config = { bodyLimitBytes, publicUrl, agentPollMs, defaultMarginBps, rateLimitPerMinute, trustProxy };
     const api = await TestApi.start({ config, logger });
     open.push(api);
     return api;
@@ -120,6 +120,18 @@ describe('the address of a caller', () => {
       last: 429,
       seen: new Set(['203.0.113.78']),
     });
+  });
+
+  it('is what the audit log keeps of an action', async () => {
+    const audited = async (api: TestApi, reference: string) => {
+      const headers = { authorization: `Bearer ${api.platformKey}`, 'x-forwarded-for': '203.0.113.5' };
+      const payload = { name: reference, keyName: 'first' };
+      await api.app.inject({ method: 'POST', url: '/v1/organizations', remoteAddress: PROXY, headers, payload });
+      const page = await api.app.inject({ url: '/v1/admin/audit?action=organization.create', headers });
+      return (page.json<{ items: { actorAddress: string }[] }>().items ?? []).map((entry) => entry.actorAddress);
+    };
+    expect(await audited(await start(['10.0.0.0/8'], 10), 'behind')).toEqual(['203.0.113.5']);
+    expect(await audited(await start(null, 10), 'open')).toEqual([PROXY]);
   });
 
   it('is the connection’s when that is not a trusted proxy', async () => {

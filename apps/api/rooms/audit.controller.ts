@@ -20,6 +20,7 @@ const auditSchema = z
     before: z.unknown(),
     after: z.unknown(),
     requestId: z.string().nullable(),
+    actorAddress: z.string().nullable().describe('Where the request came from'),
   })
   .meta({ id: 'AuditEntry' });
 

@@ -74,6 +74,10 @@ export type AuditEntry = {
   before: unknown;
   after: unknown;
   requestId: string | null;
+  /**
+   * Where the request came from
+   */
+  actorAddress: string | null;
 };
 
 export type Balance = {

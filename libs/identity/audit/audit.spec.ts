@@ -9,7 +9,7 @@ const admin = principalOf(
   { id: newId('key'), organizationId: newId('organization'), projectId: null, role: 'platform-admin' },
   'platform',
 );
-const by = authorOf({ principal: admin, requestId: 'req_1' });
+const by = authorOf({ principal: admin, requestId: 'req_1', request: { ip: '203.0.113.5' } });
 
 describe.each(specStores)('the audit log, $name', ({ open }) => {
   let spec: SpecStore;
@@ -29,6 +29,7 @@ describe.each(specStores)('the audit log, $name', ({ open }) => {
       actorKeyId: admin.keyId,
       actorOrganizationId: admin.organizationId,
       requestId: 'req_1',
+      actorAddress: '203.0.113.5',
       action: 'credit.add',
       subject: 'txn_1',
       before: { n: '1' },

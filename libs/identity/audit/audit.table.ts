@@ -17,6 +17,8 @@ export interface AuditRow {
   after: unknown;
   /** The request that did it, as in the logs and in the answer. */
   requestId: string | null;
+  /** Where the request came from. */
+  actorAddress: string | null;
 }
 
 export const auditLog = table<AuditRow>(
@@ -32,6 +34,7 @@ export const auditLog = table<AuditRow>(
     before: 'json',
     after: 'json',
     requestId: 'text',
+    actorAddress: 'text',
   },
   { key: ['id'] },
 );

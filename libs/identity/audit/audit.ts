@@ -8,15 +8,21 @@ export interface Author {
   readonly keyId: string | null;
   readonly organizationId: string | null;
   readonly requestId: string | null;
+  /** Where the request came from; behind a trusted proxy the client's own address. */
+  readonly address: string | null;
 }
 
 /** The broker itself: what a rule or a date sets off, with nobody asking. */
-export const BROKER: Author = { keyId: null, organizationId: null, requestId: null };
+export const BROKER: Author = { keyId: null, organizationId: null, requestId: null, address: null };
 
 /** The author of a call of the API; takes the call as it is. */
-export function authorOf(call: { readonly principal: Principal; readonly requestId: string }): Author {
+export function authorOf(call: {
+  readonly principal: Principal;
+  readonly requestId: string;
+  readonly request: { readonly ip: string };
+}): Author {
   const { keyId, organizationId } = call.principal;
-  return { keyId, organizationId, requestId: call.requestId };
+  return { keyId, organizationId, requestId: call.requestId, address: call.request.ip };
 }
 
 export interface Act {
@@ -45,6 +51,7 @@ export async function audit(tx: Tx, act: Act): Promise<void> {
     before: plain(act.before),
     after: plain(act.after),
     requestId: act.by.requestId,
+    actorAddress: act.by.address,
   });
 }
 

@@ -9,7 +9,7 @@ import { openTill, type Tenant, type Till } from '#testing/till';
 import { balanceOf, charge, openBilling, payAfterwards } from './billing.fixture.js';
 import { invoiceLines, invoices, type InvoiceRow } from './index.js';
 
-const by = { keyId: newId('key'), organizationId: newId('organization'), requestId: 'req_spec' };
+const by = { keyId: newId('key'), organizationId: newId('organization'), requestId: 'req_spec', address: null };
 
 describe.each(specStores)('issuing, $name', ({ open }) => {
   let spec: SpecStore;
