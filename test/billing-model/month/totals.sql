@@ -1,0 +1,47 @@
+-- The month's totals from the recorded leases alone, in another style than the product: one statement, no rooms, no ledger.
+-- $1 start of the month, $2 its end, $3 what each tenant's tax is (jsonb: tenant -> basis points),
+-- $4 what the broker adds for each kind of provider (jsonb: kind -> basis points), $5 seconds from boot to the accepted probe, at most.
+-- recorded: the rows of leases.csv.gz.
+with
+  rated as (
+    select
+      pod, organization, project, provider, gpu, gpus,
+      cost_per_hour_nano as cost,
+      cost_per_hour_nano + round(cost_per_hour_nano * ($4::jsonb ->> provider_kind)::numeric / 10000) as charge,
+      start_s * 1000 as booted,
+      start_s * 1000 + least(pod % $5::int, end_s - start_s) * 1000 as accepted,
+      least(end_s * 1000, extract(epoch from $2::timestamptz - $1::timestamptz) * 1000) as ended
+    from recorded
+  ),
+  priced as (
+    select
+      *,
+      round(charge * greatest(ended - accepted, 0) / 3600000) as charge_nano,
+      round(cost * greatest(ended - booted, 0) / 3600000) as cost_nano
+    from rated
+  ),
+  tenants as (
+    select
+      organization as name,
+      round(sum(charge_nano) / 10000000) as usage_cents,
+      sum(charge_nano) as usage_nano,
+      count(distinct (project, gpu, gpus, provider)) filter (where charge_nano > 0) as resources
+    from priced
+    group by organization
+  ),
+  providers as (
+    select provider as name, round(sum(cost_nano) / 10000000) as cost_cents, sum(cost_nano) as cost_nano
+    from priced
+    group by provider
+  )
+select
+  'tenant' as side,
+  name,
+  usage_nano as nano,
+  usage_cents as cents,
+  round(usage_cents * coalesce(($3::jsonb ->> name)::numeric, 0) / 10000) as tax_cents
+from tenants
+union all
+select 'provider', name, cost_nano, cost_cents, 0
+from providers
+order by 1, 2;
