@@ -90,21 +90,20 @@ export const mutants: readonly Mutant[] = [
         'report',
         (original) =>
           async function (this: unknown, ...args: unknown[]) {
-            const [tx, agent, reports, logs] = args as [Tx, unknown, WorkReport[], unknown];
+            const [sight, reports, logs] = args as [{ tx: Tx }, WorkReport[], unknown];
             const known = new Map(
-              (await tx.find(shards, { id: { in: reports.map((r) => r.workId) } })).map((s) => [s.id, s.fence]),
+              (await sight.tx.find(shards, { id: { in: reports.map((r) => r.workId) } })).map((s) => [s.id, s.fence]),
             );
             return original.call(
               this,
-              tx,
-              agent,
+              sight,
               reports.map((r) => ({ ...r, fence: known.get(r.workId) ?? r.fence })),
               logs,
             );
           },
       ),
   },
-  { name: 'forget-to-settle', install: () => patch(Holds.prototype, 'settle', () => () => Promise.resolve()) },
+  { name: 'forget-to-settle', install: () => patch(Holds.prototype, 'settle', () => () => Promise.resolve(null)) },
   {
     name: 'meter-without-mark',
     install: () =>
