@@ -164,7 +164,9 @@ begin
         available_nano = a.available_nano + case when e.held then 0 else e.amount end,
         held_nano = a.held_nano + case when e.held then e.amount else 0 end
       where a.id = e.account
-        and (not a.bounded or e.amount >= 0 or case when e.held then a.held_nano else a.available_nano end >= -e.amount);
+        -- Only what takes back may use the credit limit (of a later migration): what was owed before is owed again.
+        and (not a.bounded or e.amount >= 0 or case when e.held then a.held_nano when p_reverses is null then a.available_nano
+          else a.available_nano + a.credit_limit_nano end >= -e.amount);
     if not found then return query select 'short', e.account; return; end if;
   end loop;
   insert into ledger_entries (transaction_id, n, account_id, organization_id, amount_nano, currency, at)

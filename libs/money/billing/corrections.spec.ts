@@ -8,7 +8,7 @@ import { openTill, type Tenant, type Till } from '#testing/till';
 import { balanceOf, charge, openBilling, payAfterwards } from './billing.fixture.js';
 import { creditNotes, invoices, openCents, type InvoiceRow } from './index.js';
 
-const by = { keyId: newId('key'), organizationId: newId('organization'), requestId: 'req_spec' };
+const by = { keyId: newId('key'), organizationId: newId('organization'), requestId: 'req_spec', address: null };
 
 describe.each(specStores)('corrections of invoices, $name', ({ open }) => {
   let spec: SpecStore;

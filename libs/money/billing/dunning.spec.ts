@@ -6,7 +6,7 @@ import { openTill, type Tenant, type Till } from '#testing/till';
 import { charge, openBilling, payAfterwards } from './billing.fixture.js';
 import { defaultBillingSettings, dunningDue, dunningSteps, invoices, requireStanding, standingOf } from './index.js';
 
-const by = { keyId: newId('key'), organizationId: newId('organization'), requestId: null };
+const by = { keyId: newId('key'), organizationId: newId('organization'), requestId: null, address: null };
 const steps = dunningSteps(defaultBillingSettings);
 
 describe('the dunning schedule', () => {

@@ -53,7 +53,7 @@ export const ledgerPost: Procedure<PostArgs, PostResult> = {
     if ((await tx.insertNew(transactions, [row])).length === 0) return { outcome: 'known', shortAccount: null };
     await tx.insert(unsealed, { transactionId: id, at });
     for (const entry of list.toSorted((a, b) => (a.accountId < b.accountId ? -1 : 1)))
-      if (!(await move(tx, entry))) return { outcome: 'short', shortAccount: entry.accountId };
+      if (!(await move(tx, entry, reverses !== null))) return { outcome: 'short', shortAccount: entry.accountId };
     await tx.insert(
       entries,
       list.map(({ accountId, amountNano, currency }, n) => ({
@@ -70,11 +70,17 @@ export const ledgerPost: Procedure<PostArgs, PostResult> = {
   },
 };
 
-async function move(tx: Tx, { accountId, amountNano, from, currency }: PostedEntry): Promise<boolean> {
+async function move(
+  tx: Tx,
+  { accountId, amountNano, from, currency }: PostedEntry,
+  takesBack: boolean,
+): Promise<boolean> {
   const row = await tx.first(accounts, { id: accountId, currency: currency ?? USD });
   if (!row || row.folded) return row !== null;
   const pocket = from === 'held' ? 'heldNano' : 'availableNano';
-  if (row.bounded && amountNano < 0n && row[pocket] < -amountNano) return false;
+  // Only what takes back may use the credit limit: what was owed before is owed again.
+  const limit = takesBack && from !== 'held' ? row.creditLimitNano : 0n;
+  if (row.bounded && amountNano < 0n && row[pocket] + limit < -amountNano) return false;
   await tx.update(accounts, { id: accountId }, { balanceNano: { add: amountNano }, [pocket]: { add: amountNano } });
   return true;
 }
