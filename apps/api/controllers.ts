@@ -14,6 +14,7 @@ import { InvoicesController } from './rooms/invoices.controller.js';
 import { AdminInvoicesController } from './rooms/admin-invoices.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
 import { QuotasController } from './rooms/quotas.controller.js';
+import { PaymentsController } from './rooms/payments.controller.js';
 import { AgentController } from './rooms/agent.controller.js';
 import { SystemController } from './rooms/system.controller.js';
 import { DocumentController } from './rooms/document.controller.js';
@@ -33,6 +34,7 @@ export const controllers: readonly Type[] = [
   InvoicesController,
   AdminInvoicesController,
   QuotasController,
+  PaymentsController,
   AuditController,
   AgentController,
   SystemController,

@@ -148,6 +148,20 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   listAudit: {
     asks: (ids) => [{}, { query: { organizationId: ids.organizationId } }, { query: { actorKeyId: ids.keyId } }],
   },
+  getPaying: none,
+  beginCardSetup: { asks: () => [], creates: () => ({ body: {} }) },
+  getCardSetup: byId('setupId'),
+  setAutoRecharge: {
+    asks: () => [{ body: { on: false, below: '0', amount: '0', monthlyCap: '0' } }],
+  },
+  createTopUp: {
+    asks: () => [],
+    creates: () => ({ body: { amount: '5000000000' } }),
+  },
+  listPayments: none,
+  getPayment: byId('paymentId'),
+  refundPayment: byId('paymentId', { body: { amount: '10000000' } }),
+  takeStripeEvent: 'public',
   enrolAgent: 'public',
   syncAgent: { asks: (ids) => [sync([ids.shardId, ids.commandShardId])] },
   readWorkInput: { asks: (ids) => [{ params: { workId: ids.shardId } }] },
@@ -180,7 +194,16 @@ let b: Owner;
 let database: pg.Client;
 
 beforeAll(async () => {
-  api = await TestApi.start();
+  // Cards are taken, and nobody listens: intents are written and stay.
+  api = await TestApi.start(
+    {},
+    {
+      BILLING: 'stripe',
+      STRIPE_SECRET_KEY: 'sk_test_spec',
+      STRIPE_WEBHOOK_SECRET: 'whsec_spec',
+      STRIPE_API_BASE: 'http://127.0.0.1:1',
+    },
+  );
   a = await openOwner(api, 'Ann');
   b = await openOwner(api, 'Ben');
   database = new pg.Client({ connectionString: api.workerUrl });

@@ -13,6 +13,7 @@ import { Ledger } from '#money/ledger';
 import { Billing } from '#money/billing';
 import { Credit, Quotas } from '#money/quotas';
 import { Leases } from '#compute/leases';
+import { Payments } from '#money/payments';
 import { Jobs, JobWork } from '#work/jobs';
 import type { Ground } from './ground.js';
 import { BELL, BROKER, STORE } from './tokens.js';
@@ -45,6 +46,7 @@ export function services(ground: Ground): Provider[] {
     { provide: Credit, useValue: broker.credit },
     { provide: Leases, useValue: broker.leases },
     { provide: Billing, useValue: broker.billing },
+    { provide: Payments, useValue: broker.payments },
     { provide: Agents, useValue: broker.agents },
   ];
 }

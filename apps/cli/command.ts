@@ -30,6 +30,7 @@ const TAKERS = {
   lease: 'berth leases get',
   host: 'berth hosts get',
   inv: 'berth invoice',
+  pay: 'berth billing payments',
   prj: 'berth jobs submit --project',
   key: 'berth keys revoke',
   org: 'berth orgs credit',

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { registerAccount } from './commands/account.js';
 import { registerAdmin } from './commands/admin.js';
+import { registerBilling } from './commands/billing.js';
 import { registerHosts } from './commands/hosts.js';
 import { registerInvoices } from './commands/invoices.js';
 import { registerJobs } from './commands/jobs.js';
@@ -40,6 +41,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerHosts(berth);
   registerMoney(berth);
   registerInvoices(berth);
+  registerBilling(berth);
   registerAdmin(berth);
   return berth;
 }

@@ -21,7 +21,7 @@ export function registerBodyParsers(
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('*', async (request: FastifyRequest, payload: Readable) => {
     const spec = specOf(request);
-    if (spec?.upload) return limited(request, payload, bodyLimitBytes);
+    if (spec?.upload) return limited(request, payload, Math.min(bodyLimitBytes, spec.maxBodyBytes ?? bodyLimitBytes));
     if (!spec?.body) return drained(payload);
     if ((request.headers['content-encoding'] ?? 'identity') !== 'identity') {
       throw new HttpProblem(415, 'unsupported-encoding', 'Send the body uncompressed.');

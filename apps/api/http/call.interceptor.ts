@@ -52,7 +52,8 @@ export class CallInterceptor implements NestInterceptor {
     const begun = await this.idempotency.begin(principal, key, `${spec.method} ${spec.path}`, [
       request.params,
       request.query,
-      request.body,
+      // An upload is a stream that is still to come; what it looks like now is chance.
+      spec.upload ? null : request.body,
     ]);
     if ('body' in begun) {
       void reply.header('idempotency-replayed', 'true').status(begun.status);

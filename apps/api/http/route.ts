@@ -37,7 +37,7 @@ export interface RouteSpec {
   readonly body?: z.ZodType;
   /** The body is taken as it comes (an upload) and handed over as `call.upload`. */
   readonly upload?: boolean;
-  /** Most bytes of a JSON body; default 1 MiB. */
+  /** Most bytes of a body; default 1 MiB for JSON, the installation's limit for an upload. */
   readonly maxBodyBytes?: number;
   readonly returns: Returns;
   /** Answers 201 and honours `Idempotency-Key`. */

@@ -3,6 +3,7 @@ import type { HostFacts } from '#contracts';
 import { WORKER } from '#platform/database';
 import { events } from '#platform/reconcile';
 import { usageRecords } from '#money/metering';
+import { paymentCustomers, payments, paymentSetups } from '#money/payments';
 import { leases, type LeaseRow } from '#compute/leases';
 import { jobLogs, jobs, outputKey, resultKey, shards, type ShardRow } from '#work/jobs';
 import { ownInvoices } from './owned-invoices.js';
@@ -26,6 +27,8 @@ export type Ids = Readonly<
     | 'invoiceId'
     | keyof Awaited<ReturnType<typeof ownInvoices>>
     | 'quotaId'
+    | 'paymentId'
+    | 'setupId'
     | 'providerOrganizationId'
     | 'hostId',
     string
@@ -134,6 +137,7 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
       invoiceId: invoice[0]?.id ?? '',
       ...work.billed,
       quotaId: String((quota['quota'] as unknown as { id: string }).id),
+      ...(await payByCard(api, organizationId)),
       providerOrganizationId: String((provider['organization'] as unknown as { id: string }).id),
       hostId: String((hosts[0]?.['host'] as unknown as { id: string }).id),
     },
@@ -144,6 +148,59 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
     hostAgent: String(enrolled.body['credential']),
     retiredAgent: work.retiredAgent,
   };
+}
+
+/** What a card would have done by now: two payments, and a page for leaving another. */
+async function payByCard(api: TestApi, organizationId: string) {
+  const now = Date.now();
+  const effect = () => ({
+    organizationId,
+    version: 3,
+    wakeAt: null,
+    attempt: 1,
+    keyAt: now,
+    failures: 0,
+    spent: false,
+    code: null,
+    message: null,
+    createdAt: now,
+  });
+  const card = { customerId: `cus_${organizationId}`, methodId: 'pm_secret' };
+  const ids = [newId('payment'), newId('payment')] as const;
+  const setupId = newId('setup');
+  await api.ground.store.transaction(WORKER, async (tx) => {
+    await tx.insert(paymentCustomers, {
+      organizationId,
+      ...card,
+      attempt: 1,
+      keyAt: now,
+      methodBrand: 'visa',
+      methodLast4: '4242',
+      methodExpMonth: 12,
+      methodExpYear: 2030,
+      rechargeOn: false,
+      rechargeBelowNano: 0n,
+      rechargeCents: 0n,
+      rechargeMonthCents: 0n,
+      rechargeDeclines: 0,
+      rechargeNotBefore: null,
+      rechargeOffReason: null,
+      createdAt: now,
+    });
+    for (const id of ids) {
+      const amounts = { amountCents: 100n, capturedCents: 100n, refundedCents: 0n, feeCents: 3n };
+      const over = { slot: null, settledAt: now, invoiceId: null, pushedId: null, processorId: `pi_${id}` };
+      await tx.insert(payments, { id, ...effect(), ...card, kind: 'top-up', state: 'settled', ...amounts, ...over });
+    }
+    const page = {
+      successUrl: 'https://secret',
+      cancelUrl: 'https://secret',
+      url: 'https://secret',
+      processorId: 'cs',
+    };
+    await tx.insert(paymentSetups, { id: setupId, ...effect(), state: 'open', ...page });
+  });
+  return { paymentId: ids[1], setupId };
 }
 
 /** What workers and agents would have done by now: two leases, finished and running shards, results, logs, usage. */

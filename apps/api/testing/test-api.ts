@@ -38,7 +38,7 @@ export class TestApi {
     private readonly home: string,
   ) {}
 
-  static async start(over: Partial<Ground> = {}): Promise<TestApi> {
+  static async start(over: Partial<Ground> = {}, environment: Record<string, string> = {}): Promise<TestApi> {
     const database = await testDatabase();
     const home = await mkdtemp(join(tmpdir(), 'berth-api-spec-'));
     const config = readConfig({
@@ -49,6 +49,7 @@ export class TestApi {
       RATE_LIMIT_PER_MINUTE: '1000000',
       BODY_LIMIT_BYTES: '4194304',
       LOG_LEVEL: 'silent',
+      ...environment,
     });
     const open = await openBroker(config, 'api');
     if (open.platformKey === null) throw new Error('a fresh database gave no platform key');

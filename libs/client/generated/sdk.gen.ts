@@ -16,6 +16,9 @@ import type {
   AddHostData,
   AddHostErrors,
   AddHostResponses,
+  BeginCardSetupData,
+  BeginCardSetupErrors,
+  BeginCardSetupResponses,
   CancelJobData,
   CancelJobErrors,
   CancelJobResponses,
@@ -40,6 +43,9 @@ import type {
   CreateProjectData,
   CreateProjectErrors,
   CreateProjectResponses,
+  CreateTopUpData,
+  CreateTopUpErrors,
+  CreateTopUpResponses,
   CreditInvoiceData,
   CreditInvoiceErrors,
   CreditInvoiceResponses,
@@ -55,6 +61,9 @@ import type {
   GetBillingProfileData,
   GetBillingProfileErrors,
   GetBillingProfileResponses,
+  GetCardSetupData,
+  GetCardSetupErrors,
+  GetCardSetupResponses,
   GetGuideData,
   GetGuideErrors,
   GetGuideResponses,
@@ -88,6 +97,12 @@ import type {
   GetOrganizationData,
   GetOrganizationErrors,
   GetOrganizationResponses,
+  GetPayingData,
+  GetPayingErrors,
+  GetPayingResponses,
+  GetPaymentData,
+  GetPaymentErrors,
+  GetPaymentResponses,
   GetPlacementData,
   GetPlacementErrors,
   GetPlacementResponses,
@@ -148,6 +163,9 @@ import type {
   ListOrganizationsData,
   ListOrganizationsErrors,
   ListOrganizationsResponses,
+  ListPaymentsData,
+  ListPaymentsErrors,
+  ListPaymentsResponses,
   ListProjectsData,
   ListProjectsErrors,
   ListProjectsResponses,
@@ -199,6 +217,9 @@ import type {
   ReadWorkInputData,
   ReadWorkInputErrors,
   ReadWorkInputResponses,
+  RefundPaymentData,
+  RefundPaymentErrors,
+  RefundPaymentResponses,
   RemoveHostData,
   RemoveHostErrors,
   RemoveHostResponses,
@@ -208,6 +229,9 @@ import type {
   RevokeKeyData,
   RevokeKeyErrors,
   RevokeKeyResponses,
+  SetAutoRechargeData,
+  SetAutoRechargeErrors,
+  SetAutoRechargeResponses,
   SetBillingProfileData,
   SetBillingProfileErrors,
   SetBillingProfileResponses,
@@ -220,6 +244,9 @@ import type {
   SyncAgentData,
   SyncAgentErrors,
   SyncAgentResponses,
+  TakeStripeEventData,
+  TakeStripeEventErrors,
+  TakeStripeEventResponses,
   VoidInvoiceData,
   VoidInvoiceErrors,
   VoidInvoiceResponses,
@@ -1549,6 +1576,208 @@ export const giveGrant = <ThrowOnError extends boolean = false>(
     ...options,
     headers: {
       'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Show how the organization pays
+ *
+ * For keys with the role admin.
+ */
+export const getPaying = <ThrowOnError extends boolean = false>(
+  options?: Options<GetPayingData, ThrowOnError>,
+): RequestResult<GetPayingResponses, GetPayingErrors, ThrowOnError> =>
+  (options?.client ?? client).get<GetPayingResponses, GetPayingErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/billing',
+    ...options,
+  });
+
+/**
+ * Get a page for leaving a card
+ *
+ * Answers the address of a page at the payment processor; card numbers never pass through the broker. The last card that was left is the one that is charged. Without an address in the answer, read the setup again in a few seconds.
+ *
+ * For keys with the role admin.
+ */
+export const beginCardSetup = <ThrowOnError extends boolean = false>(
+  options: Options<BeginCardSetupData, ThrowOnError>,
+): RequestResult<BeginCardSetupResponses, BeginCardSetupErrors, ThrowOnError> =>
+  (options.client ?? client).post<BeginCardSetupResponses, BeginCardSetupErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/billing/setup',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Show whether a card was left
+ *
+ * For keys with the role admin.
+ */
+export const getCardSetup = <ThrowOnError extends boolean = false>(
+  options: Options<GetCardSetupData, ThrowOnError>,
+): RequestResult<GetCardSetupResponses, GetCardSetupErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetCardSetupResponses, GetCardSetupErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/billing/setup/{id}',
+    ...options,
+  });
+
+/**
+ * Charge the card when credit runs low
+ *
+ * When less than `below` is available, the card is charged `amount`, one at a time and at most `monthlyCap` in a calendar month (UTC). After three declines in a row it is off until it is set again.
+ *
+ * For keys with the role admin.
+ */
+export const setAutoRecharge = <ThrowOnError extends boolean = false>(
+  options: Options<SetAutoRechargeData, ThrowOnError>,
+): RequestResult<SetAutoRechargeResponses, SetAutoRechargeErrors, ThrowOnError> =>
+  (options.client ?? client).put<SetAutoRechargeResponses, SetAutoRechargeErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/billing/auto-recharge',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Buy credit with the card
+ *
+ * From 5000000000 to 10000000000000 nano-dollars ($5 to $10,000). The credit is there when the payment is settled.
+ *
+ * For keys with the role admin.
+ */
+export const createTopUp = <ThrowOnError extends boolean = false>(
+  options: Options<CreateTopUpData, ThrowOnError>,
+): RequestResult<CreateTopUpResponses, CreateTopUpErrors, ThrowOnError> =>
+  (options.client ?? client).post<CreateTopUpResponses, CreateTopUpErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/billing/top-ups',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * List what was charged to cards, newest first
+ *
+ * For keys with the role admin.
+ */
+export const listPayments = <ThrowOnError extends boolean = false>(
+  options?: Options<ListPaymentsData, ThrowOnError>,
+): RequestResult<ListPaymentsResponses, ListPaymentsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListPaymentsResponses, ListPaymentsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/billing/payments',
+    ...options,
+  });
+
+/**
+ * Show a payment with its refunds
+ *
+ * For keys with the role admin.
+ */
+export const getPayment = <ThrowOnError extends boolean = false>(
+  options: Options<GetPaymentData, ThrowOnError>,
+): RequestResult<GetPaymentResponses, GetPaymentErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetPaymentResponses, GetPaymentErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/billing/payments/{id}',
+    ...options,
+  });
+
+/**
+ * Pay credit back to the card it came from
+ *
+ * The credit must be available; it leaves the account at once and comes back if the bank refuses.
+ *
+ * For keys with the role platform-admin.
+ */
+export const refundPayment = <ThrowOnError extends boolean = false>(
+  options: Options<RefundPaymentData, ThrowOnError>,
+): RequestResult<RefundPaymentResponses, RefundPaymentErrors, ThrowOnError> =>
+  (options.client ?? client).post<RefundPaymentResponses, RefundPaymentErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payments/{id}/refunds',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Take an event of the payment processor
+ *
+ * For Stripe only. The signature over the raw body is checked before the body is read; events dated more than five minutes off are refused. An event is kept once, and its object is fetched anew.
+ */
+export const takeStripeEvent = <ThrowOnError extends boolean = false>(
+  options: Options<TakeStripeEventData, ThrowOnError>,
+): RequestResult<TakeStripeEventResponses, TakeStripeEventErrors, ThrowOnError> =>
+  (options.client ?? client).post<TakeStripeEventResponses, TakeStripeEventErrors, ThrowOnError>({
+    bodySerializer: null,
+    url: '/v1/webhooks/stripe',
+    ...options,
+    headers: {
+      'Content-Type': 'application/octet-stream',
       ...options.headers,
     },
   });

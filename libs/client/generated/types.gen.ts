@@ -80,6 +80,22 @@ export type AuditEntry = {
   actorAddress: string | null;
 };
 
+export type AutoRecharge = {
+  on: boolean;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  below: string;
+  /**
+   * Whole cents, as nano-dollars
+   */
+  amount: string;
+  /**
+   * Whole cents, as nano-dollars
+   */
+  monthlyCap: string;
+};
+
 export type Balance = {
   organizationId: string;
   /**
@@ -122,6 +138,20 @@ export type BillingProfile = {
    */
   netDays: number | null;
   updatedAt: string | null;
+};
+
+export type CardSetup = {
+  id: string;
+  state: 'intended' | 'calling' | 'unknown' | 'retrying' | 'open' | 'complete' | 'expired' | 'refused';
+  /**
+   * Where to leave the card, while it is open
+   */
+  url: string | null;
+  message: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
 };
 
 export type CreateJob = {
@@ -651,6 +681,11 @@ export type NewBillingProfile = {
   netDays?: number | null;
 };
 
+export type NewCardSetup = {
+  successUrl?: string;
+  cancelUrl?: string;
+};
+
 export type NewCredit = {
   organizationId: string;
   /**
@@ -751,6 +786,20 @@ export type NewQuota = {
   lendingLimit?: string;
 };
 
+export type NewRefund = {
+  /**
+   * Whole cents, as nano-dollars
+   */
+  amount: string;
+};
+
+export type NewTopUp = {
+  /**
+   * Whole cents, as nano-dollars
+   */
+  amount: string;
+};
+
 export type Offer = {
   id: string;
   providerId: string;
@@ -814,6 +863,91 @@ export type OrganizationChange = {
 
 export type OrganizationQuotaList = {
   items: Array<Quota>;
+};
+
+export type Paying = {
+  /**
+   * manual: no cards are taken here
+   */
+  mode: 'manual' | 'stripe';
+  card: {
+    brand: string;
+    last4: string;
+    expMonth: number;
+    expYear: number;
+  } | null;
+  autoRecharge: {
+    on: boolean;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    below: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    amount: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    monthlyCap: string;
+    /**
+     * Why the broker switched it off
+     */
+    offReason: string | null;
+  };
+};
+
+export type Payment = {
+  id: string;
+  kind: 'top-up' | 'auto-recharge' | 'invoice';
+  state: 'intended' | 'calling' | 'unknown' | 'retrying' | 'processing' | 'settled' | 'declined' | 'refused';
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+  /**
+   * What the card gave
+   */
+  captured: string;
+  /**
+   * Given back, or on its way back
+   */
+  refunded: string;
+  invoiceId: string | null;
+  code: string | null;
+  message: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+  settledAt: string | null;
+};
+
+export type PaymentWithRefunds = {
+  id: string;
+  kind: 'top-up' | 'auto-recharge' | 'invoice';
+  state: 'intended' | 'calling' | 'unknown' | 'retrying' | 'processing' | 'settled' | 'declined' | 'refused';
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+  /**
+   * What the card gave
+   */
+  captured: string;
+  /**
+   * Given back, or on its way back
+   */
+  refunded: string;
+  invoiceId: string | null;
+  code: string | null;
+  message: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+  settledAt: string | null;
+  refunds: Array<Refund>;
 };
 
 export type Placement = {
@@ -950,6 +1084,26 @@ export type Quota = {
 
 export type QuotaList = {
   items: Array<Quota>;
+};
+
+export type ReceivedEvent = {
+  received: boolean;
+  known: boolean;
+};
+
+export type Refund = {
+  id: string;
+  paymentId: string;
+  state: 'intended' | 'calling' | 'unknown' | 'retrying' | 'processing' | 'settled' | 'failed';
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+  message: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
 };
 
 export type SetQuota = {
@@ -3837,6 +3991,403 @@ export type GiveGrantResponses = {
 };
 
 export type GiveGrantResponse = GiveGrantResponses[keyof GiveGrantResponses];
+
+export type GetPayingData = {
+  body?: never;
+  path?: never;
+  query?: never;
+  url: '/v1/billing';
+};
+
+export type GetPayingErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetPayingError = GetPayingErrors[keyof GetPayingErrors];
+
+export type GetPayingResponses = {
+  /**
+   * OK
+   */
+  200: Paying;
+};
+
+export type GetPayingResponse = GetPayingResponses[keyof GetPayingResponses];
+
+export type BeginCardSetupData = {
+  body: NewCardSetup;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query?: never;
+  url: '/v1/billing/setup';
+};
+
+export type BeginCardSetupErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type BeginCardSetupError = BeginCardSetupErrors[keyof BeginCardSetupErrors];
+
+export type BeginCardSetupResponses = {
+  /**
+   * Created
+   */
+  201: CardSetup;
+};
+
+export type BeginCardSetupResponse = BeginCardSetupResponses[keyof BeginCardSetupResponses];
+
+export type GetCardSetupData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/billing/setup/{id}';
+};
+
+export type GetCardSetupErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetCardSetupError = GetCardSetupErrors[keyof GetCardSetupErrors];
+
+export type GetCardSetupResponses = {
+  /**
+   * OK
+   */
+  200: CardSetup;
+};
+
+export type GetCardSetupResponse = GetCardSetupResponses[keyof GetCardSetupResponses];
+
+export type SetAutoRechargeData = {
+  body: AutoRecharge;
+  path?: never;
+  query?: never;
+  url: '/v1/billing/auto-recharge';
+};
+
+export type SetAutoRechargeErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type SetAutoRechargeError = SetAutoRechargeErrors[keyof SetAutoRechargeErrors];
+
+export type SetAutoRechargeResponses = {
+  /**
+   * OK
+   */
+  200: Paying;
+};
+
+export type SetAutoRechargeResponse = SetAutoRechargeResponses[keyof SetAutoRechargeResponses];
+
+export type CreateTopUpData = {
+  body: NewTopUp;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query?: never;
+  url: '/v1/billing/top-ups';
+};
+
+export type CreateTopUpErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type CreateTopUpError = CreateTopUpErrors[keyof CreateTopUpErrors];
+
+export type CreateTopUpResponses = {
+  /**
+   * Created
+   */
+  201: Payment;
+};
+
+export type CreateTopUpResponse = CreateTopUpResponses[keyof CreateTopUpResponses];
+
+export type ListPaymentsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/billing/payments';
+};
+
+export type ListPaymentsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListPaymentsError = ListPaymentsErrors[keyof ListPaymentsErrors];
+
+export type ListPaymentsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Payment>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListPaymentsResponse = ListPaymentsResponses[keyof ListPaymentsResponses];
+
+export type GetPaymentData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/billing/payments/{id}';
+};
+
+export type GetPaymentErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetPaymentError = GetPaymentErrors[keyof GetPaymentErrors];
+
+export type GetPaymentResponses = {
+  /**
+   * OK
+   */
+  200: PaymentWithRefunds;
+};
+
+export type GetPaymentResponse = GetPaymentResponses[keyof GetPaymentResponses];
+
+export type RefundPaymentData = {
+  body: NewRefund;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/payments/{id}/refunds';
+};
+
+export type RefundPaymentErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type RefundPaymentError = RefundPaymentErrors[keyof RefundPaymentErrors];
+
+export type RefundPaymentResponses = {
+  /**
+   * Created
+   */
+  201: Refund;
+};
+
+export type RefundPaymentResponse = RefundPaymentResponses[keyof RefundPaymentResponses];
+
+export type TakeStripeEventData = {
+  body: Blob | File;
+  path?: never;
+  query?: never;
+  url: '/v1/webhooks/stripe';
+};
+
+export type TakeStripeEventErrors = {
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type TakeStripeEventError = TakeStripeEventErrors[keyof TakeStripeEventErrors];
+
+export type TakeStripeEventResponses = {
+  /**
+   * OK
+   */
+  200: ReceivedEvent;
+};
+
+export type TakeStripeEventResponse = TakeStripeEventResponses[keyof TakeStripeEventResponses];
 
 export type ListAuditData = {
   body?: never;
