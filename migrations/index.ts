@@ -5,6 +5,7 @@ import { AddAuditLog1764100000000 } from './1764100000000-AddAuditLog.js';
 import { AddInvoicing1764100000001 } from './1764100000001-AddInvoicing.js';
 import { AddPayments1764200000000 } from './1764200000000-AddPayments.js';
 import { AddQuotas1764300000000 } from './1764300000000-AddQuotas.js';
+import { AddPriceBook1764400000000 } from './1764400000000-AddPriceBook.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
 export const migrations = [
@@ -15,4 +16,5 @@ export const migrations = [
   AddInvoicing1764100000001,
   AddPayments1764200000000,
   AddQuotas1764300000000,
+  AddPriceBook1764400000000,
 ];

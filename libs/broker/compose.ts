@@ -7,6 +7,8 @@ import { Credit, Holds, Quotas } from '#money/quotas';
 import { Metering } from '#money/metering';
 import { invoicesOf, Payments } from '#money/payments';
 import { Billing, defaultBillingSettings, manualRate, type BillingSettings } from '#money/billing';
+import { CommitmentReconciler } from '#money/commitments';
+import { Prices } from '#money/rating';
 import { Catalog } from '#market/catalog';
 import { Placements, type PlacementTimes } from '#market/placement';
 import { Agents, type AgentRow, type AgentSecrets } from '#compute/agents';
@@ -45,6 +47,7 @@ export interface Broker {
   readonly quotas: Quotas;
   readonly credit: Credit;
   readonly metering: Metering;
+  readonly prices: Prices;
   readonly billing: Billing;
   readonly payments: Payments;
   readonly catalog: Catalog;
@@ -96,6 +99,7 @@ export function composeBroker(p: BrokerParts): Broker {
     random,
     port: p.payments ?? null,
   });
+  const prices = new Prices(clock, random);
   const catalog = new Catalog();
   const placements = new Placements(store, catalog, clock, random, {
     rentableTtlMs: 1_000,
@@ -121,7 +125,8 @@ export function composeBroker(p: BrokerParts): Broker {
       quote: async (request) => {
         const quote = await placements.quote(request);
         if ('why' in quote) return quote;
-        return { ...quote, marginBps: await providers.marginBps(store, quote.offer.providerId) };
+        const basis = await providers.quotedBasis(store, quote.offer.providerId);
+        return { ...quote, terms: await prices.quote(store, { organizationId: request.organizationId, ...basis }) };
       },
     },
   });
@@ -143,6 +148,7 @@ export function composeBroker(p: BrokerParts): Broker {
     store,
     leases: leasesOf,
     providers,
+    prices,
     holds,
     placer: placements,
     wake,
@@ -150,6 +156,7 @@ export function composeBroker(p: BrokerParts): Broker {
     clock,
   });
   const invoiceReconciler = billing.reconciler((organizationId) => jobs.cancelAll(organizationId));
+  const commitmentReconciler = new CommitmentReconciler({ store, ledger, holds, clock, random });
   return {
     store,
     ledger,
@@ -160,6 +167,7 @@ export function composeBroker(p: BrokerParts): Broker {
     metering,
     billing,
     payments,
+    prices,
     catalog,
     placements,
     agents,
@@ -176,7 +184,7 @@ export function composeBroker(p: BrokerParts): Broker {
     loop: new ReconcileLoop(
       store,
       wake,
-      [leaseReconciler, jobReconciler, invoiceReconciler, ...payments.reconcilers],
+      [leaseReconciler, jobReconciler, invoiceReconciler, commitmentReconciler, ...payments.reconcilers],
       p.report,
     ),
     onEnrolled: async (tx, agent) => {

@@ -7,3 +7,4 @@ export * from './agent-protocol.js';
 export * from './job.js';
 export * from './batch.js';
 export * from './payment-port.js';
+export * from './price-terms.js';

@@ -13,6 +13,7 @@ import * as ledger from '#money/ledger';
 import * as metering from '#money/metering';
 import * as payments from '#money/payments';
 import * as quotas from '#money/quotas';
+import * as rating from '#money/rating';
 import * as database from '#platform/database';
 import * as reconcile from '#platform/reconcile';
 import * as jobs from '#work/jobs';
@@ -42,6 +43,7 @@ const rooms = [
   metering,
   payments,
   quotas,
+  rating,
   database,
   reconcile,
   jobs,

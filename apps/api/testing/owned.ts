@@ -326,6 +326,7 @@ function leaseRow(of: {
     attemptN: 1,
     costPerHour: 1n,
     chargePerHour: 1n,
+    chargeTerms: null,
     requestedAt: now,
     bootedAt: now,
     acceptedAt: now,

@@ -41,6 +41,7 @@ export function leaseWith(over: Partial<LeaseRow> = {}): LeaseRow {
     attemptN: 0,
     costPerHour: 400_000_000n,
     chargePerHour: 440_000_000n,
+    chargeTerms: null,
     requestedAt: NOW,
     bootedAt: null,
     acceptedAt: null,

@@ -434,7 +434,7 @@ export class LeaseReconciler implements Reconciler {
   private async beginTermination(lease: LeaseRow, reason: EndReason, message: string): Promise<'again'> {
     await this.tx(async (tx) => {
       const now = await tx.now();
-      const { patch } = await this.d.leases.meter(tx, lease, now);
+      const { patch } = await this.d.leases.meter(tx, lease, now, { leaves: reason === 'released' });
       await transition(tx, leases, leaseMachine, lease, 'terminating', {
         patch: { ...patch, stateSince: now, message: `${reason}: ${message}` },
         wakeAt: now,

@@ -3,8 +3,8 @@ import { accelerator } from '#hardware';
 import type { Offer } from '#contracts';
 import type { Patch, Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
-import { chargePerHour, billedMs } from '#money/rating';
 import { Holds, Quotas, type Renewed } from '#money/quotas';
+import { billedMs, chargedUntil, priceOf, type ChargeTerms } from '#money/rating';
 import { Metering, type MeteredAmounts } from '#money/metering';
 import { leaseMachine, leases, type LeaseRow, type LeasedOffer } from './leases.table.js';
 import type { LeaseTimes } from './decide.js';
@@ -17,7 +17,7 @@ export interface NewLease {
   readonly jobHoldId: string;
   readonly placementId: string | null;
   readonly offer: Offer;
-  readonly marginBps: number;
+  readonly terms: ChargeTerms;
 }
 
 /** Rented machines, seen from those who use them: ask for one, attach, let go. What moves them is the reconciler. */
@@ -37,8 +37,8 @@ export class Leases {
    */
   async request(tx: Tx, of: NewLease): Promise<LeaseRow | null> {
     const id = newId('lease', this.clock.now(), this.random);
-    const rate = chargePerHour(of.offer.pricePerHour, of.marginBps);
-    const carve = await this.carve(tx, of.jobHoldId, id, rate);
+    const rate = priceOf(of.offer.pricePerHour, of.terms);
+    const carve = await this.carve(tx, of.jobHoldId, id, rate, of.terms.leaseMinimumMs);
     if (carve === null) return null;
     const keyId = await this.quotas.keyOf(tx, of.jobHoldId);
     const { organizationId, projectId } = of;
@@ -69,6 +69,7 @@ export class Leases {
       attemptN: 0,
       costPerHour: of.offer.pricePerHour,
       chargePerHour: rate,
+      chargeTerms: of.terms,
       requestedAt: now,
       bootedAt: null,
       acceptedAt: null,
@@ -125,7 +126,7 @@ export class Leases {
       keepWarmMs > 0 && lease.state === 'ready' && lease.want === 'run'
         ? await this.keepHold(tx, lease, keepWarmMs)
         : null;
-    const { patch, amounts } = await this.meter(tx, lease, now, { settleHold: true });
+    const { patch, amounts } = await this.meter(tx, lease, now, { settleHold: true, leaves: keep === null });
     const after = await transition(tx, leases, leaseMachine, lease, lease.state, {
       patch: keep
         ? { ...patch, jobId: null, holdId: keep, idleSince: now, keepUntil: now + keepWarmMs, graceUntil: null }
@@ -162,8 +163,8 @@ export class Leases {
     }
   }
 
-  private async carve(tx: Tx, jobHoldId: string, leaseId: string, rate: bigint): Promise<string | null> {
-    const least = burn(rate, this.times.meterEveryMs);
+  private async carve(tx: Tx, jobHoldId: string, leaseId: string, rate: bigint, minimumMs = 0): Promise<string | null> {
+    const least = burn(rate, Math.max(this.times.meterEveryMs, minimumMs));
     const wanted = burn(rate, this.times.holdAheadMs + this.times.meterEveryMs);
     return (await this.holds.carve(tx, jobHoldId, leaseId, wanted, least))?.id ?? null;
   }
@@ -178,18 +179,26 @@ export class Leases {
   /**
    * Meters a lease up to `nowMs` and returns the marks that the caller must put into its guarded update of the lease: the update's
    * version guard is what makes the interval once-only. Throws StaleVersion when somebody else has metered from the same instant.
-   * `end` closes the vendor's side in the vendor's own increments; `settleHold` gives back what the hold has left after this.
+   * `end` closes the vendor's side in the vendor's own increments; `settleHold` gives back what the hold has left after this;
+   * `leaves`: the tenant lets the machine go, and the price book's least time counts.
    */
   async meter(
     tx: Tx,
     lease: LeaseRow,
     nowMs: number,
-    { end, settleHold = false }: { end?: { chargeToMs: number; costToMs: number }; settleHold?: boolean } = {},
+    {
+      end,
+      settleHold = false,
+      leaves = false,
+    }: { end?: { chargeToMs: number; costToMs: number }; settleHold?: boolean; leaves?: boolean } = {},
   ): Promise<{ patch: Patch<LeaseRow>; amounts: MeteredAmounts }> {
     const chargeFrom = lease.chargedThrough ?? lease.acceptedAt;
     const costFrom = lease.costThrough ?? lease.bootedAt;
     const stopped = lease.holdId === null || lease.state === 'terminating';
-    const chargeTo = end?.chargeToMs ?? nowMs;
+    const chargeTo =
+      leaves && lease.acceptedAt !== null && lease.chargeTerms !== null
+        ? chargedUntil(lease.acceptedAt, nowMs, lease.chargeTerms)
+        : (end?.chargeToMs ?? nowMs);
     let costTo = end?.costToMs ?? nowMs;
     if (end && lease.bootedAt !== null && costFrom !== null) {
       costTo = Math.max(costFrom, lease.bootedAt + billedMs(end.costToMs - lease.bootedAt, lease.offer.billing));

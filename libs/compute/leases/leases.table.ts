@@ -1,5 +1,6 @@
 import { StateMachine } from '#kernel';
 import type { Offer } from '#contracts';
+import type { ChargeTerms } from '#money/rating';
 import { table } from '#platform/database';
 
 export const leaseStates = [
@@ -73,6 +74,8 @@ export interface LeaseRow {
   attemptN: number;
   costPerHour: bigint;
   chargePerHour: bigint;
+  /** On which terms of the price book `chargePerHour` was made; null for leases from before there was one. */
+  chargeTerms: ChargeTerms | null;
   requestedAt: number;
   bootedAt: number | null;
   acceptedAt: number | null;
@@ -111,6 +114,7 @@ export const leases = table<LeaseRow>(
     attemptN: 'int',
     costPerHour: 'bigint',
     chargePerHour: 'bigint',
+    chargeTerms: 'json',
     requestedAt: 'time',
     bootedAt: 'time',
     acceptedAt: 'time',

@@ -1,6 +1,7 @@
 import { newId, type Clock, type Random } from '#kernel';
-import type { ProviderKind } from '#contracts';
+import type { PriceClass, ProviderKind } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
+import { organizations } from '#identity/tenancy';
 import { account, Ledger } from '#money/ledger';
 import { providers, type ProviderRow } from './providers.table.js';
 
@@ -13,11 +14,17 @@ export interface NewProvider {
   readonly settings?: Record<string, unknown>;
 }
 
-const MARGIN_TTL_MS = 5_000;
+/** What of a provider decides on the price of its capacity. */
+export interface PriceBasis {
+  readonly priceClass: PriceClass;
+  readonly providerMarginBps: number;
+}
+
+const BASIS_TTL_MS = 5_000;
 
 /** Sources of supply. Connecting one opens its payable account, so that the first usage has somewhere to go. */
 export class Providers {
-  private readonly margins = new Map<string, { bps: number; readAtMs: number }>();
+  private readonly bases = new Map<string, { basis: PriceBasis; readAtMs: number }>();
 
   constructor(
     private readonly ledger: Ledger,
@@ -43,15 +50,22 @@ export class Providers {
     return provider;
   }
 
-  /** The margin of a provider, as read at most five seconds ago; 0 for one that is gone. */
-  async marginBps(store: Store, id: string): Promise<number> {
-    const known = this.margins.get(id);
+  /** The margin of a provider and whose capacity it is: its kind, or `own` for hosts of the broker itself. No margin for one that is gone. */
+  async priceBasis(tx: Tx, id: string): Promise<PriceBasis> {
+    const row = await this.get(tx, id);
+    if (!row) return { priceClass: 'bare-metal', providerMarginBps: 0 };
+    const owner = row.adapter === 'host' ? await tx.first(organizations, { id: row.organizationId }) : null;
+    return { priceClass: owner?.kind === 'platform' ? 'own' : row.kind, providerMarginBps: row.marginBps };
+  }
+
+  /** The same for an estimate, as read at most five seconds ago. */
+  async quotedBasis(store: Store, id: string): Promise<PriceBasis> {
+    const known = this.bases.get(id);
     const nowMs = this.clock.now();
-    if (known && nowMs - known.readAtMs < MARGIN_TTL_MS) return known.bps;
-    const row = await store.transaction(WORKER, (tx) => this.get(tx, id));
-    const bps = row?.marginBps ?? 0;
-    this.margins.set(id, { bps, readAtMs: nowMs });
-    return bps;
+    if (known && nowMs - known.readAtMs < BASIS_TTL_MS) return known.basis;
+    const basis = await store.transaction(WORKER, (tx) => this.priceBasis(tx, id));
+    this.bases.set(id, { basis, readAtMs: nowMs });
+    return basis;
   }
 
   get(tx: Tx, id: string): Promise<ProviderRow | null> {

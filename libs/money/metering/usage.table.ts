@@ -25,7 +25,7 @@ export interface UsageRow {
   createdAt: number;
 }
 
-export const meters = ['lease-time', 'input-tokens', 'output-tokens', 'lines'] as const;
+export const meters = ['lease-time', 'input-tokens', 'output-tokens', 'lines', 'commitment'] as const;
 export type Meter = (typeof meters)[number];
 
 export const usageRecords = table<UsageRow>(

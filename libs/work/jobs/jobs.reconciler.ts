@@ -4,6 +4,7 @@ import { WORKER, type Store, type Tx } from '#platform/database';
 import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
 import { Leases, warmOffer, type LeaseRow, type NewLease } from '#compute/leases';
 import { Providers } from '#compute/providers';
+import type { Prices } from '#money/rating';
 import { Holds } from '#money/quotas';
 import { nextJobAction } from './decide.js';
 import { jobMachine, jobs, shards, type JobRow } from './jobs.table.js';
@@ -27,6 +28,7 @@ export interface JobReconcilerDeps {
   readonly store: Store;
   readonly leases: Leases;
   readonly providers: Providers;
+  readonly prices: Prices;
   readonly holds: Holds;
   readonly placer: Placer;
   readonly wake: WakeQueue;
@@ -124,15 +126,17 @@ export class JobReconciler implements Reconciler {
       this.ringAfter(tx, attached);
       return 'rest';
     }
-    const provider = await this.d.providers.get(tx, best.providerId);
+    const { organizationId } = job;
+    const basis = await this.d.providers.priceBasis(tx, best.providerId);
+    const terms = await this.d.prices.termsFor(tx, { organizationId, ...basis }, now);
     const lease = await this.request(tx, {
-      organizationId: job.organizationId,
+      organizationId,
       projectId: job.projectId,
       jobId: job.id,
       jobHoldId: job.holdId,
       placementId,
       offer: best,
-      marginBps: provider?.marginBps ?? 0,
+      terms,
     });
     if (!lease) return this.capTooSmall(tx, job, now);
     if (lease instanceof DomainError) return this.waitForRoom(tx, job, placementId, lease.message, now);

@@ -7,7 +7,7 @@ import { burn } from '#compute/leases';
 import { agents } from '#compute/agents';
 import { requireStanding } from '#money/billing';
 import { Holds } from '#money/quotas';
-import { chargePerHour } from '#money/rating';
+import { priceOf, type ChargeTerms } from '#money/rating';
 import { planBatch, type BatchPlan } from './batch-input.js';
 import { embeddedModels, estimateSeconds } from './models.js';
 import { jobMachine, jobs, shards, type JobRow, type ShardRow } from './jobs.table.js';
@@ -15,10 +15,11 @@ import { jobMachine, jobs, shards, type JobRow, type ShardRow } from './jobs.tab
 /** A price for the finished work before anything is rented: the best rentable offer and what it is expected to cost in all. */
 export interface Quoter {
   quote(request: {
+    organizationId: string;
     projectId: string;
     workload: Workload;
   }): Promise<
-    | { offer: Offer; expectedNano: bigint; expectedS: number; marginBps: number }
+    | { offer: Offer; expectedNano: bigint; expectedS: number; terms: ChargeTerms }
     | { why: string; hints: readonly string[] }
   >;
 }
@@ -162,7 +163,7 @@ export class Jobs {
   }
 
   /** The hold of a job: what the tenant allows, or three times what the best offer is expected to cost. */
-  private async cap({ projectId, request }: Submission, workload: Workload): Promise<bigint> {
+  private async cap({ organizationId, projectId, request }: Submission, workload: Workload): Promise<bigint> {
     if (request.maxCost !== undefined) {
       const cap = BigInt(request.maxCost);
       if (cap <= 0n)
@@ -172,14 +173,14 @@ export class Jobs {
         });
       return cap;
     }
-    const quote = await this.d.quoter.quote({ projectId, workload });
+    const quote = await this.d.quoter.quote({ organizationId, projectId, workload });
     if ('why' in quote) {
       throw new DomainError('unprocessable', 'nothing-fits', `Nothing that can be rented now fits: ${quote.why}.`, {
         fix: [...quote.hints, 'Give maxCost to queue the job until capacity appears.'].join(' '),
         retryable: true,
       });
     }
-    const rate = chargePerHour(quote.offer.pricePerHour, quote.marginBps);
+    const rate = priceOf(quote.offer.pricePerHour, quote.terms);
     const least = burn(rate, LEAST_CAP_MS);
     const wanted = burn(rate, Math.ceil(quote.expectedS * 1_000) * 3);
     return wanted > least ? wanted : least;

@@ -1,0 +1,1 @@
+export { CommitmentReconciler } from './commitment.reconciler.js';
