@@ -88,7 +88,7 @@ export class CommitmentReconciler implements Reconciler {
     await this.d.holds.spend(tx, holdId, amountNano);
     const transactionId = await this.d.ledger.post(tx, {
       idempotencyKey: key,
-      kind: 'commitment',
+      kind: 'usage',
       organizationId,
       reference: row.id,
       entries: [
