@@ -1,4 +1,4 @@
-import { systemClock, systemRandom } from '#kernel';
+import { HOUR, systemClock, systemRandom } from '#kernel';
 import { stripePort } from '#adapters/stripe';
 import { installs, Tenancy } from '#identity/tenancy';
 import { loadOrCreateSecret, type Config } from '#platform/config';
@@ -100,6 +100,7 @@ export async function openBroker(
     installId: install.id,
     brokerUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
     leaseTimes: knownTimes(config.testLeaseTimes ?? {}),
+    billingSettings: { ...config.invoices, graceMs: config.invoices.graceHours * HOUR },
   });
   await store.transaction(WORKER, (tx) => broker.ledger.openOwn(tx));
   const binder = new VendorBinder(broker, { store, config, installId: install.id });

@@ -40,6 +40,21 @@ export interface Config {
   readonly bodyLimitBytes: number;
   /** Hundredths of a percent. */
   readonly defaultMarginBps: number;
+  readonly invoices: {
+    readonly graceHours: number;
+    readonly netDays: number;
+    readonly seller: {
+      readonly name: string;
+      readonly address: readonly string[];
+      readonly taxId: string | null;
+      readonly email: string | null;
+    };
+    readonly footer: string;
+    /** Days after the due date. */
+    readonly remindDays: readonly number[];
+    readonly pauseDays: number;
+    readonly stopDays: number;
+  };
   /** Null: invoices are paid by hand. */
   readonly stripe: {
     readonly secretKey: string;
@@ -90,6 +105,20 @@ export function readConfig(env: Environment = process.env): Config {
     rateLimitPerMinute: v.RATE_LIMIT_PER_MINUTE,
     bodyLimitBytes: v.BODY_LIMIT_BYTES,
     defaultMarginBps: v.DEFAULT_MARGIN_BPS,
+    invoices: {
+      graceHours: v.INVOICE_GRACE_HOURS,
+      netDays: v.INVOICE_NET_DAYS,
+      seller: {
+        name: v.INVOICE_SELLER,
+        address: v.INVOICE_SELLER_ADDRESS,
+        taxId: v.INVOICE_SELLER_TAX_ID,
+        email: v.INVOICE_SELLER_EMAIL,
+      },
+      footer: v.INVOICE_FOOTER ?? '',
+      remindDays: v.DUNNING_REMIND_DAYS,
+      pauseDays: v.DUNNING_PAUSE_DAYS,
+      stopDays: v.DUNNING_STOP_DAYS,
+    },
     stripe: stripeOf(v),
     sandbox: v.SANDBOX_URL === null ? null : { url: v.SANDBOX_URL, key: v.SANDBOX_KEY },
     logLevel: v.LOG_LEVEL,

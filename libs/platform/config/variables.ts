@@ -56,6 +56,14 @@ function oneOf<const T extends string>(
   return variable({ about, fallback, mustBe }, fallback, (text) => choices.find((choice) => choice === text));
 }
 
+/** Text for people, on one line. */
+function oneLine<F extends string | null>(about: string, fallback: F): z.ZodType<string | F, string | undefined> {
+  const mustBe = 'must be one line of at most 200 visible characters';
+  return variable({ about, fallback: fallback ?? 'none', mustBe }, fallback, (text) =>
+    /^[^\p{Cc}\p{Zl}\p{Zp}]{1,200}$/u.test(text) ? text : undefined,
+  );
+}
+
 /** The URL when it parses, has one of the schemes and names a host. */
 function urlWith(text: string, schemes: readonly string[]): URL | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -221,6 +229,38 @@ export const environmentSchema = z.object({
     100_000,
     'basis points',
   ),
+  INVOICE_GRACE_HOURS: wholeNumber('How long usage of a month is waited for before its invoice.', 48, 0, 672, 'hours'),
+  INVOICE_NET_DAYS: wholeNumber('Days from an invoice to its due date, where nothing else was agreed.', 14, 0, 365),
+  INVOICE_SELLER: oneLine('Name of the seller on invoices.', 'Berth'),
+  INVOICE_SELLER_ADDRESS: variable(
+    {
+      about: "The seller's address on invoices: lines separated by semicolons.",
+      fallback: 'none',
+      mustBe: 'must be at most 8 lines separated by semicolons',
+    },
+    [],
+    (text): readonly string[] | undefined => {
+      const lines = text.split(';').map((line) => line.trim());
+      return lines.length <= 8 && lines.every((line) => line !== '') ? lines : undefined;
+    },
+  ),
+  INVOICE_SELLER_TAX_ID: oneLine("The seller's tax id on invoices.", null),
+  INVOICE_SELLER_EMAIL: oneLine("The seller's email on invoices.", null),
+  INVOICE_FOOTER: oneLine('A line at the foot of each invoice: where to pay.', null),
+  DUNNING_REMIND_DAYS: variable(
+    {
+      about: 'Days after the due date on which a tenant is reminded of an unpaid invoice, separated by commas.',
+      fallback: '0,3,7',
+      mustBe: 'must be whole numbers of days from 0 to 365, separated by commas',
+    },
+    [0, 3, 7],
+    (text): readonly number[] | undefined => {
+      const days = text.split(',').map((day) => (/^\s*\d{1,3}\s*$/.test(day) ? Number(day) : Number.NaN));
+      return days.every((day) => day <= 365) ? days.toSorted((a, b) => a - b) : undefined;
+    },
+  ),
+  DUNNING_PAUSE_DAYS: wholeNumber('Days after the due date from which new work is refused.', 7, 0, 365),
+  DUNNING_STOP_DAYS: wholeNumber('Days after the due date after which running work is ended.', 14, 0, 365),
   BILLING: oneOf('How tenants pay: by hand (an administrator confirms), or with cards through Stripe.', 'manual', [
     'manual',
     'stripe',
