@@ -6,7 +6,7 @@ import { JobHandlers } from '#platform/queue';
 import { WORKER } from '#platform/database';
 import { openBroker } from '#broker';
 import { DRAFTS_EVERY_MS } from '#money/billing';
-import { sweepOrphans } from '#compute/leases';
+import { orphanSweep } from './orphan-sweep.js';
 import { Timers } from './timers.js';
 
 export interface RunningWorker {
@@ -30,7 +30,7 @@ const AWAKE_EVERY_MS = 1_000;
  */
 export async function bootWorker(config: Config): Promise<RunningWorker> {
   const open = await openBroker(config, 'worker');
-  const { broker, queues, binder, logger, store, repairs } = open;
+  const { broker, queues, binder, logger, store } = open;
   open.health.add({ name: 'database', kind: 'ready', check: () => store.transaction(WORKER, (tx) => tx.now()) });
   await binder.refresh();
   const handlers = new JobHandlers()
@@ -39,27 +39,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     })
     .on('sync-offers', ({ providerId }) => binder.syncOffers(providerId));
   const timers = new Timers(logger);
-
-  async function orphans(): Promise<void> {
-    for (const providerId of broker.vendors.ids) {
-      await sweepOrphans(
-        {
-          store,
-          vendors: broker.vendors,
-          installId: open.installId,
-          times: broker.leaseTimes,
-          report: {
-            repaired: (net, kind, id) => {
-              repairs.count(net);
-              logger.warn({ net, kind, id }, 'a safety net had to act');
-            },
-            alarm: (message) => logger.error(message),
-          },
-        },
-        providerId,
-      );
-    }
-  }
+  const orphans = orphanSweep(open);
 
   /** One queue job for each provider: a vendor that is slow delays nobody else's offers. */
   async function syncOffers(): Promise<void> {

@@ -233,6 +233,11 @@ export class History {
     this.disturbedUntilMs = Math.max(this.disturbedUntilMs, this.kernel.clock.now() + ms);
   }
 
+  /** Machines that wait for an administrator. */
+  kept(machines: number): void {
+    if (machines > 0) this.failures.push(`${machines} machines wait for an administrator, and nothing was restored`);
+  }
+
   repaired(net: string, id: string): void {
     this.repairs.push({ net, id });
     this.reached.saw(`repair ${net}`);

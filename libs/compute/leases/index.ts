@@ -9,7 +9,9 @@ export {
   type NewLease,
 } from './leases.service.js';
 export { LeaseReconciler, type LeaseReconcilerDeps } from './leases.reconciler.js';
-export { sweepOrphans, type OrphanReport } from './orphans.js';
+export { OrphanSweep, type OrphanReport, type OrphanSweepDeps, type Swept } from './orphans.js';
+export { Orphans, type OrphanStanding } from './orphans.service.js';
+export { orphanReasons, orphans, sweepPauses, type OrphanReason, type OrphanRow } from './orphans.table.js';
 export { defaultLeaseTimes, probe, type LeaseTimes } from './decide.js';
 export {
   leases,

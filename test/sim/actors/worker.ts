@@ -1,4 +1,4 @@
-import { sweepOrphans } from '#compute/leases';
+import { OrphanSweep } from '#compute/leases';
 import { WORKER } from '#platform/database';
 import type { Offer } from '#contracts';
 import type { Broker } from '#broker';
@@ -55,16 +55,18 @@ export class Worker {
 
   private sweepOrphans(): Promise<unknown> {
     const { history, broker } = this;
-    return sweepOrphans(
-      {
-        store: broker.store,
-        vendors: broker.vendors,
-        installId: history.installId,
-        times: broker.leaseTimes,
-        report: { repaired: (net, _kind, id) => history.repaired(net, id), alarm: () => undefined },
+    return new OrphanSweep({
+      store: broker.store,
+      vendors: broker.vendors,
+      installId: history.installId,
+      times: broker.leaseTimes,
+      report: {
+        repaired: (net, _kind, id) => history.repaired(net, id),
+        alarm: (message) => history.kernel.note(`ALARM ${message}`),
+        doubted: () => history.reached.saw('a list was not believed'),
+        kept: (_providerId, machines) => history.kept(machines),
       },
-      history.providerId,
-    );
+    }).sweep(history.providerId);
   }
 
   private async syncOffers(): Promise<void> {
