@@ -15,6 +15,7 @@ import { AdminInvoicesController } from './rooms/admin-invoices.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
 import { QuotasController } from './rooms/quotas.controller.js';
 import { PaymentsController } from './rooms/payments.controller.js';
+import { OrphansController } from './rooms/orphans.controller.js';
 import { AgentController } from './rooms/agent.controller.js';
 import { SystemController } from './rooms/system.controller.js';
 import { DocumentController } from './rooms/document.controller.js';
@@ -36,6 +37,7 @@ export const controllers: readonly Type[] = [
   QuotasController,
   PaymentsController,
   AuditController,
+  OrphansController,
   AgentController,
   SystemController,
   DocumentController,

@@ -16,7 +16,7 @@ export function orphanSweep(
   });
   const kept = new Gauge({
     name: 'berth_orphans_waiting',
-    help: 'Machines of ours that nobody wants and that wait for an administrator: berth admin orphans.',
+    help: 'Machines of ours that nobody wants and that wait for an administrator: berth admin orphans ls.',
     labelNames: ['provider'],
     registers,
   });

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { WORKER } from '#platform/database';
 import { offers } from '#market/catalog';
+import { orphans } from '#compute/leases';
+import { providers } from '#compute/providers';
 import { jobs, shards } from '#work/jobs';
 import { commandJob, openOwner, OUTPUT_PATH, type Owner } from '../testing/owned.js';
 import { TestApi } from '../testing/test-api.js';
@@ -101,6 +103,36 @@ describe('offers', () => {
     expect(await list('country=se')).toEqual(['list:se']);
     expect(await list('country=DE')).toEqual([]);
     expect(await list('country=12')).toBe('invalid-query');
+  });
+});
+
+describe('machines that nobody wants', () => {
+  it('are shown to administrators, confirmed by name, and the sweep pauses and resumes', async () => {
+    const { store } = api.ground;
+    const provider = await store.transaction(WORKER, (tx) => tx.first(providers, {}));
+    const providerId = String(provider?.id);
+    const machine = { providerId, vendorId: 'vm-lost' };
+    const row = { leaseId: null, attemptId: 'att_lost', reason: 'unknown-attempt', createdAt: null } as const;
+    const seen = { firstSeenAt: 1, seenAt: 2, confirmedAt: null, confirmedBy: null };
+    await store.transaction(WORKER, (tx) => tx.insert(orphans, { ...machine, ...row, ...seen }));
+    const key = api.platformKey;
+    const paused = await api.call('PUT /v1/admin/orphans/pause', { key, body: { reason: 'a restore' } });
+    expect(paused).toMatchObject({ status: 200, body: { pause: { reason: 'a restore' }, machines: [machine] } });
+    const confirm = () =>
+      api.call('POST /v1/admin/orphans/confirm', {
+        key,
+        body: { machines: [machine, { providerId, vendorId: 'vm-other' }] },
+      });
+    expect((await confirm()).body['machines']).toMatchObject([{ ...machine, confirmedAt: expect.any(String) }]);
+    expect((await confirm()).body).toEqual({ machines: [] });
+    expect((await api.call('DELETE /v1/admin/orphans/pause', { key })).body['pause']).toBeNull();
+    const { body } = await api.call('GET /v1/admin/audit?limit=3', { key });
+    expect((body['items'] as { action: string }[]).map((e) => e.action)).toEqual([
+      'orphan-sweep.resume',
+      'orphan.confirm',
+      'orphan-sweep.pause',
+    ]);
+    expect(await api.call('GET /v1/admin/orphans', { key: owner.adminKey })).toMatchObject({ status: 403 });
   });
 });
 

@@ -5,6 +5,7 @@ import { print, rowsText } from '../output.js';
 import { jsonText } from '../text.js';
 import { registerAdminBilling } from './admin-billing.js';
 import { registerAdminInvoices } from './admin-invoices.js';
+import { registerOrphans } from './orphans.js';
 
 interface AuditFlags {
   org?: string;
@@ -22,6 +23,7 @@ export function registerAdmin(berth: Command): void {
   registerAdminInvoices(admin);
   registerAdminBilling(admin);
   registerAudit(admin);
+  registerOrphans(admin);
 }
 
 function registerAudit(admin: Command): void {

@@ -25,6 +25,9 @@ import type {
   ChangeOrganizationData,
   ChangeOrganizationErrors,
   ChangeOrganizationResponses,
+  ConfirmOrphansData,
+  ConfirmOrphansErrors,
+  ConfirmOrphansResponses,
   ConfirmRefundData,
   ConfirmRefundErrors,
   ConfirmRefundResponses,
@@ -163,6 +166,9 @@ import type {
   ListOrganizationsData,
   ListOrganizationsErrors,
   ListOrganizationsResponses,
+  ListOrphansData,
+  ListOrphansErrors,
+  ListOrphansResponses,
   ListPaymentsData,
   ListPaymentsErrors,
   ListPaymentsResponses,
@@ -175,6 +181,9 @@ import type {
   ListTransactionsData,
   ListTransactionsErrors,
   ListTransactionsResponses,
+  PauseOrphanSweepData,
+  PauseOrphanSweepErrors,
+  PauseOrphanSweepResponses,
   PayInvoiceData,
   PayInvoiceErrors,
   PayInvoiceResponses,
@@ -226,6 +235,9 @@ import type {
   RemoveQuotaData,
   RemoveQuotaErrors,
   RemoveQuotaResponses,
+  ResumeOrphanSweepData,
+  ResumeOrphanSweepErrors,
+  ResumeOrphanSweepResponses,
   RevokeKeyData,
   RevokeKeyErrors,
   RevokeKeyResponses,
@@ -1802,6 +1814,98 @@ export const listAudit = <ThrowOnError extends boolean = false>(
     ],
     url: '/v1/admin/audit',
     ...options,
+  });
+
+/**
+ * List machines that nobody wants and that wait for you
+ *
+ * For keys with the role platform-admin.
+ */
+export const listOrphans = <ThrowOnError extends boolean = false>(
+  options?: Options<ListOrphansData, ThrowOnError>,
+): RequestResult<ListOrphansResponses, ListOrphansErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListOrphansResponses, ListOrphansErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/orphans',
+    ...options,
+  });
+
+/**
+ * Let the next sweep terminate these machines
+ *
+ * Answers those that it now may; what is not reported, or was confirmed before, is left out.
+ *
+ * For keys with the role platform-admin.
+ */
+export const confirmOrphans = <ThrowOnError extends boolean = false>(
+  options: Options<ConfirmOrphansData, ThrowOnError>,
+): RequestResult<ConfirmOrphansResponses, ConfirmOrphansErrors, ThrowOnError> =>
+  (options.client ?? client).post<ConfirmOrphansResponses, ConfirmOrphansErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/orphans/confirm',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Terminate orphans again
+ *
+ * A machine that shows that the database is older than its vendor pauses the sweep anew until it is confirmed.
+ *
+ * For keys with the role platform-admin.
+ */
+export const resumeOrphanSweep = <ThrowOnError extends boolean = false>(
+  options?: Options<ResumeOrphanSweepData, ThrowOnError>,
+): RequestResult<ResumeOrphanSweepResponses, ResumeOrphanSweepErrors, ThrowOnError> =>
+  (options?.client ?? client).delete<ResumeOrphanSweepResponses, ResumeOrphanSweepErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/orphans/pause',
+    ...options,
+  });
+
+/**
+ * Report orphans and terminate none until they are confirmed
+ *
+ * For keys with the role platform-admin.
+ */
+export const pauseOrphanSweep = <ThrowOnError extends boolean = false>(
+  options: Options<PauseOrphanSweepData, ThrowOnError>,
+): RequestResult<PauseOrphanSweepResponses, PauseOrphanSweepErrors, ThrowOnError> =>
+  (options.client ?? client).put<PauseOrphanSweepResponses, PauseOrphanSweepErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/orphans/pause',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
   });
 
 /**

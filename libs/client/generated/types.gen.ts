@@ -154,6 +154,13 @@ export type CardSetup = {
   createdAt: string;
 };
 
+export type ConfirmedOrphans = {
+  machines: Array<{
+    providerId: string;
+    vendorId: string;
+  }>;
+};
+
 export type CreateJob = {
   name?: string;
   projectId?: string;
@@ -793,6 +800,10 @@ export type NewRefund = {
   amount: string;
 };
 
+export type NewSweepPause = {
+  reason: string;
+};
+
 export type NewTopUp = {
   /**
    * Whole cents, as nano-dollars
@@ -863,6 +874,62 @@ export type OrganizationChange = {
 
 export type OrganizationQuotaList = {
   items: Array<Quota>;
+};
+
+export type Orphan = {
+  providerId: string;
+  /**
+   * The vendor’s own id of the machine
+   */
+  vendorId: string;
+  /**
+   * As the machine’s tag says; the database may not know it
+   */
+  leaseId: string | null;
+  attemptId: string | null;
+  /**
+   * `unknown-attempt` and `newer-than-records` show that the database is older than the vendor
+   */
+  reason: 'superseded' | 'ended' | 'no-attempt' | 'unknown-attempt' | 'newer-than-records';
+  /**
+   * By the vendor
+   */
+  createdAt: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  firstSeenAt: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  seenAt: string;
+  /**
+   * From then on it may be terminated
+   */
+  confirmedAt: string | null;
+  confirmedBy: string | null;
+};
+
+export type OrphanStanding = {
+  /**
+   * While it is set, orphans are reported and not terminated
+   */
+  pause: {
+    /**
+     * UTC time, ISO 8601
+     */
+    since: string;
+    reason: string;
+    /**
+     * Null: the sweep itself
+     */
+    byKeyId: string | null;
+  } | null;
+  machines: Array<Orphan>;
+};
+
+export type OrphansToEnd = {
+  machines: Array<Orphan>;
 };
 
 export type Paying = {
@@ -4449,6 +4516,170 @@ export type ListAuditResponses = {
 };
 
 export type ListAuditResponse = ListAuditResponses[keyof ListAuditResponses];
+
+export type ListOrphansData = {
+  body?: never;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/orphans';
+};
+
+export type ListOrphansErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListOrphansError = ListOrphansErrors[keyof ListOrphansErrors];
+
+export type ListOrphansResponses = {
+  /**
+   * OK
+   */
+  200: OrphanStanding;
+};
+
+export type ListOrphansResponse = ListOrphansResponses[keyof ListOrphansResponses];
+
+export type ConfirmOrphansData = {
+  body: ConfirmedOrphans;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/orphans/confirm';
+};
+
+export type ConfirmOrphansErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ConfirmOrphansError = ConfirmOrphansErrors[keyof ConfirmOrphansErrors];
+
+export type ConfirmOrphansResponses = {
+  /**
+   * OK
+   */
+  200: OrphansToEnd;
+};
+
+export type ConfirmOrphansResponse = ConfirmOrphansResponses[keyof ConfirmOrphansResponses];
+
+export type ResumeOrphanSweepData = {
+  body?: never;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/orphans/pause';
+};
+
+export type ResumeOrphanSweepErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ResumeOrphanSweepError = ResumeOrphanSweepErrors[keyof ResumeOrphanSweepErrors];
+
+export type ResumeOrphanSweepResponses = {
+  /**
+   * OK
+   */
+  200: OrphanStanding;
+};
+
+export type ResumeOrphanSweepResponse = ResumeOrphanSweepResponses[keyof ResumeOrphanSweepResponses];
+
+export type PauseOrphanSweepData = {
+  body: NewSweepPause;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/orphans/pause';
+};
+
+export type PauseOrphanSweepErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type PauseOrphanSweepError = PauseOrphanSweepErrors[keyof PauseOrphanSweepErrors];
+
+export type PauseOrphanSweepResponses = {
+  /**
+   * OK
+   */
+  200: OrphanStanding;
+};
+
+export type PauseOrphanSweepResponse = PauseOrphanSweepResponses[keyof PauseOrphanSweepResponses];
 
 export type EnrolAgentData = {
   body: {
