@@ -6,7 +6,7 @@ import { AddInvoicing1764100000001 } from './1764100000001-AddInvoicing.js';
 import { AddPayments1764200000000 } from './1764200000000-AddPayments.js';
 import { AddQuotas1764300000000 } from './1764300000000-AddQuotas.js';
 import { AddPriceBook1764400000000 } from './1764400000000-AddPriceBook.js';
-import { AddOrphans1764400000000 } from './1764400000000-AddOrphans.js';
+import { AddOrphans1764450000000 } from './1764450000000-AddOrphans.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
 export const migrations = [
@@ -18,5 +18,5 @@ export const migrations = [
   AddPayments1764200000000,
   AddQuotas1764300000000,
   AddPriceBook1764400000000,
-  AddOrphans1764400000000,
+  AddOrphans1764450000000,
 ];

@@ -1,8 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /** Machines that nobody wants and that wait for an administrator, and the pause in which they do. */
-export class AddOrphans1764400000000 implements MigrationInterface {
-  readonly name = 'AddOrphans1764400000000';
+export class AddOrphans1764450000000 implements MigrationInterface {
+  readonly name = 'AddOrphans1764450000000';
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
