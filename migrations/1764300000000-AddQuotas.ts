@@ -160,7 +160,7 @@ begin
         where own.organization_id = p_organization and own.scope_id in (p_organization, p_project, p_key) and p_amounts ? own.dimension)
     order by o.id for update) as x;
   -- A clock that is behind counts in the window that has begun, so that what is given back goes to the same.
-  counted := greatest(p_at, latest);
+  counted := greatest(coalesce(p_at, now()), latest);
   fresh := array(select jsonb_object_keys(p_amounts));
   if p_holder is not null then
     with added as (

@@ -47,7 +47,8 @@ export const quotaTake: Procedure<
     organizationId: string;
     projectId: string;
     keyId: string | null;
-    at: number;
+    /** Null: the database's time. */
+    at: number | null;
     amounts: QuotaAmounts;
   },
   QuotaTaken
@@ -61,7 +62,7 @@ export const quotaTake: Procedure<
       dimensions.includes(q.dimension),
     );
     const cohorts = await cohortsOf(tx, own);
-    const takenAt = Math.max(at, ...[...own, ...cohorts.values()].flat().map((q) => q.windowStart));
+    const takenAt = Math.max(at ?? (await tx.now()), ...[...own, ...cohorts.values()].flat().map((q) => q.windowStart));
     let fresh = dimensions;
     if (holder !== null) {
       const uses = dimensions.map((dimension): QuotaUseRow => {

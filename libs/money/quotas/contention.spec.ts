@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { usd } from '#kernel';
+import { PgStore, WORKER } from '#platform/database';
+import { specStores, type SpecStore } from '#testing';
+import { openTill, type Tenant, type Till } from '#testing/till';
+import { HoldGroup, holds, quotas, quotaUses, type HoldRow, type NewQuota } from './index.js';
+
+const quotaOf = (tenant: Tenant, what: Pick<NewQuota, 'dimension' | 'per' | 'limitN'>): NewQuota => ({
+  ...tenant,
+  projectId: null,
+  scope: 'organization',
+  scopeId: tenant.organizationId,
+  mode: 'hard',
+  policy: 'keep',
+  cohort: null,
+  borrowingLimit: null,
+  lendingLimit: null,
+  ...what,
+});
+
+describe.each(specStores)('many who reserve, $name', ({ open }) => {
+  let opened: SpecStore;
+  let till: Till;
+  beforeAll(async () => {
+    opened = await open();
+    till = await openTill(opened);
+  });
+  afterAll(async () => opened.close());
+
+  const budgetUse = async ({ organizationId }: Tenant): Promise<bigint | undefined> =>
+    (await till.tx((tx) => tx.first(quotas, { organizationId, dimension: 'spend' })))?.used;
+
+  it('200 at once against one budget never get a cent more than it, and nobody deadlocks', async () => {
+    const tenant = await till.tenant('1000');
+    await till.tx((tx) =>
+      till.quotas.set(tx, quotaOf(tenant, { dimension: 'spend', per: 'month', limitN: usd('50') })),
+    );
+    const before = till.store instanceof PgStore ? till.store.counts.transactions : 0;
+    const ask = () => till.tx((tx) => till.holds.take(tx, { ...tenant, amountNano: usd('0.37') }));
+    const asked = await Promise.allSettled(Array.from({ length: 200 }, ask));
+    const taken = asked.flatMap((a) => (a.status === 'fulfilled' ? [a.value] : []));
+    expect(taken).toHaveLength(135);
+    expect(await budgetUse(tenant)).toBe(135n * usd('0.37'));
+    // Half of them give back while others ask on.
+    const again = await Promise.allSettled([
+      ...taken.slice(0, 70).map((h) => till.tx((tx) => till.holds.settle(tx, h.id))),
+      ...Array.from({ length: 60 }, ask),
+    ]);
+    const more = again.slice(70).filter((a) => a.status === 'fulfilled').length;
+    expect(await budgetUse(tenant)).toBe(BigInt(65 + more) * usd('0.37'));
+    // A deadlock would have been tried again as a transaction of its own.
+    if (till.store instanceof PgStore)
+      expect(till.store.counts.transactions - before).toBeLessThanOrEqual(200 + 130 + 2);
+    await till.audit();
+  });
+
+  it('one by one or grouped, each is taken or refused by itself', async () => {
+    const tenant = await till.tenant('10');
+    const group = new HoldGroup(till.store, till.holds, WORKER);
+    const asked = await Promise.allSettled(
+      Array.from({ length: 60 }, (_, i) => group.take({ ...tenant, amountNano: usd(i % 2 === 0 ? '1' : '0.01') })),
+    );
+    const taken = asked.flatMap((a) => (a.status === 'fulfilled' ? [a.value.amountNano] : []));
+    expect(taken.reduce((a, b) => a + b, 0n)).toBeLessThanOrEqual(usd('10'));
+    expect(taken.filter((n) => n === usd('0.01'))).toHaveLength(30);
+    for (const a of asked) if (a.status === 'rejected') expect(a.reason).toMatchObject({ code: 'insufficient-credit' });
+    await till.audit();
+  });
+
+  it('after any history of takes, carves, renewals, ends and new limits counters are what their holders hold', async () => {
+    const step = fc.record({
+      what: fc.constantFrom('take', 'take', 'carve', 'renew', 'settle', 'settle', 'limit', 'lease', 'release'),
+      i: fc.nat(20),
+      n: fc.bigInt({ min: 0n, max: 60n }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
+        const tenant = await till.tenant('0');
+        const { organizationId } = tenant;
+        await till.tx((tx) => till.ledger.credit(tx, organizationId, 300n, 'grant', `grant:${organizationId}`));
+        const taken: HoldRow[] = [];
+        let limits = { spend: null as bigint | null, leases: null as bigint | null };
+        // The model: what each root hold counts for in the budget, what is spent, and which leases are there.
+        const counts = new Map<string, bigint>();
+        const running = new Set<string>();
+        for (const [at, { what, i, n }] of steps.entries()) {
+          const hold = taken[i % Math.max(1, taken.length)];
+          const spent = [...counts.values()].reduce((a, b) => a + b, 0n);
+          if (what === 'take') {
+            const credit = await till.tx((tx) => till.ledger.creditOf(tx, organizationId));
+            const fits = n <= credit.availableNano && (limits.spend === null || n === 0n || spent + n <= limits.spend);
+            const got = await till.tx((tx) => till.holds.take(tx, { ...tenant, amountNano: n })).catch(() => null);
+            expect(got !== null).toBe(fits);
+            if (!got) continue;
+            taken.push(got);
+            counts.set(got.id, n);
+          } else if (what === 'limit') {
+            const dimension = i % 2 === 0 ? 'spend' : 'leases';
+            const limitN = dimension === 'spend' ? n * 4n : n / 10n;
+            limits = { ...limits, [dimension]: limitN };
+            const per = dimension === 'spend' ? 'month' : 'ever';
+            await till.tx((tx) => till.quotas.set(tx, quotaOf(tenant, { dimension, per, limitN })));
+          } else if (what === 'lease') {
+            const holder = `${organizationId}/${at}`;
+            const fits = limits.leases === null || BigInt(running.size) + 1n <= limits.leases;
+            const amounts = { leases: 1n };
+            const done = till.tx((tx) => till.quotas.take(tx, { ...tenant, holder }, amounts).then(() => true));
+            expect(await done.catch(() => false)).toBe(fits);
+            if (fits) running.add(holder);
+          } else if (what === 'release') {
+            const holder = [...running][i % Math.max(1, running.size)] ?? 'nobody';
+            await till.tx((tx) => till.quotas.release(tx, holder, ['leases']));
+            running.delete(holder);
+          } else if (!hold) continue;
+          else if (what === 'carve') {
+            const part = await till.tx((tx) => till.holds.carve(tx, hold.id, 'lease_spec', n));
+            if (part) taken.push(part);
+          } else if (what === 'renew') {
+            const ask = { [hold.id]: { pastNano: n, aheadNano: n, mostNano: 30n } };
+            const first = await till.tx((tx) => till.holds.renewMany(tx, ask));
+            const second = await till.tx((tx) => till.holds.renewMany(tx, ask));
+            // Asked twice it moves no more, but where the bound has cut it short.
+            if (BigInt(first[hold.id]?.remainingNano ?? 0n) >= n)
+              expect(BigInt(second[hold.id]?.movedNano ?? 0n)).toBeLessThanOrEqual(n);
+          } else if (what === 'settle') {
+            await till.tx(async (tx) => {
+              const root = await rootOf(tx, hold);
+              const before = await openUnder(tx, organizationId);
+              await till.holds.settle(tx, hold.id);
+              // What leaves the open holds of the organization goes back to the root's budget.
+              const back = before - (await openUnder(tx, organizationId));
+              counts.set(root, (counts.get(root) ?? 0n) - back);
+            });
+          }
+        }
+        const rows = await till.tx((tx) => tx.find(quotas, { organizationId }));
+        const uses = await till.tx((tx) => tx.find(quotaUses, { organizationId }));
+        for (const q of rows) {
+          const held = uses.filter((u) => u.dimension === q.dimension).reduce((a, u) => a + u.amount, 0n);
+          expect([q.dimension, q.used]).toEqual([q.dimension, held]);
+        }
+        expect(
+          uses
+            .filter((u) => u.dimension === 'leases')
+            .map((u) => u.holder)
+            .toSorted(),
+        ).toEqual([...running].toSorted());
+        for (const u of uses)
+          if (u.dimension === 'spend') expect([u.holder, u.amount]).toEqual([u.holder, counts.get(u.holder)]);
+      }),
+      { numRuns: opened.postgres ? 12 : 60 },
+    );
+    await till.audit();
+  });
+
+  type Reader = Parameters<Parameters<Till['tx']>[0]>[0];
+  async function rootOf(tx: Reader, hold: HoldRow): Promise<string> {
+    let at = hold;
+    while (at.parentId !== null) at = (await tx.first(holds, { id: at.parentId })) ?? { ...at, parentId: null };
+    return at.id;
+  }
+  async function openUnder(tx: Reader, organizationId: string): Promise<bigint> {
+    const open = await tx.find(holds, { organizationId, state: 'held' });
+    return open.reduce((a, h) => a + h.remainingNano, 0n);
+  }
+});

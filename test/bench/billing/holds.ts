@@ -1,0 +1,208 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { newId, systemClock, systemRandom, usd } from '#kernel';
+import { PgStore, sql, WORKER, type Store } from '#platform/database';
+import { organizations, projects } from '#identity/tenancy';
+import { Ledger } from '#money/ledger';
+import { HoldGroup, holds, Holds, type HoldRow } from '#money/quotas';
+import { burn, defaultLeaseTimes, leases, renewHolds, type LeaseRow } from '#compute/leases';
+
+export interface HoldsContext {
+  readonly store: Store;
+  readonly quick?: boolean;
+}
+
+export interface HoldsResult {
+  /** Reservations over many projects, and of one. */
+  readonly holdsPerSecond: number;
+  readonly hotHoldsPerSecond: number;
+  /** CPU of this process and of PostgreSQL for the renewal of one running lease, and what 10,000 of them take. */
+  readonly renewalCpuMs: number;
+  readonly renewalCoresAt10000: number;
+}
+
+const CLIENTS = 32;
+
+interface Tenant {
+  readonly organizationId: string;
+  readonly projectId: string;
+}
+
+/** What setting money aside costs, and keeping it set aside. */
+export async function run({ store, quick = false }: HoldsContext): Promise<HoldsResult> {
+  const ledger = new Ledger(systemClock, systemRandom);
+  const of = new Holds(ledger, systemClock, systemRandom);
+  await store.transaction(WORKER, (tx) => ledger.openOwn(tx));
+  const many = await Promise.all(Array.from({ length: 64 }, () => tenant(store, ledger)));
+  const first = many.slice(0, 1);
+  await reserve(store, of, many, 200);
+  const holdsPerSecond = await reserve(store, of, many, quick ? 1_000 : 6_000);
+  const group = new HoldGroup(store, of, WORKER);
+  const hotHoldsPerSecond = await reserve(store, group, first, quick ? 300 : 2_000);
+  const { cpuMs, cores } = await renewals(store, of, many.slice(0, 20), quick ? 1_000 : 10_000);
+  return { holdsPerSecond, hotHoldsPerSecond, renewalCpuMs: cpuMs, renewalCoresAt10000: cores };
+}
+
+async function tenant(store: Store, ledger: Ledger): Promise<Tenant> {
+  const [organizationId, projectId, createdAt] = [newId('organization'), newId('project'), systemClock.now()];
+  await store.transaction(WORKER, async (tx) => {
+    await tx.insert(organizations, { id: organizationId, name: 'bench', kind: 'tenant', state: 'active', createdAt });
+    await tx.insert(projects, { id: projectId, organizationId, name: 'default', createdAt });
+    await ledger.credit(tx, organizationId, usd('1000000'), 'grant', `bench:${organizationId}`);
+  });
+  return { organizationId, projectId };
+}
+
+async function reserve(store: Store, of: Holds | HoldGroup, tenants: readonly Tenant[], n: number): Promise<number> {
+  let next = 0;
+  const began = performance.now();
+  const client = async (): Promise<void> => {
+    for (let i = next++; i < n; i = next++) {
+      const who = tenants[i % tenants.length];
+      if (!who) continue;
+      const request = { ...who, amountNano: 1_000_000n };
+      await (of instanceof HoldGroup ? of.take(request) : store.transaction(WORKER, (tx) => of.take(tx, request)));
+    }
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, client));
+  return Math.round(n / ((performance.now() - began) / 1_000));
+}
+
+async function renewals(
+  store: Store,
+  of: Holds,
+  tenants: readonly Tenant[],
+  n: number,
+): Promise<{ cpuMs: number; cores: number }> {
+  const now = systemClock.now();
+  for (const who of tenants)
+    await store.transaction(WORKER, async (tx) => {
+      const rows = Array.from({ length: n / tenants.length }, () => running(who, now));
+      await tx.insert(
+        holds,
+        rows.map((r) => r.parent),
+      );
+      await tx.insert(
+        holds,
+        rows.map((r) => r.part),
+      );
+      await tx.insert(
+        leases,
+        rows.map((r) => r.lease),
+      );
+    });
+  const renew = (): Promise<number> => renewHolds({ store, holds: of, times: defaultLeaseTimes });
+  await renew();
+  // Each lease has run on for as long as lies between two renewals.
+  if (store instanceof PgStore)
+    await store.transaction(WORKER, (tx) =>
+      tx.query(sql`update leases set charged_through = charged_through - interval '20 seconds' where state = 'ready'`),
+    );
+  const own = process.cpuUsage();
+  const before = await postgresCpuMs(store);
+  const renewed = await renew();
+  const spent = process.cpuUsage(own);
+  const cpuMs = ((spent.user + spent.system) / 1_000 + (await postgresCpuMs(store)) - before) / renewed;
+  const perSecond = 10_000 / (defaultLeaseTimes.renewEveryMs / 1_000);
+  return { cpuMs: round(cpuMs), cores: round((cpuMs * perSecond) / 1_000) };
+}
+
+/** CPU time of our own PostgreSQL: the parent of our connection and all its children; 0 where there is no /proc. */
+async function postgresCpuMs(store: Store): Promise<number> {
+  if (!(store instanceof PgStore)) return 0;
+  const [row] = await store.transaction(WORKER, (tx) => tx.query<{ pid: number }>(sql`select pg_backend_pid() as pid`));
+  const stat = (pid: string): string[] | null => {
+    try {
+      const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      return text.slice(text.lastIndexOf(')') + 2).split(' ');
+    } catch {
+      return null;
+    }
+  };
+  const postmaster = stat(String(row?.pid ?? ''))?.[1];
+  if (postmaster === undefined) return 0;
+  // Fields 14 and 15 of the whole line: ticks of 10 ms.
+  return (
+    readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(stat)
+      .filter((f) => f?.[1] === postmaster)
+      // Those that have ended are in the sums that their parent keeps of its children.
+      .concat([
+        (stat(postmaster) ?? []).with(11, stat(postmaster)?.[13] ?? '0').with(12, stat(postmaster)?.[14] ?? '0'),
+      ])
+      .reduce((ms, f) => ms + (Number(f?.[11] ?? 0) + Number(f?.[12] ?? 0)) * 10, 0)
+  );
+}
+
+function running(who: Tenant, now: number): { parent: HoldRow; part: HoldRow; lease: LeaseRow } {
+  const rate = usd('2');
+  const [parentId, partId, id, jobId] = [newId('hold'), newId('hold'), newId('lease'), newId('job')];
+  const hold = (over: Partial<HoldRow> & Pick<HoldRow, 'id' | 'amountNano'>): HoldRow => ({
+    ...who,
+    parentId: null,
+    jobId: null,
+    leaseId: null,
+    state: 'held',
+    remainingNano: over.amountNano,
+    createdAt: now,
+    endedAt: null,
+    ...over,
+  });
+  const lease: LeaseRow = {
+    ...who,
+    id,
+    providerId: 'bench',
+    offerId: 'bench',
+    offer: {
+      id: 'bench',
+      providerId: 'bench',
+      providerKind: 'hyperscaler',
+      sku: 'bench',
+      region: 'r1',
+      country: 'FI',
+      accelerator: 'CPU',
+      acceleratorVendor: 'cpu',
+      count: 0,
+      vramGiB: 0,
+      interconnect: { intraNode: 'none', intraNodeGBps: null, interNode: 'unknown', interNodeGbps: null },
+      vcpus: 4,
+      ramGiB: 16,
+      pricing: 'on-demand',
+      billing: { minimumS: 0, incrementS: 1 },
+      hostId: null,
+    },
+    placementId: null,
+    jobId,
+    holdId: partId,
+    agentId: null,
+    state: 'ready',
+    want: 'run',
+    endReason: null,
+    message: null,
+    vendorId: null,
+    attemptN: 1,
+    costPerHour: rate,
+    chargePerHour: rate,
+    requestedAt: now,
+    bootedAt: now,
+    acceptedAt: now,
+    idleSince: null,
+    keepUntil: null,
+    drainUntil: null,
+    graceUntil: null,
+    endedAt: null,
+    chargedThrough: now,
+    costThrough: now,
+    stateSince: now,
+    failures: 0,
+    version: 1,
+    wakeAt: null,
+  };
+  return {
+    parent: hold({ id: parentId, jobId, amountNano: burn(rate, 3_600_000) }),
+    part: hold({ id: partId, parentId, leaseId: id, amountNano: burn(rate, defaultLeaseTimes.holdAheadMs) }),
+    lease,
+  };
+}
+
+const round = (n: number): number => Math.round(n * 10_000) / 10_000;
