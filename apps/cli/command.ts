@@ -34,6 +34,7 @@ const TAKERS = {
   prj: 'berth jobs submit --project',
   key: 'berth keys revoke',
   org: 'berth orgs credit',
+  quo: 'berth admin quotas rm',
   crn: 'berth admin invoices refunded',
 } as const;
 const KINDS: Readonly<Record<string, string>> = TAKERS;

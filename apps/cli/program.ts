@@ -7,6 +7,7 @@ import { registerInvoices } from './commands/invoices.js';
 import { registerJobs } from './commands/jobs.js';
 import { registerLocal } from './commands/local.js';
 import { registerMarket } from './commands/market.js';
+import { registerQuotas } from './commands/quotas.js';
 import { registerMoney } from './commands/money.js';
 import { VERSION } from './version.js';
 
@@ -40,6 +41,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerJobs(berth);
   registerHosts(berth);
   registerMoney(berth);
+  registerQuotas(berth);
   registerInvoices(berth);
   registerBilling(berth);
   registerAdmin(berth);

@@ -7,6 +7,8 @@ import { registerAdminBilling } from './admin-billing.js';
 import { registerAdminInvoices } from './admin-invoices.js';
 import { registerOrphans } from './orphans.js';
 
+import { registerAdminQuotas } from './quotas.js';
+
 interface AuditFlags {
   org?: string;
   key?: string;
@@ -22,6 +24,7 @@ export function registerAdmin(berth: Command): void {
   const admin = berth.command('admin').description('the business behind the broker (platform administrators)');
   registerAdminInvoices(admin);
   registerAdminBilling(admin);
+  registerAdminQuotas(admin);
   registerAudit(admin);
   registerOrphans(admin);
 }

@@ -119,7 +119,17 @@ export function registerAdminQuotas(admin: Command): void {
         const { answerOf, setCreditLimit } = await import('#client');
         const path = { id: organization as `org_${string}` };
         const c = await answerOf(setCreditLimit({ client, path, body: { limit } }));
-        print(factsText(c, [['limit', dollars(c.limit)], ['available', dollars(c.available)], ['held', dollars(c.held)]], output));
+        print(
+          factsText(
+            c,
+            [
+              ['limit', dollars(c.limit)],
+              ['available', dollars(c.available)],
+              ['held', dollars(c.held)],
+            ],
+            output,
+          ),
+        );
       }),
     );
   admin
@@ -146,7 +156,18 @@ export function registerAdminQuotas(admin: Command): void {
           const { reference, expires, priority } = o;
           const body = { amountNano, reference, priority, ...(expires === undefined ? {} : { expiresAt: expires }) };
           const g = await answerOf(giveGrant({ client, path: { id: organization as `org_${string}` }, body }));
-          print(factsText(g, [['id', g.id], ['amount', dollars(g.amount)], ['spent', dollars(g.spent)], ['state', g.state]], output));
+          print(
+            factsText(
+              g,
+              [
+                ['id', g.id],
+                ['amount', dollars(g.amount)],
+                ['spent', dollars(g.spent)],
+                ['state', g.state],
+              ],
+              output,
+            ),
+          );
         },
       ),
     );
