@@ -107,7 +107,7 @@ export function composeBroker(p: BrokerParts): Broker {
     ...p.placementTimes,
   });
   const agents = new Agents(store, p.secrets, clock, random);
-  const artifacts = new Artifacts(store, p.objects, clock, random);
+  const artifacts = new Artifacts(store, p.objects, clock, random, quotas);
   const providers = new Providers(ledger, clock, random);
   const hosts = new Hosts(store, agents, catalog, clock, random, {
     agentSilenceMs: leaseTimes.agentSilenceMs,

@@ -1,5 +1,6 @@
 import { newId, notFound, type Clock, type Random } from '#kernel';
 import { within, type Actor, type Store, type Tx } from '#platform/database';
+import { Quotas } from '#money/quotas';
 import { artifacts, type ArtifactRow } from './artifacts.table.js';
 
 /** What this room needs of an object store; `platform/objects` has it. */
@@ -15,11 +16,12 @@ export class Artifacts {
     readonly objects: ObjectBytes,
     private readonly clock: Clock,
     private readonly random: Random,
+    private readonly quotas: Quotas,
   ) {}
 
   /**
    * Stores the bytes first, then the row: a crash between leaves an object nobody names, never a row without bytes.
-   * `also` runs in the row's transaction; what it throws undoes the row.
+   * `also` runs in the row's transaction; what it throws undoes the row. Throws rate-limited when a limit on storage says no.
    */
   async put(
     actor: Actor,
@@ -32,6 +34,8 @@ export class Artifacts {
     const { sha256, bytes } = await this.objects.put(objectKey, body);
     const row: ArtifactRow = { id, ...of, bytes, sha256, objectKey, createdAt: this.clock.now() };
     await this.store.transaction(actor, async (tx) => {
+      const { organizationId, projectId } = of;
+      await this.quotas.take(tx, { holder: id, organizationId, projectId }, { 'storage-bytes': BigInt(bytes) });
       await tx.insert(artifacts, row);
       await also(tx, row);
     });

@@ -1,3 +1,4 @@
+import { Quotas } from '#money/quotas';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { ManualClock, SeededRandom } from '#kernel';
@@ -13,7 +14,7 @@ let room: Artifacts;
 beforeEach(() => {
   const clock = new ManualClock();
   [store, objects] = [new MemoryStore(clock), new MemoryObjects()];
-  room = new Artifacts(store, objects, clock, new SeededRandom(1));
+  room = new Artifacts(store, objects, clock, new SeededRandom(1), new Quotas(clock, new SeededRandom(1)));
 });
 
 describe('an artifact', () => {

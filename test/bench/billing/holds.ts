@@ -183,6 +183,7 @@ function running(who: Tenant, now: number): { parent: HoldRow; part: HoldRow; le
     attemptN: 1,
     costPerHour: rate,
     chargePerHour: rate,
+    chargeTerms: null,
     requestedAt: now,
     bootedAt: now,
     acceptedAt: now,

@@ -31,7 +31,7 @@ export function checkEnd(h: History): void {
   const open = h.store.rows(holds).filter((r) => r.state === 'held');
   must(open.length === 0, `a hold is still open: ${open[0]?.id}`);
   const counted = h.store.rows(quotaUses);
-  const holder = counted.find((u) => u.dimension !== 'spend');
+  const holder = counted.find((u) => u.dimension !== 'spend' && u.dimension !== 'storage-bytes');
   must(holder === undefined, `${holder?.holder} has ended and still counts for ${holder?.dimension}`);
   const spent = counted.reduce((n, u) => n + (u.dimension === 'spend' ? u.amount : 0n), 0n);
   const paid = h.store.rows(usageRecords).reduce((n, u) => n + (u.side === 'charge' ? u.amountNano : 0n), 0n);
