@@ -135,29 +135,40 @@ create table holds (
 create index on holds (organization_id) where state = 'held';
 create index on holds (parent_id);
 create table usage_records (
-  id text primary key,
-  -- What makes this quantity once-only: lease, meter, side and start for time; shard and meter for tokens.
-  key text not null unique,
+  id text not null,
+  -- What makes this quantity once-only: lease, meter, side and start for time; shard and meter for tokens; its own id for an event.
+  key text not null,
   organization_id text not null,
   project_id text not null,
-  lease_id text not null,
+  lease_id text,
   job_id text,
-  provider_id text not null,
+  endpoint_id text,
+  provider_id text,
+  provider_class text,
   meter text not null,
   side text not null check (side in ('charge', 'cost')),
   resource text not null,
+  -- The accelerator, or the language model.
+  model text,
+  sku text,
+  source text not null,
   from_at timestamptz not null,
   to_at timestamptz not null,
+  -- Where the last millisecond lies; everything with one key lies in one month, so that the key is once-only over all partitions.
+  period_hour timestamptz not null,
+  period_month timestamptz not null,
   quantity numeric(38, 0) not null check (quantity >= 0),
   unit text not null,
   unit_price_nano numeric(38, 0) not null,
   amount_nano numeric(38, 0) not null,
   transaction_id text,
   created_at timestamptz not null,
-  check (to_at >= from_at)
-);
+  check (to_at >= from_at),
+  check (period_hour = date_trunc('hour', to_at - interval '1 millisecond', 'UTC') and period_month = date_trunc('month', period_hour, 'UTC')),
+  primary key (key, period_month)
+) partition by range (period_month);
 create index on usage_records (organization_id, to_at);
-create index on usage_records (job_id);
+create index on usage_records (job_id) where job_id is not null;
 create table invoices (
   id text primary key,
   organization_id text not null references organizations (id),

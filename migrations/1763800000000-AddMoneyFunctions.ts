@@ -121,7 +121,7 @@ end $$;
 create function meter_time(p_id text, p_key text, p_organization text, p_reference text, p_provider text, p_hold text, p_settle boolean,
   p_at timestamptz, p_pieces jsonb)
 returns table (charged_nano numeric) language plpgsql as $$
-declare piece record; wanted numeric; cost numeric; charged numeric := 0; covered numeric; paid numeric; posted record;
+declare wanted numeric; cost numeric; charged numeric := 0; posted record;
 begin
   select coalesce(sum((x ->> 'amountNano')::numeric) filter (where x ->> 'side' = 'charge'), 0),
       coalesce(sum((x ->> 'amountNano')::numeric) filter (where x ->> 'side' = 'cost'), 0)
@@ -142,19 +142,18 @@ begin
   if posted.outcome = 'short' then
     raise exception 'account % does not exist or has too little', posted.short_account using errcode = 'check_violation';
   end if;
-  covered := charged;
-  for piece in select x.* from jsonb_to_recordset(p_pieces) as x ("id" text, "key" text, "projectId" text, "leaseId" text, "jobId" text,
-      "meter" text, "side" text, "resource" text, "fromAt" timestamptz, "toAt" timestamptz, "quantity" numeric, "unit" text,
-      "unitPriceNano" numeric, "amountNano" numeric, "createdAt" timestamptz) order by x."side", x."fromAt"
-  loop
-    -- The record says what the tenant really pays; the newest time carries what the hold did not cover.
-    paid := case when piece.side = 'charge' then least(piece."amountNano", covered) else piece."amountNano" end;
-    if piece.side = 'charge' then covered := covered - paid; end if;
-    insert into usage_records (id, key, organization_id, project_id, lease_id, job_id, provider_id, meter, side, resource, from_at, to_at,
-        quantity, unit, unit_price_nano, amount_nano, transaction_id, created_at)
-      values (piece.id, piece.key, p_organization, piece."projectId", piece."leaseId", piece."jobId", p_provider, piece.meter, piece.side,
-        piece.resource, piece."fromAt", piece."toAt", piece.quantity, piece.unit, piece."unitPriceNano", paid, p_id, piece."createdAt");
-  end loop;
+  -- The record says what the tenant really pays; the newest time carries what the hold did not cover.
+  insert into usage_records (id, key, organization_id, project_id, lease_id, job_id, endpoint_id, provider_id, provider_class, meter, side,
+      resource, model, sku, source, from_at, to_at, period_hour, period_month, quantity, unit, unit_price_nano, amount_nano, transaction_id, created_at)
+    select x."id", x."key", p_organization, x."projectId", x."leaseId", x."jobId", x."endpointId", p_provider, x."providerClass", x."meter", x."side",
+      x."resource", x."model", x."sku", x."source", x."fromAt", x."toAt", x."periodHour", x."periodMonth", x."quantity", x."unit", x."unitPriceNano",
+      case x."side" when 'cost' then x."amountNano" else greatest(0, least(x."amountNano", charged - coalesce(sum(x."amountNano") over earlier, 0))) end,
+      p_id, x."createdAt"
+    from jsonb_to_recordset(p_pieces) as x ("id" text, "key" text, "projectId" text, "leaseId" text, "jobId" text, "endpointId" text,
+      "providerClass" text, "meter" text, "side" text, "resource" text, "model" text, "sku" text, "source" text, "fromAt" timestamptz,
+      "toAt" timestamptz, "periodHour" timestamptz, "periodMonth" timestamptz, "quantity" numeric, "unit" text, "unitPriceNano" numeric,
+      "amountNano" numeric, "createdAt" timestamptz)
+    window earlier as (partition by x."side" order by x."fromAt" rows between unbounded preceding and 1 preceding);
   if p_settle then perform hold_settle(p_hold, 'settled', p_at); end if;
   return query select charged;
 end $$;

@@ -1,6 +1,7 @@
 import { CreateBroker1763700000000 } from './1763700000000-CreateBroker.js';
 import { AddMoneyFunctions1763800000000 } from './1763800000000-AddMoneyFunctions.js';
 import { SealLedger1763900000000 } from './1763900000000-SealLedger.js';
+import { AddUsage1764000000000 } from './1764000000000-AddUsage.js';
 import { AddAuditLog1764100000000 } from './1764100000000-AddAuditLog.js';
 import { AddInvoicing1764100000001 } from './1764100000001-AddInvoicing.js';
 import { AddPayments1764200000000 } from './1764200000000-AddPayments.js';
@@ -13,6 +14,7 @@ export const migrations = [
   CreateBroker1763700000000,
   AddMoneyFunctions1763800000000,
   SealLedger1763900000000,
+  AddUsage1764000000000,
   AddAuditLog1764100000000,
   AddInvoicing1764100000001,
   AddPayments1764200000000,

@@ -7,6 +7,7 @@ import { WORKER } from '#platform/database';
 import { openBroker } from '#broker';
 import { DRAFTS_EVERY_MS } from '#money/billing';
 import { orphanSweep } from './orphan-sweep.js';
+import { keepPartitions } from '#money/metering';
 import { Timers } from './timers.js';
 
 export interface RunningWorker {
@@ -68,6 +69,9 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(OFFERS_EVERY_MS, 'sync offers', syncOffers);
     timers.every(ORPHANS_EVERY_MS, 'sweep orphans', orphans);
     timers.every(SEAL_EVERY_MS, 'seal the ledger', seal);
+    timers.every(HOUR, 'make partitions', async () => {
+      await keepPartitions(store, (message) => logger.error(message));
+    });
     timers.every(HOUR, 'forget old idempotency keys', () => forgetOldIdempotencyKeys(store));
     await store
       .transaction(WORKER, (tx) => broker.catalog.loadSnapshot(tx))

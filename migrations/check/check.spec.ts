@@ -63,7 +63,7 @@ describe('the table definitions', () => {
       ['holds.amount_nano is numeric(20,4), which no bigint can be'],
     ],
     ['alter table outbox drop constraint outbox_pkey', ['outbox has the primary key (none), defined is (id)']],
-    ['alter table usage_records drop constraint usage_records_key_key', ['usage_records does not hold (key) unique']],
+    ['alter table agents drop constraint agents_token_hash_key', ['agents does not hold (token_hash) unique']],
     ['alter table outbox add unique (topic)', ['outbox holds (topic) unique and its definition does not say so']],
     ['create table stray (id text)', ['stray is in the database and has no definition']],
     ['drop table outbox', ['outbox is defined and not in the database']],

@@ -2,7 +2,7 @@ import { newId } from '#kernel';
 import type { HostFacts } from '#contracts';
 import { WORKER } from '#platform/database';
 import { events } from '#platform/reconcile';
-import { usageRecords } from '#money/metering';
+import { usageRecords, usageRow } from '#money/metering';
 import { paymentCustomers, payments, paymentSetups } from '#money/payments';
 import { leases, type LeaseRow } from '#compute/leases';
 import { jobLogs, jobs, outputKey, resultKey, shards, type ShardRow } from '#work/jobs';
@@ -244,25 +244,27 @@ async function runOnMachines(
       const log = { at: now + n, stream: 'stdout' as const, text: 'secret of the tenant' };
       await tx.insert(jobLogs, { workId: second.id, fence: 1, n, ...base, jobId: batchId, ...log });
     }
-    await tx.insert(usageRecords, {
-      id: newId('usage'),
-      key: `${leaseId}:spec`,
-      ...base,
-      leaseId,
-      jobId: batchId,
-      providerId: 'prv_spec',
-      meter: 'lease-time',
-      side: 'charge',
-      resource: 'CPU x 4',
-      fromAt: now - 1_000,
-      toAt: now,
-      quantity: 1_000n,
-      unit: 'ms',
-      unitPriceNano: 1n,
-      amountNano: 5n,
-      transactionId: null,
-      createdAt: now,
-    });
+    await tx.insert(
+      usageRecords,
+      usageRow({
+        id: newId('usage'),
+        key: `${leaseId}:spec`,
+        ...base,
+        leaseId,
+        jobId: batchId,
+        providerId: 'prv_spec',
+        meter: 'lease-time',
+        side: 'charge',
+        resource: 'CPU x 4',
+        fromAt: now - 1_000,
+        toAt: now,
+        quantity: 1_000n,
+        unitPriceNano: 1n,
+        amountNano: 5n,
+        transactionId: null,
+        createdAt: now,
+      }),
+    );
     const billed = await ownInvoices(tx, { organizationId, projectId, now });
     return { first, second, left, busy, billed };
   });

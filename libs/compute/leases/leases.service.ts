@@ -216,6 +216,11 @@ export class Leases {
         providerId: lease.providerId,
         holdId: lease.holdId,
         resource: resourceOf(lease.offer),
+        machine: {
+          providerClass: lease.offer.providerKind,
+          model: lease.offer.accelerator,
+          sku: lease.offer.sku,
+        },
         charge:
           // Let go (it has no hold then) or being terminated: the tenant's clock has stopped, the vendor's runs on.
           lease.acceptedAt === null || chargeFrom === null || stopped

@@ -2,7 +2,7 @@ import { DAY, DomainError, HOUR, newId, StaleVersion, type Clock, type Random } 
 import { WORKER, type Store, type Tx } from '#platform/database';
 import type { Reconciler } from '#platform/reconcile';
 import { account, type Ledger } from '#money/ledger';
-import { monthEnd, monthStart, usageRecords } from '#money/metering';
+import { monthEnd, monthStart, usageRecords, usageRow } from '#money/metering';
 import type { Holds } from '#money/quotas';
 import { commitments, shortfall, type CommitmentRow } from '#money/rating';
 
@@ -96,26 +96,29 @@ export class CommitmentReconciler implements Reconciler {
         { accountId: account.revenue, amountNano },
       ],
     });
-    await tx.insert(usageRecords, {
-      id: newId('usage', this.d.clock.now(), this.d.random),
-      key,
-      organizationId,
-      projectId,
-      leaseId: row.id,
-      jobId: null,
-      providerId: 'berth',
-      meter: 'commitment',
-      side: 'charge',
-      resource: `committed use per ${row.per}`,
-      fromAt: now,
-      toAt: now,
-      quantity: 0n,
-      unit: 'ms',
-      unitPriceNano: row.amountNano,
-      amountNano,
-      transactionId,
-      createdAt: now,
-    });
+    await tx.insert(
+      usageRecords,
+      usageRow({
+        id: newId('usage', this.d.clock.now(), this.d.random),
+        key,
+        organizationId,
+        projectId,
+        leaseId: row.id,
+        jobId: null,
+        providerId: 'berth',
+        source: 'commitment',
+        meter: 'commitment',
+        side: 'charge',
+        resource: `committed use per ${row.per}`,
+        fromAt: now,
+        toAt: now,
+        quantity: 0n,
+        unitPriceNano: row.amountNano,
+        amountNano,
+        transactionId,
+        createdAt: now,
+      }),
+    );
     await this.d.holds.settle(tx, holdId);
     return amountNano;
   }

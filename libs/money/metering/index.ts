@@ -1,10 +1,20 @@
 export {
   Metering,
-  monthEnd,
-  monthStart,
   type LeaseInterval,
+  type Machine,
   type MeteredAmounts,
   type ShardUsage,
 } from './metering.service.js';
-export { meters, usageRecords, type Meter, type UsageRow } from './usage.table.js';
+export {
+  METERS,
+  meters,
+  monthEnd,
+  monthStart,
+  usageRecords,
+  usageRow,
+  type Meter,
+  type Unit,
+  type UsageRow,
+} from './usage.table.js';
 export { usageBy, usageGroups, type UsageGroup, type UsageTotal } from './usage-report.js';
+export { keepPartitions } from './partitions.js';

@@ -4,21 +4,10 @@ import { holds, holdSettle } from '#money/quotas';
 import { usageRecords, type UsageRow } from './usage.table.js';
 
 /** What one piece of metered time says of itself; times are ISO text, because they travel as JSON. */
-export type TimePiece = Pick<
-  UsageRow,
-  | 'id'
-  | 'key'
-  | 'projectId'
-  | 'leaseId'
-  | 'jobId'
-  | 'meter'
-  | 'side'
-  | 'resource'
-  | 'quantity'
-  | 'unit'
-  | 'unitPriceNano'
-  | 'amountNano'
-> & { readonly fromAt: string; readonly toAt: string; readonly createdAt: string };
+export type TimePiece = Omit<UsageRow, 'organizationId' | 'providerId' | 'transactionId' | Instant> & {
+  readonly [K in Instant]: string;
+};
+type Instant = 'fromAt' | 'toAt' | 'periodHour' | 'periodMonth' | 'createdAt';
 
 /**
  * Pieces of one lease's time become usage records and one ledger transaction: the tenant pays out of the hold as far as it goes,
@@ -80,7 +69,7 @@ export const meterTime: Procedure<
     if (posted.outcome === 'known') return { chargedNano: null };
     if (posted.outcome === 'short') throw new Error(`account ${posted.shortAccount} does not exist or has too little`);
     let covered = chargedNano;
-    const rows = pieces.map(({ fromAt, toAt, createdAt, ...piece }): UsageRow => {
+    const rows = pieces.map((piece): UsageRow => {
       // The record says what the tenant really pays; the newest time carries what the hold did not cover.
       const paid = piece.side === 'cost' || piece.amountNano < covered ? piece.amountNano : covered;
       if (piece.side === 'charge') covered -= paid;
@@ -88,9 +77,11 @@ export const meterTime: Procedure<
         ...piece,
         organizationId,
         providerId,
-        fromAt: Date.parse(fromAt),
-        toAt: Date.parse(toAt),
-        createdAt: Date.parse(createdAt),
+        fromAt: Date.parse(piece.fromAt),
+        toAt: Date.parse(piece.toAt),
+        periodHour: Date.parse(piece.periodHour),
+        periodMonth: Date.parse(piece.periodMonth),
+        createdAt: Date.parse(piece.createdAt),
         amountNano: paid,
         transactionId: id,
       };

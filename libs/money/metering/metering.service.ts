@@ -2,7 +2,10 @@ import { chargeBetween, newId, StaleVersion, type Clock, type Random } from '#ke
 import type { Tx } from '#platform/database';
 import type { Holds } from '#money/quotas';
 import { meterTime, type TimePiece } from './meter-time.js';
-import { usageRecords, type Meter, type UsageRow } from './usage.table.js';
+import { monthEnd, usageRecords, usageRow, type Meter, type UsageRow } from './usage.table.js';
+
+/** A leased machine as usage tells of it. */
+export type Machine = Pick<UsageRow, 'providerClass' | 'model' | 'sku'>;
 
 /** One interval of a lease to be metered; the caller moves the lease's `through` marks by compare-and-set in the same transaction. */
 export interface LeaseInterval {
@@ -13,6 +16,8 @@ export interface LeaseInterval {
   readonly providerId: string;
   readonly holdId: string | null;
   readonly resource: string;
+  /** What reports and prices ask for; left out where nobody asks. */
+  readonly machine?: Machine;
   /** The tenant pays from the accepted probe on; null = not accepted yet. */
   readonly charge: {
     readonly perHour: bigint;
@@ -39,6 +44,9 @@ export interface ShardUsage {
     readonly jobId: string;
     readonly providerId: string;
     readonly resource: string;
+    readonly providerClass?: UsageRow['providerClass'];
+    /** The language model that did it. */
+    readonly model?: string | null;
     readonly fromMs: number;
     readonly toMs: number;
   };
@@ -76,13 +84,13 @@ export class Metering {
         const to = Math.min(s.toMs, monthEnd(from));
         pieces.push(
           this.row(interval, {
+            ...interval.machine,
             key: `${interval.leaseId}:lease-time:${side}:${from}`,
             meter: 'lease-time',
             side,
             fromAt: from,
             toAt: to,
             quantity: BigInt(to - from),
-            unit: 'ms',
             unitPriceNano: s.perHour,
             amountNano: chargeBetween(s.perHour, s.startMs, from, to),
           }),
@@ -117,13 +125,15 @@ export class Metering {
         .filter(([, n]) => n > 0)
         .map(([meter, n]) =>
           this.row(shard, {
+            providerClass: shard.providerClass ?? null,
+            model: shard.model ?? null,
+            source: 'shard',
             key: `${shard.id}:${meter}`,
             meter,
             side: 'charge',
             fromAt: shard.fromMs,
             toAt: shard.toMs,
             quantity: BigInt(n),
-            unit: meter === 'lines' ? 'lines' : 'tokens',
             unitPriceNano: 0n,
             amountNano: 0n,
           }),
@@ -141,44 +151,30 @@ export class Metering {
       providerId: string;
       resource: string;
     },
-    rest: Pick<
-      UsageRow,
-      'key' | 'meter' | 'side' | 'fromAt' | 'toAt' | 'quantity' | 'unit' | 'unitPriceNano' | 'amountNano'
+    rest: Omit<
+      Parameters<typeof usageRow>[0],
+      'id' | 'leaseId' | 'organizationId' | 'projectId' | 'jobId' | 'providerId' | 'resource' | 'createdAt'
     >,
   ): UsageRow {
     const { leaseId, organizationId, projectId, jobId, providerId, resource } = of;
-    return {
-      id: newId('usage', this.clock.now(), this.random),
-      leaseId,
-      organizationId,
-      projectId,
-      jobId,
-      providerId,
-      resource,
-      ...rest,
-      transactionId: null,
-      createdAt: this.clock.now(),
-    };
+    const now = this.clock.now();
+    const id = newId('usage', now, this.random);
+    return usageRow({ id, leaseId, organizationId, projectId, jobId, providerId, resource, ...rest, createdAt: now });
   }
 }
 
 function timePiece(row: UsageRow): TimePiece {
-  const { organizationId: _, providerId: __, transactionId: ___, fromAt, toAt, createdAt, ...piece } = row;
+  const { organizationId: _, providerId: __, transactionId: ___, ...piece } = row;
   const iso = (ms: number): string => new Date(ms).toISOString();
-  return { ...piece, fromAt: iso(fromAt), toAt: iso(toAt), createdAt: iso(createdAt) };
+  return {
+    ...piece,
+    fromAt: iso(row.fromAt),
+    toAt: iso(row.toAt),
+    periodHour: iso(row.periodHour),
+    periodMonth: iso(row.periodMonth),
+    createdAt: iso(row.createdAt),
+  };
 }
 
 const sum = (rows: readonly UsageRow[], side: 'charge' | 'cost'): bigint =>
   rows.reduce((a, r) => (r.side === side ? a + r.amountNano : a), 0n);
-
-/** First instant of the next month, UTC. */
-export function monthEnd(ms: number): number {
-  const d = new Date(ms);
-  return Date.UTC(d.getUTCFullYear(), d.getUTCMonth() + 1, 1);
-}
-
-/** First instant of the month, UTC. */
-export function monthStart(ms: number): number {
-  const d = new Date(ms);
-  return Date.UTC(d.getUTCFullYear(), d.getUTCMonth(), 1);
-}

@@ -3,7 +3,15 @@ import { DAY, HOUR, ManualClock, SeededRandom, newId } from '#kernel';
 import { MemoryStore, WORKER } from '#platform/database';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
-import { usageBy, usageGroups, usageRecords, type UsageGroup, type UsageRow, type UsageTotal } from './index.js';
+import {
+  usageBy,
+  usageGroups,
+  usageRecords,
+  usageRow,
+  type UsageGroup,
+  type UsageRow,
+  type UsageTotal,
+} from './index.js';
 
 const random = new SeededRandom('usage');
 const NOON = Date.UTC(2026, 10, 21, 12);
@@ -25,7 +33,7 @@ describe('usage reports', () => {
         record(tenant, NOON - HOUR, NOON, 10n, { jobId: 'job_a' }),
         record(tenant, NOON, NOON + HOUR / 2, 5n, { jobId: 'job_a', resource: 'A100 x1' }),
         record(tenant, NOON + HOUR / 2, NOON + DAY, 100n, { jobId: null }),
-        record(tenant, NOON, NOON + 60_000, 0n, { jobId: 'job_a', meter: 'lines', unit: 'lines', quantity: 40n }),
+        record(tenant, NOON, NOON + 60_000, 0n, { jobId: 'job_a', meter: 'lines', quantity: 40n }),
         record(tenant, NOON, NOON + HOUR / 2, 3n, { jobId: 'job_b', projectId: 'prj_second' }),
         // Neither what a vendor is owed nor what somebody else used is this tenant's usage.
         record(tenant, NOON, NOON + HOUR / 2, 777n, { side: 'cost' }),
@@ -133,7 +141,7 @@ describe('usage reports', () => {
 
 function record(tenant: Tenant, fromAt: number, toAt: number, amountNano: bigint, more: Partial<UsageRow>): UsageRow {
   const id = newId('usage', fromAt, random);
-  return {
+  return usageRow({
     id,
     key: id,
     ...tenant,
@@ -146,11 +154,10 @@ function record(tenant: Tenant, fromAt: number, toAt: number, amountNano: bigint
     fromAt,
     toAt,
     quantity: BigInt(toAt - fromAt),
-    unit: 'ms',
     unitPriceNano: 1n,
     amountNano,
     transactionId: null,
     createdAt: toAt,
     ...more,
-  };
+  });
 }

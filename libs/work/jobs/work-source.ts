@@ -130,7 +130,7 @@ export class JobWork implements WorkSource {
       if (!job) continue;
       const counts =
         report.state === 'done' && (report.exitCode ?? 0) === 0
-          ? await this.done(tx, shard, lease, report, usage)
+          ? await this.done(tx, shard, lease, job, report, usage)
           : await this.failed(tx, shard, job, report);
       if (counts) sums.set(job.id, added(sums.get(job.id), counts));
     }
@@ -145,6 +145,7 @@ export class JobWork implements WorkSource {
     tx: Tx,
     shard: ShardRow,
     lease: LeaseRow,
+    job: JobRow,
     report: DoneReport,
     usage: ShardUsage[],
   ): Promise<Counts | null> {
@@ -177,6 +178,8 @@ export class JobWork implements WorkSource {
         jobId,
         providerId: lease.providerId,
         resource: 'batch-inference',
+        providerClass: lease.offer.providerKind,
+        model: job.spec.kind === 'batch-inference' ? job.spec.model : null,
         fromMs: shard.assignedAt ?? now,
         toMs: now,
       },
