@@ -26,7 +26,10 @@ export function invoiceText(invoice: InvoiceWithLines, output: Output): string {
     invoice.lines,
     [
       { title: 'project', of: (r) => r.project },
-      { title: 'resource', of: (r) => (r.model === null ? r.resource : `${r.model} on ${r.resource}`) },
+      {
+        title: 'resource',
+        of: (r) => (r.model === null || r.resource.startsWith(r.model) ? r.resource : `${r.model} on ${r.resource}`),
+      },
       { title: 'class', of: (r) => r.providerClass },
       { title: 'meter', of: (r) => r.meter },
       { title: 'month', of: (r) => r.month.slice(0, 7) },

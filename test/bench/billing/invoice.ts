@@ -49,6 +49,10 @@ export async function run({ store }: { readonly store: Store }): Promise<{ invoi
               'quantity', 1000, 'unit', 'ms', 'unit_price_nano', 2000000000, 'amount_nano', 555555 + n % 7, 'created_at', now())) as r`,
     );
   });
+  // The first reader of new rows writes to them too; it is vacuum that does this where rows come in one by one.
+  await store.transaction(WORKER, async (tx) => {
+    if (tx instanceof PgTx) await tx.query(sql`select count(*) from usage_records where side = 'charge'`);
+  });
   await billing.ensureDraft(organizationId, month);
   const draft = await store.transaction(WORKER, (tx) => tx.first(invoices, { organizationId }));
   if (!draft) throw new Error('there is no draft');

@@ -121,7 +121,9 @@ function tableHead(pdf: Pdf, y: number): number {
 
 /** What was used, on one line, and what says more of it on a second. */
 function describe(line: DocumentLine): { readonly main: string; readonly more: string } {
-  const main = line.model === null ? line.resource : `${line.model} on ${line.resource}`;
+  // Of a lease the model is the accelerator, which its resource begins with.
+  const named = line.model === null || line.resource.startsWith(line.model);
+  const main = named ? line.resource : `${line.model} on ${line.resource}`;
   const more = [line.meter.replaceAll('-', ' '), ...(line.providerClass === null ? [] : [line.providerClass])];
   if (line.kind === 'late usage') more.push(`of ${line.month}, arrived after its invoice`);
   return { main, more: more.join(' · ') };
