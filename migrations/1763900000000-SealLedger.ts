@@ -155,8 +155,8 @@ begin
   for e in
     select x.account, x.amount, x.held, a.id is not null as known, a.folded from (
       select value ->> 'accountId' as account, coalesce(value ->> 'currency', 'USD') as currency, (value ->> 'amountNano')::numeric as amount,
-        coalesce(value ->> 'from', '') = 'held' as held from jsonb_array_elements(p_entries)) x
-    left join ledger_accounts a on a.id = x.account and a.currency = x.currency order by x.account collate "C"
+        coalesce(value ->> 'from', '') = 'held' as held, ord from jsonb_array_elements(p_entries) with ordinality as y (value, ord)) x
+    left join ledger_accounts a on a.id = x.account and a.currency = x.currency order by x.account collate "C", x.ord
   loop
     if not e.known then return query select 'short', e.account; return; end if;
     continue when e.folded;

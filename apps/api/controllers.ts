@@ -12,6 +12,7 @@ import { HostsController } from './rooms/hosts.controller.js';
 import { MoneyController } from './rooms/money.controller.js';
 import { InvoicesController } from './rooms/invoices.controller.js';
 import { AdminInvoicesController } from './rooms/admin-invoices.controller.js';
+import { LedgerController } from './rooms/ledger.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
 import { QuotasController } from './rooms/quotas.controller.js';
 import { PaymentsController } from './rooms/payments.controller.js';
@@ -32,6 +33,7 @@ export const controllers: readonly Type[] = [
   LeasesController,
   HostsController,
   MoneyController,
+  LedgerController,
   InvoicesController,
   AdminInvoicesController,
   QuotasController,

@@ -145,6 +145,10 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   giveGrant: byId('organizationId', { body: { amountNano: '1', reference: 'r' } }),
   listGrants: byId('organizationId'),
   addCredit: { asks: (ids) => [{ body: { organizationId: ids.organizationId, amountNano: '1', reference: 'r' } }] },
+  getStatement: none,
+  getAccountStatement: { asks: (ids) => [{ params: { id: `credit:${ids.organizationId}` } }] },
+  getTrialBalance: none,
+  verifyLedger: none,
   listAudit: {
     asks: (ids) => [{}, { query: { organizationId: ids.organizationId } }, { query: { actorKeyId: ids.keyId } }],
   },

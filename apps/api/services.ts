@@ -9,7 +9,7 @@ import { Agents } from '#compute/agents';
 import { Artifacts } from '#compute/artifacts';
 import { Hosts } from '#compute/hosts';
 import { Providers } from '#compute/providers';
-import { Ledger } from '#money/ledger';
+import { Ledger, Sealer } from '#money/ledger';
 import { Billing } from '#money/billing';
 import { Credit, Quotas } from '#money/quotas';
 import { Leases } from '#compute/leases';
@@ -42,6 +42,7 @@ export function services(ground: Ground): Provider[] {
     { provide: Hosts, useValue: broker.hosts },
     { provide: Providers, useValue: broker.providers },
     { provide: Ledger, useValue: broker.ledger },
+    { provide: Sealer, useValue: broker.sealer },
     { provide: Quotas, useValue: broker.quotas },
     { provide: Credit, useValue: broker.credit },
     { provide: Leases, useValue: broker.leases },

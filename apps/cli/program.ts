@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { registerAccount } from './commands/account.js';
 import { registerAdmin } from './commands/admin.js';
 import { registerBilling } from './commands/billing.js';
+import { registerStatement } from './commands/ledger.js';
 import { registerHosts } from './commands/hosts.js';
 import { registerInvoices } from './commands/invoices.js';
 import { registerJobs } from './commands/jobs.js';
@@ -41,6 +42,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerJobs(berth);
   registerHosts(berth);
   registerMoney(berth);
+  registerStatement(berth);
   registerQuotas(berth);
   registerInvoices(berth);
   registerBilling(berth);

@@ -3,6 +3,7 @@ import { idArgument, pages, withBroker } from '../command.js';
 import { instant, wholeNumber } from '../flags.js';
 import { print, rowsText } from '../output.js';
 import { jsonText } from '../text.js';
+import { registerLedger } from './ledger.js';
 import { registerAdminBilling } from './admin-billing.js';
 import { registerAdminInvoices } from './admin-invoices.js';
 import { registerOrphans } from './orphans.js';
@@ -26,6 +27,7 @@ export function registerAdmin(berth: Command): void {
   registerAdminBilling(admin);
   registerAdminQuotas(admin);
   registerAudit(admin);
+  registerLedger(admin);
   registerOrphans(admin);
 }
 

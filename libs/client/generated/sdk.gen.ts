@@ -55,6 +55,9 @@ import type {
   EnrolAgentData,
   EnrolAgentErrors,
   EnrolAgentResponses,
+  GetAccountStatementData,
+  GetAccountStatementErrors,
+  GetAccountStatementResponses,
   GetArtifactData,
   GetArtifactErrors,
   GetArtifactResponses,
@@ -115,6 +118,12 @@ import type {
   GetReadyData,
   GetReadyErrors,
   GetReadyResponses,
+  GetStatementData,
+  GetStatementErrors,
+  GetStatementResponses,
+  GetTrialBalanceData,
+  GetTrialBalanceErrors,
+  GetTrialBalanceResponses,
   GetUsageData,
   GetUsageErrors,
   GetUsageResponses,
@@ -259,6 +268,9 @@ import type {
   TakeStripeEventData,
   TakeStripeEventErrors,
   TakeStripeEventResponses,
+  VerifyLedgerData,
+  VerifyLedgerErrors,
+  VerifyLedgerResponses,
   VoidInvoiceData,
   VoidInvoiceErrors,
   VoidInvoiceResponses,
@@ -1094,6 +1106,94 @@ export const addCredit = <ThrowOnError extends boolean = false>(
       'Content-Type': 'application/json',
       ...options.headers,
     },
+  });
+
+/**
+ * Show what changed the credit, with the balance after each change
+ *
+ * From `from` (default: 30 days ago) on and before `to` (default: now), oldest first.
+ *
+ * For keys with the role admin.
+ */
+export const getStatement = <ThrowOnError extends boolean = false>(
+  options?: Options<GetStatementData, ThrowOnError>,
+): RequestResult<GetStatementResponses, GetStatementErrors, ThrowOnError> =>
+  (options?.client ?? client).get<GetStatementResponses, GetStatementErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/ledger/statement',
+    ...options,
+  });
+
+/**
+ * Show any account’s entries with the balance after each
+ *
+ * From `from` (default: 30 days ago) on and before `to` (default: now), oldest first.
+ *
+ * For keys with the role platform-admin.
+ */
+export const getAccountStatement = <ThrowOnError extends boolean = false>(
+  options: Options<GetAccountStatementData, ThrowOnError>,
+): RequestResult<GetAccountStatementResponses, GetAccountStatementErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetAccountStatementResponses, GetAccountStatementErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/ledger/accounts/{id}/statement',
+    ...options,
+  });
+
+/**
+ * Show the balance of every account at an instant
+ *
+ * As the books stood right before `at` (default: as they stand). The balances of each currency sum to zero.
+ *
+ * For keys with the role platform-admin.
+ */
+export const getTrialBalance = <ThrowOnError extends boolean = false>(
+  options?: Options<GetTrialBalanceData, ThrowOnError>,
+): RequestResult<GetTrialBalanceResponses, GetTrialBalanceErrors, ThrowOnError> =>
+  (options?.client ?? client).get<GetTrialBalanceResponses, GetTrialBalanceErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/ledger/trial-balance',
+    ...options,
+  });
+
+/**
+ * Recompute the hash chain over the ledger, a page of links at a time
+ *
+ * Start without `after`, go on with `through` until `done`. The last page also counts what is not sealed and compares every balance with its entries.
+ *
+ * For keys with the role platform-admin.
+ */
+export const verifyLedger = <ThrowOnError extends boolean = false>(
+  options?: Options<VerifyLedgerData, ThrowOnError>,
+): RequestResult<VerifyLedgerResponses, VerifyLedgerErrors, ThrowOnError> =>
+  (options?.client ?? client).get<VerifyLedgerResponses, VerifyLedgerErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/ledger/verify',
+    ...options,
   });
 
 /**

@@ -618,6 +618,44 @@ export type LedgerTransaction = {
   amount: string;
 };
 
+export type LedgerVerification = {
+  /**
+   * The last link that was checked and is as it was sealed
+   */
+  through: number;
+  /**
+   * Transactions checked on this page
+   */
+  transactions: number;
+  done: boolean;
+  /**
+   * The first thing that is not as it was sealed
+   */
+  broken: {
+    seal: number;
+    transactionId: string | null;
+    what: 'seal-missing' | 'seal-changed' | 'chain-cut' | 'transaction-missing' | 'transaction-changed';
+  } | null;
+  sealed: {
+    n: number;
+    hash: string;
+    transactions: number;
+  };
+  rest: {
+    transactions: number;
+    unsealed: number;
+    unsealedSince: string | null;
+    /**
+     * Transactions neither sealed nor waiting; below zero: sealed ones that are gone
+     */
+    lost: number;
+    /**
+     * Accounts whose balance is not the sum of their entries
+     */
+    wrongAccounts: Array<string>;
+  } | null;
+};
+
 export type LimitedCredit = {
   organizationId: string;
   /**
@@ -1178,6 +1216,49 @@ export type SetQuota = {
   stopped: Array<string>;
 };
 
+export type Statement = {
+  accountId: string;
+  currency: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  from: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  to: string;
+  /**
+   * What the account had right before `from`
+   */
+  opening: string;
+  /**
+   * What it had right before `to`: the opening and all entries between
+   */
+  closing: string;
+  entries: Array<{
+    transactionId: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    at: string;
+    kind: string;
+    reference: string;
+    /**
+     * The transaction that this one takes back
+     */
+    reverses: string | null;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    amount: string;
+    /**
+     * What the account had after this entry
+     */
+    balance: string;
+  }>;
+  nextCursor: string | null;
+};
+
 export type SyncAnswer = {
   work: Array<{
     workId: string;
@@ -1217,6 +1298,29 @@ export type SyncAnswer = {
     fence: number;
   }>;
   goodbye: boolean;
+};
+
+export type TrialBalance = {
+  /**
+   * UTC time, ISO 8601
+   */
+  at: string;
+  accounts: Array<{
+    accountId: string;
+    kind: string;
+    currency: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    balance: string;
+  }>;
+  totals: Array<{
+    currency: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    balance: string;
+  }>;
 };
 
 export type Usage = {
@@ -3061,6 +3165,202 @@ export type AddCreditResponses = {
 };
 
 export type AddCreditResponse = AddCreditResponses[keyof AddCreditResponses];
+
+export type GetStatementData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * UTC time, ISO 8601
+     */
+    from?: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    to?: string;
+    /**
+     * Most entries
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/ledger/statement';
+};
+
+export type GetStatementErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetStatementError = GetStatementErrors[keyof GetStatementErrors];
+
+export type GetStatementResponses = {
+  /**
+   * OK
+   */
+  200: Statement;
+};
+
+export type GetStatementResponse = GetStatementResponses[keyof GetStatementResponses];
+
+export type GetAccountStatementData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: {
+    /**
+     * UTC time, ISO 8601
+     */
+    from?: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    to?: string;
+    /**
+     * Most entries
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/ledger/accounts/{id}/statement';
+};
+
+export type GetAccountStatementErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetAccountStatementError = GetAccountStatementErrors[keyof GetAccountStatementErrors];
+
+export type GetAccountStatementResponses = {
+  /**
+   * OK
+   */
+  200: Statement;
+};
+
+export type GetAccountStatementResponse = GetAccountStatementResponses[keyof GetAccountStatementResponses];
+
+export type GetTrialBalanceData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * UTC time, ISO 8601
+     */
+    at?: string;
+  };
+  url: '/v1/admin/ledger/trial-balance';
+};
+
+export type GetTrialBalanceErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetTrialBalanceError = GetTrialBalanceErrors[keyof GetTrialBalanceErrors];
+
+export type GetTrialBalanceResponses = {
+  /**
+   * OK
+   */
+  200: TrialBalance;
+};
+
+export type GetTrialBalanceResponse = GetTrialBalanceResponses[keyof GetTrialBalanceResponses];
+
+export type VerifyLedgerData = {
+  body?: never;
+  path?: never;
+  query?: {
+    after?: number;
+    limit?: number;
+  };
+  url: '/v1/admin/ledger/verify';
+};
+
+export type VerifyLedgerErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type VerifyLedgerError = VerifyLedgerErrors[keyof VerifyLedgerErrors];
+
+export type VerifyLedgerResponses = {
+  /**
+   * OK
+   */
+  200: LedgerVerification;
+};
+
+export type VerifyLedgerResponse = VerifyLedgerResponses[keyof VerifyLedgerResponses];
 
 export type ListInvoicesData = {
   body?: never;
