@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { account, Sealer } from '#money/ledger';
+import { usd } from '#kernel';
+import { WORKER } from '#platform/database';
+import { account, Ledger, Sealer } from '#money/ledger';
 import { openOwner, type Owner } from '../testing/owned.js';
 import { TestApi } from '../testing/test-api.js';
 
@@ -9,14 +11,10 @@ beforeAll(async () => {
   api = await TestApi.start();
   owner = await openOwner(api, 'Ann');
   const { organizationId } = owner.ids;
-  for (const [reference, amountNano] of [
-    ['first', '3000000000'],
-    ['second', '4000000000'],
-  ])
-    await api.call('POST /v1/admin/credit', {
-      key: api.platformKey,
-      body: { organizationId, amountNano, kind: 'payment', reference },
-    });
+  for (const dollars of ['3', '4'])
+    await api.ground.store.transaction(WORKER, (tx) =>
+      api.app.get(Ledger).credit(tx, organizationId, usd(dollars), 'payment', `paid-${dollars}`),
+    );
 });
 afterAll(async () => api.close());
 

@@ -4,7 +4,7 @@ import { ManualClock, SeededRandom } from '#kernel';
 import { MemoryStore, WORKER, type Store, type Tx } from '#platform/database';
 import { ReconcileLoop } from '#platform/reconcile';
 import { NANO_PER_CENT } from '#money/billing';
-import { account, accounts } from '#money/ledger';
+import { account, balancesBefore } from '#money/ledger';
 import {
   noInvoices,
   paymentCustomers,
@@ -122,7 +122,7 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
     throw new Error('it never rests');
   };
   const balanceCents = async (id: string): Promise<bigint> =>
-    ((await tx((t) => t.first(accounts, { id })))?.balanceNano ?? 0n) / NANO_PER_CENT;
+    ((await tx((t) => balancesBefore(t, null, [id]))).get(id) ?? 0n) / NANO_PER_CENT;
   standIn.webhooks.target = {
     secret: WEBHOOK_SECRET,
     send: async (payload, signature) => {
