@@ -6,7 +6,32 @@ export interface TenantBook {
   charged: bigint;
   exposure: bigint;
   cost: bigint;
+  /** So far below zero the credit may go. */
+  readonly limit: bigint;
+  /** What invoices moved between the credit and what the tenant owes, and what credit notes gave back. */
+  moved: bigint;
+  receivable: bigint;
   readonly jobs: JobBook[];
+  /** Charges by month; a month is there as soon as time was metered in it. */
+  readonly charges: Map<number, bigint>;
+  /** Of these, what is on no invoice; the same months. */
+  readonly unbilled: Map<number, bigint>;
+  readonly invoices: InvoiceBook[];
+  /** The months that are closed, in their order; those without usage too. */
+  readonly months: number[];
+}
+
+export interface InvoiceBook {
+  readonly month: number;
+  readonly usage: ReadonlyMap<number, bigint>;
+  readonly usageCents: bigint;
+  readonly dueCents: bigint;
+  readonly owed: bigint;
+  paidCents: bigint;
+  creditedCents: bigint;
+  /** All that credit notes took back. */
+  notedCents: bigint;
+  state: 'open' | 'paid' | 'void';
 }
 
 export interface JobBook {
@@ -26,14 +51,21 @@ export interface LeaseBook {
   readonly metered: { fromMs: number; toMs: number }[];
 }
 
-export const emptyBook = (): TenantBook => ({
+export const emptyBook = (limit = 0n): TenantBook => ({
   available: 0n,
   paidIn: 0n,
   granted: 0n,
   charged: 0n,
   exposure: 0n,
   cost: 0n,
+  limit,
+  moved: 0n,
+  receivable: 0n,
   jobs: [],
+  charges: new Map(),
+  unbilled: new Map(),
+  invoices: [],
+  months: [],
 });
 
 /** Price of `ms` at so much an hour, to the nearest nano-dollar, halves up. */
@@ -50,7 +82,8 @@ export const heldBy = (book: TenantBook): bigint =>
 
 /** Sets aside, or says how much is missing. */
 export function take(book: TenantBook, amount: bigint): JobBook | { missing: bigint } {
-  if (amount > book.available) return { missing: amount - book.available };
+  const room = book.available + book.limit;
+  if (amount > room) return { missing: amount - room };
   book.available -= amount;
   const job: JobBook = { remaining: amount, open: true, leases: [] };
   book.jobs.push(job);
@@ -87,6 +120,16 @@ export function meter(
   const cost = between(lease.costPerHour, lease, toMs);
   const charged = lease.open ? least(full, lease.remaining) : 0n;
   lease.remaining -= charged;
+  let covered = charged;
+  for (let from = lease.throughMs; from < toMs; from = nextMonth(monthOf(from))) {
+    const month = monthOf(from);
+    const upTo = Math.min(toMs, nextMonth(month));
+    const piece =
+      priceOf(lease.chargePerHour, upTo - lease.startMs) - priceOf(lease.chargePerHour, from - lease.startMs);
+    const paid = least(piece, covered);
+    covered -= paid;
+    for (const list of [book.charges, book.unbilled]) list.set(month, (list.get(month) ?? 0n) + paid);
+  }
   lease.metered.push({ fromMs: lease.throughMs, toMs });
   lease.throughMs = toMs;
   book.charged += charged;
@@ -108,4 +151,73 @@ export function endJob(book: TenantBook, job: JobBook): void {
   job.open = false;
   book.available += job.remaining;
   job.remaining = 0n;
+}
+
+export const monthOf = (ms: number): number => Date.UTC(new Date(ms).getUTCFullYear(), new Date(ms).getUTCMonth(), 1);
+export const nextMonth = (month: number): number =>
+  Date.UTC(new Date(month).getUTCFullYear(), new Date(month).getUTCMonth() + 1, 1);
+
+const CENT = 10_000_000n;
+const cents = (nano: bigint): bigint => (2n * nano + CENT) / (2n * CENT);
+const sum = (of: Iterable<bigint>): bigint => [...of].reduce((a, n) => a + n, 0n);
+const positive = (n: bigint): bigint => (n > 0n ? n : 0n);
+
+export const balanceOf = (book: TenantBook): bigint => book.paidIn + book.granted - book.charged + book.moved;
+
+/** The invoice of a month, with everything up to it that is on no invoice yet; null: nothing was used. */
+export function invoice(book: TenantBook, month: number): InvoiceBook | null {
+  const usage = new Map([...book.unbilled].filter(([m]) => m <= month));
+  if (usage.size === 0) return null;
+  for (const m of usage.keys()) book.unbilled.delete(m);
+  const total = sum(usage.values());
+  const since = sum([...book.charges].filter(([m]) => m > month).map(([, n]) => n));
+  const owed = least(positive(-(balanceOf(book) + since)), total);
+  const dueCents = cents(owed);
+  const made: InvoiceBook = {
+    month,
+    usage,
+    usageCents: cents(total),
+    dueCents,
+    owed,
+    paidCents: 0n,
+    creditedCents: 0n,
+    notedCents: 0n,
+    state: dueCents > 0n ? 'open' : 'paid',
+  };
+  book.moved += owed;
+  book.available += owed;
+  book.receivable -= dueCents * CENT;
+  book.invoices.push(made);
+  return made;
+}
+
+const openOf = (i: InvoiceBook): bigint => i.dueCents - i.paidCents - i.creditedCents;
+
+export function pay(book: TenantBook, invoice: InvoiceBook): void {
+  book.receivable += openOf(invoice) * CENT;
+  invoice.paidCents += openOf(invoice);
+  invoice.state = 'paid';
+}
+
+/** Takes so much off what is to be paid, and gives the rest to the credit. */
+export function correct(book: TenantBook, invoice: InvoiceBook, takenCents: bigint): void {
+  const applied = least(takenCents, openOf(invoice));
+  const back = (takenCents - applied) * CENT;
+  invoice.notedCents += takenCents;
+  invoice.creditedCents += applied;
+  book.receivable += applied * CENT;
+  book.moved += back;
+  book.available += back;
+  if (openOf(invoice) === 0n) invoice.state = 'paid';
+}
+
+/** Whether it could be: what it gave to the credit must still be there, and nothing may have been settled. */
+export function annul(book: TenantBook, invoice: InvoiceBook): boolean {
+  if (invoice.paidCents > 0n || invoice.notedCents > 0n || book.available - invoice.owed < -book.limit) return false;
+  book.moved -= invoice.owed;
+  book.available -= invoice.owed;
+  book.receivable += invoice.dueCents * CENT;
+  for (const [month, nano] of invoice.usage) book.unbilled.set(month, (book.unbilled.get(month) ?? 0n) + nano);
+  invoice.state = 'void';
+  return true;
 }

@@ -1,7 +1,25 @@
 import { expect } from '@jest/globals';
 import fc from 'fast-check';
 import { holds, type HoldRow } from '#money/quotas';
-import { carve, endJob, endLease, meter, renew, take, type JobBook, type LeaseBook } from './books.js';
+import { DomainError } from '#kernel';
+import { BROKER } from '#identity/audit';
+import {
+  annul,
+  carve,
+  correct,
+  endJob,
+  endLease,
+  invoice,
+  meter,
+  monthOf,
+  nextMonth,
+  pay,
+  renew,
+  take,
+  type JobBook,
+  type LeaseBook,
+  type TenantBook,
+} from './books.js';
 import type { CrashAt } from './crashing-store.js';
 import { meteredBefore, type World } from './world.js';
 
@@ -40,6 +58,8 @@ const leaseOf = (world: World, step: Step): Found | undefined => {
   // Rather one of the newer ones, which are still open.
   return at(all.slice(-4), step.which);
 };
+
+const lastIssued = (book: TenantBook): number | null => book.months.at(-1) ?? null;
 
 function holdOf(world: World, of: JobBook | LeaseBook): HoldRow {
   const hold = world.holdOf.get(of);
@@ -124,7 +144,9 @@ const happenings = {
           (await world.till.holds.carve(tx, holdOf(world, job).id, leaseId, amount)),
       ),
     );
-    const lease = carve(job, amount, { chargePerHour: cost + cost / 9n, costPerHour: cost }, world.nowMs);
+    const rates = { chargePerHour: cost + cost / 9n, costPerHour: cost };
+    // Not in a month that was closed long ago.
+    const lease = carve(job, amount, rates, Math.max(world.startMs, lastIssued(book) ?? 0));
     expect(carved !== null).toBe(lease !== null);
     if (!lease || !carved) return;
     world.holdOf.set(lease, carved);
@@ -198,6 +220,64 @@ const happenings = {
     endLease(book, job, lease);
   },
 
+  /** The next month's invoice; not before every lease has been metered up to the month before it, as late usage may be. */
+  async invoice(world, step) {
+    const { of, book } = tenantOf(world, step);
+    const last = lastIssued(book);
+    const month = last === null ? monthOf(world.startMs) : nextMonth(last);
+    const open = book.jobs.flatMap((j) => j.leases).filter((l) => l.open);
+    if (book.charges.size === 0 || open.some((l) => nextMonth(monthOf(l.throughMs)) < month)) return;
+    const { organizationId } = of;
+    await world.billing.ensureDraft(organizationId, month);
+    const [draft] = await world.billing.listAll({ organizationId }, { limit: 1 });
+    if (draft?.periodStart !== month) throw new Error('no draft');
+    const issued = await world.again(step.crash, () => world.billing.issueNow(draft.id, BROKER), step.which % 3);
+    book.months.push(month);
+    const wanted = invoice(book, month);
+    if (!wanted) return expect(issued).toMatchObject({ state: 'void', number: null });
+    expect(issued.usageNano).toBe([...wanted.usage.values()].reduce((a, n) => a + n, 0n));
+    world.invoiceId.set(wanted, draft.id);
+  },
+
+  /** The money for an invoice, told of twice. */
+  async pay(world, step) {
+    const { book } = tenantOf(world, step);
+    const found = at(
+      book.invoices.filter((i) => i.state === 'open'),
+      step.which,
+    );
+    if (!found) return;
+    const payment = { method: 'manual', reference: world.name('payment'), cents: null } as const;
+    const id = world.invoiceId.get(found) ?? '';
+    for (const crash of [step.crash, 'nowhere'] as const)
+      await world.again(crash, () => world.billing.payments.record(id, payment, BROKER));
+    pay(book, found);
+  },
+
+  async correct(world, step) {
+    const { book } = tenantOf(world, step);
+    const found = at(
+      book.invoices.filter((i) => i.state !== 'void' && i.notedCents < i.usageCents),
+      step.which,
+    );
+    if (!found) return;
+    const cents = 1n + (step.amount % (found.usageCents - found.notedCents));
+    const order = { reason: 'a correction', what: { cents }, refundTo: 'credit' } as const;
+    const id = world.invoiceId.get(found) ?? '';
+    await world.once(step.crash, () => world.billing.corrections.credit(id, order, BROKER));
+    correct(book, found, cents);
+  },
+
+  async annul(world, step) {
+    const { book } = tenantOf(world, step);
+    const found = at(book.invoices.filter((i) => i.state !== 'void').slice(-3), step.which);
+    if (!found) return;
+    const id = world.invoiceId.get(found) ?? '';
+    const asked = world.again(step.crash, () => world.billing.corrections.void(id, 'a mistake', BROKER));
+    if (annul(book, found)) await asked;
+    else await expect(asked).rejects.toBeInstanceOf(DomainError);
+  },
+
   async endJob(world, step) {
     const { book } = tenantOf(world, step);
     const job = at(book.jobs.slice(-4), step.which);
@@ -218,6 +298,10 @@ const often: Readonly<Record<keyof typeof happenings, number>> = {
   meter: 8,
   meterAgain: 1,
   stop: 3,
+  invoice: 3,
+  pay: 1,
+  correct: 1,
+  annul: 1,
   endJob: 2,
 };
 

@@ -1,14 +1,25 @@
 import { expect } from '@jest/globals';
-import { StaleVersion, SeededRandom } from '#kernel';
+import { DAY, SeededRandom, StaleVersion } from '#kernel';
 import { account, accounts } from '#money/ledger';
 import type { LeaseInterval } from '#money/metering';
 import { usageRecords } from '#money/metering';
 import { holds, type HoldRow } from '#money/quotas';
-import { UniqueViolation } from '#platform/database';
+import { Billing, defaultBillingSettings, invoices, manualRate } from '#money/billing';
+import { Outbox, UniqueViolation } from '#platform/database';
 import type { SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
-import { emptyBook, heldBy, type JobBook, type LeaseBook, type TenantBook } from './books.js';
+import {
+  balanceOf,
+  emptyBook,
+  heldBy,
+  type InvoiceBook,
+  type JobBook,
+  type LeaseBook,
+  type TenantBook,
+} from './books.js';
 import { Crash, CrashingStore, type CrashAt } from './crashing-store.js';
+
+const NOWHERE = { put: () => Promise.resolve(), get: () => Promise.reject(new Error('no documents here')) };
 
 /** The real rooms on one store, beside the plain arithmetic of what they should hold. */
 export class World {
@@ -16,22 +27,39 @@ export class World {
   /** Which real hold stands for which job or lease of the books. */
   readonly holdOf = new Map<JobBook | LeaseBook, HoldRow>();
   readonly leaseId = new Map<LeaseBook, string>();
+  readonly invoiceId = new Map<InvoiceBook, string>();
   private names = 0;
 
   private constructor(
     readonly till: Till,
+    readonly billing: Billing,
     readonly crashing: CrashingStore,
     readonly providerId: string,
     /** Makes names that no other history on the same store uses. */
     private readonly prefix: string,
-    readonly nowMs: number,
+    /** When the history begins: long enough ago that its months are over. */
+    readonly startMs: number,
   ) {}
 
   static async open(opened: SpecStore, name: string, tenants: number): Promise<World> {
     const crashing = new CrashingStore(opened.store);
     const till = await openTill({ clock: opened.clock, store: crashing }, new SeededRandom(name));
-    const world = new World(till, crashing, await till.provider(), name, opened.clock.now());
-    for (let i = 0; i < tenants; i++) world.tenants.push({ of: await till.tenant('0'), book: emptyBook() });
+    const random = new SeededRandom(`invoices of ${name}`);
+    const parts = { store: crashing, clock: opened.clock, random, ledger: till.ledger, tax: manualRate };
+    const settings = { ...defaultBillingSettings, invoiceSeries: `I${name}`, creditNoteSeries: `C${name}` };
+    const billing = new Billing({ ...parts, outbox: new Outbox(crashing, random), settings }, NOWHERE);
+    const world = new World(till, billing, crashing, await till.provider(), name, opened.clock.now() - 1_500 * DAY);
+    for (let i = 0; i < tenants; i++) {
+      // Every other tenant pays afterwards.
+      const book = emptyBook(i % 2 === 0 ? 0n : 20_000_000_000n);
+      const of = await till.tenant('0');
+      const id = account.credit(of.organizationId);
+      await till.tx(async (tx) => {
+        await till.ledger.open(tx, [{ id, kind: 'credit', organizationId: of.organizationId }]);
+        await tx.update(accounts, { id }, { creditLimitNano: book.limit });
+      });
+      world.tenants.push({ of, book });
+    }
     return world;
   }
 
@@ -40,8 +68,8 @@ export class World {
   }
 
   /** Begins `work` again after every crash until it is through: for what may be repeated with the same keys. */
-  async again<T>(crash: CrashAt, work: () => Promise<T>): Promise<T> {
-    this.crashing.crash(crash);
+  async again<T>(crash: CrashAt, work: () => Promise<T>, inTransaction = 0): Promise<T> {
+    this.crashing.crash(crash, inTransaction);
     for (;;) {
       try {
         return await work();
@@ -92,9 +120,9 @@ export class World {
       expect({ available: credit.availableNano, held: credit.heldNano, balance: credit.balanceNano }).toEqual({
         available: book.available,
         held,
-        balance: book.paidIn + book.granted - book.charged,
+        balance: balanceOf(book),
       });
-      expect(book.available >= 0n).toBe(true);
+      expect(book.available >= -book.limit).toBe(true);
       const open = new Map(rows.map((r) => [r.id, r.remainingNano]));
       const wanted = new Map<string, bigint>();
       for (const job of book.jobs)
@@ -102,7 +130,22 @@ export class World {
           if (each.open) wanted.set(this.holdOf.get(each)?.id ?? 'unknown', each.remaining);
       expect(open).toEqual(wanted);
       if (!deep) continue;
-      const usage = await this.till.tx((tx) => tx.find(usageRecords, { organizationId: of.organizationId }));
+      const { usage, issued, receivable } = await this.till.tx(async (tx) => ({
+        usage: await tx.find(usageRecords, { organizationId: of.organizationId }),
+        issued: await tx.find(invoices, { organizationId: of.organizationId, number: { not: '' } }),
+        receivable: await tx.first(accounts, { id: account.receivable(of.organizationId) }),
+      }));
+      expect(receivable?.balanceNano ?? 0n).toBe(book.receivable);
+      expect(
+        new Map(issued.map((i) => [i.id, [i.usageCents, i.dueCents, i.paidCents, i.creditedCents, i.state]])),
+      ).toEqual(
+        new Map(
+          book.invoices.map((i) => [
+            this.invoiceId.get(i),
+            [i.usageCents, i.dueCents, i.paidCents, i.creditedCents, i.state],
+          ]),
+        ),
+      );
       const sum = (side: 'charge' | 'cost'): bigint =>
         usage.reduce((n, r) => (r.side === side ? n + r.amountNano : n), 0n);
       expect({ charged: sum('charge'), cost: sum('cost') }).toEqual({ charged: book.charged, cost: book.cost });
