@@ -93,7 +93,7 @@ async function check(on: Rig, organizationId: string): Promise<void> {
   expect(on.standIn.mistakes).toEqual([]);
 }
 
-const RUNS = 120;
+const RUNS = 80;
 
 describe('any history of top-ups, refunds, faults, crashes and events', () => {
   it(`ends with as much credit as the cards gave (${RUNS} histories)`, async () => {

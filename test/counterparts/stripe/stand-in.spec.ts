@@ -84,6 +84,21 @@ describe('money', () => {
   });
 });
 
+describe('a name of an older version of the API', () => {
+  it('is refused from the SDK, and taken from a tool that does not ask for its version', async () => {
+    const sent = { amount: 1_000, currency: 'usd', payment_method_types: ['card'] };
+    await expect(stripe.paymentIntents.create(sent as Stripe.PaymentIntentCreateParams)).rejects.toThrow(
+      'unknown parameter: payment_method_types',
+    );
+    const answer = await fetch(`${standIn.url}/v1/payment_intents`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer sk_test_spec', 'content-type': 'application/x-www-form-urlencoded' },
+      body: 'amount=1000&currency=usd&payment_method_types[0]=card',
+    });
+    expect(answer.status).toBe(200);
+  });
+});
+
 describe('an invoice', () => {
   it('is drafted with lines, finalized, paid once', async () => {
     const { customer, payment_method } = await customerWithCard();

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Stripe } from 'stripe';
 import { ManualClock, type Clock } from '#kernel';
 import { Faults, type FaultKind } from './faults.js';
 import { IdempotencyStore, type Answer } from './idempotency.js';
@@ -122,8 +123,9 @@ export class StripeStandIn {
     const url = new URL(request.url ?? '/', this.url);
     const line = `${request.method ?? 'GET'} ${url.pathname}`;
     this.lines.push(line);
-    const form = request.method === 'POST' ? Buffer.concat(parts).toString() : url.search.slice(1);
-    const { 'idempotency-key': key, authorization } = request.headers;
+    const { 'idempotency-key': key, authorization, 'stripe-version': version } = request.headers;
+    const sent = request.method === 'POST' ? Buffer.concat(parts).toString() : url.search.slice(1);
+    const form = version === Stripe.API_VERSION ? sent : renamed(sent);
     let outcome: Answer & { replayed?: boolean };
     let fault: FaultKind | null = null;
     try {
@@ -208,6 +210,18 @@ export class StripeStandIn {
       return failureOf(error);
     }
   }
+}
+
+/** Names of older versions of the API, for callers that do not ask for the version of the SDK. */
+const OLD_NAMES: Readonly<Record<string, string>> = { payment_method_types: 'allowed_payment_method_types' };
+
+function renamed(form: string): string {
+  const now = new URLSearchParams();
+  for (const [name, value] of new URLSearchParams(form)) {
+    const [head = ''] = name.split('[');
+    now.append(`${OLD_NAMES[head] ?? head}${name.slice(head.length)}`, value);
+  }
+  return now.toString();
 }
 
 function failureOf(error: unknown): Answer {
