@@ -85,6 +85,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     );
     timers.every(RECHARGE_EVERY_MS, 'recharge credit', () => broker.payments.recharge());
     timers.every(COLLECT_EVERY_MS, 'collect invoices', () => broker.payments.collect());
+    timers.every(COLLECT_EVERY_MS, 'pay back what credit notes owe', () => broker.payments.payBack());
   }
   await queues.start(handlers, config.roles);
   const ops =

@@ -1,6 +1,6 @@
 import { BROKER } from '#identity/audit';
 import type { Tx } from '#platform/database';
-import { invoiceLines, invoices, openCents, type Billing, type InvoiceRow } from '#money/billing';
+import { creditNotes, invoiceLines, invoices, openCents, type Billing, type InvoiceRow } from '#money/billing';
 import type { InvoicesToCollect, InvoiceToCollect } from './ports.js';
 
 /** The billing room's invoices, as what cards are charged for. */
@@ -22,6 +22,14 @@ export function invoicesOf(billing: Billing): InvoicesToCollect {
       if (!row || !['open', 'past_due', 'uncollectible'].includes(row.state)) return false;
       await billing.payments.recordIn(tx, id, { method: 'processor', reference: paymentId, cents }, BROKER);
       return true;
+    },
+    owed: async (tx, { limit, after }) => {
+      const page = { orderBy: [['id', 'asc']], limit, ...(after === null ? {} : { after: [after] }) } as const;
+      const notes = await tx.find(creditNotes, { refundState: 'pending' }, page);
+      return notes.map(({ id, invoiceId, refundCents }) => ({ creditNoteId: id, invoiceId, cents: refundCents }));
+    },
+    refunded: async (tx, creditNoteId) => {
+      await billing.corrections.refundedIn(tx, creditNoteId, 'processor', BROKER);
     },
   };
 }

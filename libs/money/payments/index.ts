@@ -1,4 +1,5 @@
-export { Payments, TOP_UP_CENTS, type RechargeRules } from './payments.service.js';
+export { Payments, type RechargeRules } from './payments.service.js';
+export { TOP_UP_CENTS } from './rules.js';
 export { COLLECT_AGAIN_AFTER_DAYS, decideCollection } from './collect.js';
 export { decideRecharge, MOST_DECLINES, type RechargeFacts } from './recharge.js';
 export { invoicesOf } from './billing-invoices.js';

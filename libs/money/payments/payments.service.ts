@@ -21,12 +21,11 @@ import {
   type RefundRow,
   type SetupRow,
 } from './payments.table.js';
+import type { OwedRefund } from './ports.js';
 import { RefundEffect } from './refund.effect.js';
 import { decideRecharge } from './recharge.js';
+import { cardOf, checkTopUp, newCustomer } from './rules.js';
 import { SetupEffect } from './setup.effect.js';
-
-/** The least and the most that one top-up may be. */
-export const TOP_UP_CENTS = { least: 500n, most: 1_000_000n } as const;
 
 export interface RechargeRules {
   readonly on: boolean;
@@ -266,6 +265,47 @@ export class Payments {
     }
   }
 
+  /** Pays back to cards what credit notes owe. To be called every few minutes. */
+  async payBack(): Promise<number> {
+    if (this.d.port === null) return 0;
+    let begun = 0;
+    for (let after: string | null = null; ;) {
+      const page: { limit: number; after: string | null } = { limit: SWEEP_ROWS, after };
+      const owed: readonly OwedRefund[] = await this.d.store.transaction(WORKER, (tx) =>
+        this.d.invoices.owed(tx, page),
+      );
+      for (const one of owed) if (await this.payBackOne(one)) begun++;
+      const last = owed.at(-1);
+      if (!last || owed.length < SWEEP_ROWS) return begun;
+      after = last.creditNoteId;
+    }
+  }
+
+  /** One try for each credit note, back to a card that paid its invoice; what no card paid, a person pays back. */
+  private payBackOne({ creditNoteId, invoiceId, cents }: OwedRefund): Promise<boolean> {
+    return this.d.store.transaction(WORKER, async (tx) => {
+      const paid = await tx.find(
+        payments,
+        { invoiceId, state: 'settled' },
+        { orderBy: [['id', 'asc']], lock: 'update' },
+      );
+      const payment = paid.find((p) => p.processorId !== null && p.capturedCents - p.refundedCents >= cents);
+      if (payment?.processorId == null || (await tx.first(refunds, { creditNoteId }))) return false;
+      const row: RefundRow = {
+        ...(await this.intent(tx, 'refund', payment.organizationId)),
+        state: 'intended',
+        paymentId: payment.id,
+        processorPaymentId: payment.processorId,
+        creditNoteId,
+        amountCents: cents,
+      };
+      await tx.update(payments, { id: payment.id }, { refundedCents: { add: cents } });
+      await tx.insert(refunds, row);
+      this.wakeAfter(tx, 'refund', row.id);
+      return true;
+    });
+  }
+
   private rechargeOne(organizationId: string): Promise<boolean> {
     return this.d.store.transaction(WORKER, async (tx) => {
       const customer = await tx.first(paymentCustomers, { organizationId }, { lock: 'update' });
@@ -342,25 +382,7 @@ export class Payments {
 
   /** The organization's row, made at the first need. */
   private async customerOf(tx: Tx, organizationId: string): Promise<CustomerRow> {
-    const fresh: CustomerRow = {
-      organizationId,
-      customerId: null,
-      attempt: 1,
-      keyAt: null,
-      methodId: null,
-      methodBrand: null,
-      methodLast4: null,
-      methodExpMonth: null,
-      methodExpYear: null,
-      rechargeOn: false,
-      rechargeBelowNano: 0n,
-      rechargeCents: 0n,
-      rechargeMonthCents: 0n,
-      rechargeDeclines: 0,
-      rechargeNotBefore: null,
-      rechargeOffReason: null,
-      createdAt: await tx.now(),
-    };
+    const fresh = newCustomer(organizationId, await tx.now());
     await tx.insertNew(paymentCustomers, [fresh]);
     return (await tx.first(paymentCustomers, { organizationId }, { lock: 'update' })) ?? fresh;
   }
@@ -368,19 +390,4 @@ export class Payments {
   private wakeAfter(tx: Tx, kind: string, id: string): void {
     tx.afterCommit(() => this.d.wake.wake(kind, id));
   }
-}
-
-function cardOf({ customerId, methodId }: CustomerRow): { customerId: string; methodId: string } {
-  if (customerId !== null && methodId !== null) return { customerId, methodId };
-  throw new DomainError('conflict', 'no-card', 'There is no card to charge.', {
-    fix: 'Leave one: `berth billing setup`, or POST /v1/billing/setup.',
-  });
-}
-
-function checkTopUp(cents: bigint, field: string): void {
-  const { least, most } = TOP_UP_CENTS;
-  if (cents >= least && cents <= most) return;
-  throw new DomainError('invalid', 'amount-out-of-range', `One payment is from $${least / 100n} to $${most / 100n}.`, {
-    field,
-  });
 }

@@ -25,6 +25,16 @@ export interface InvoicesToCollect {
    * it is to be paid any more.
    */
   settle(tx: Tx, invoiceId: string, of: { paymentId: string; cents: bigint }): Promise<boolean>;
+  /** Credit notes that owe money of a paid invoice, set aside in the ledger already; in the order of their ids. */
+  owed(tx: Tx, page: { limit: number; after: string | null }): Promise<readonly OwedRefund[]>;
+  /** What the credit note owed went back through the payment processor; the ledger is told (into clearing). */
+  refunded(tx: Tx, creditNoteId: string): Promise<void>;
+}
+
+export interface OwedRefund {
+  readonly creditNoteId: string;
+  readonly invoiceId: string;
+  readonly cents: bigint;
 }
 
 /** Where no invoices are collected. */
@@ -32,4 +42,6 @@ export const noInvoices: InvoicesToCollect = {
   open: () => Promise.resolve([]),
   get: () => Promise.resolve(null),
   settle: () => Promise.resolve(false),
+  owed: () => Promise.resolve([]),
+  refunded: () => Promise.resolve(),
 };

@@ -45,16 +45,20 @@ export class RefundEffect implements EffectKind<RefundState, RefundRow, Refund> 
     } else {
       const message = `${row.amountCents} cents went back`;
       await transition(tx, refunds, refundMachine, row, 'settled', { patch, wakeAt: null, message });
-      await this.post(tx, row, 'refund-paid', account.refunds, account.clearing);
+      if (row.creditNoteId !== null) await this.d.invoices.refunded(tx, row.creditNoteId);
+      else await this.post(tx, row, 'refund-paid', account.refunds, account.clearing);
     }
     return 'rest';
   }
 
-  /** The money stays with us, and is the tenant's credit again. */
+  /** The money stays with us: it is the tenant's credit again. */
   async end(tx: Tx, row: RefundRow, { code, message }: Ending): Promise<void> {
     await transition(tx, refunds, refundMachine, row, 'failed', { patch: { code, message }, wakeAt: null, message });
-    const from = row.state === 'settled' ? account.clearing : account.refunds;
-    await this.post(tx, row, 'refund-failed', from, account.credit(row.organizationId));
+    // What a credit note owes and did not go back stays set aside: a person pays it otherwise.
+    if (row.creditNoteId === null || row.state === 'settled') {
+      const from = row.state === 'settled' ? account.clearing : account.refunds;
+      await this.post(tx, row, 'refund-failed', from, account.credit(row.organizationId));
+    }
     await tx.update(payments, { id: row.paymentId }, { refundedCents: { add: -row.amountCents } });
   }
 

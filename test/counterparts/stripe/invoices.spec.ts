@@ -3,6 +3,7 @@ import { DAY } from '#kernel';
 import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
 import { payments, type InvoicesToCollect, type InvoiceToCollect } from '#money/payments';
+import type { Tx } from '#platform/database';
 import type { Till } from '#testing/till';
 import { faultKinds } from './faults.js';
 import { openRig, type Rig } from './rig.js';
@@ -58,7 +59,37 @@ class Issued {
       });
       return true;
     },
+    owed: async () => this.notes.filter((n) => !n.done),
+    refunded: async (tx, creditNoteId) => {
+      const note = this.notes.find((n) => n.creditNoteId === creditNoteId);
+      if (!note || note.done) throw new Error(`${creditNoteId} owes nothing`);
+      note.done = true;
+      await this.move(tx, `credit-note-refund:${creditNoteId}`, account.refunds, account.clearing, note.cents);
+    },
   };
+
+  readonly notes: { creditNoteId: string; invoiceId: string; cents: bigint; done: boolean }[] = [];
+
+  /** Takes money of a paid invoice back out of revenue, to be paid back. */
+  async credit(invoiceId: string, cents: bigint): Promise<void> {
+    const creditNoteId = `crn_${this.notes.length}`;
+    this.notes.push({ creditNoteId, invoiceId, cents, done: false });
+    await this.till.tx((tx) => this.move(tx, creditNoteId, account.revenue, account.refunds, cents));
+  }
+
+  private async move(tx: Tx, key: string, from: string, to: string, cents: bigint): Promise<void> {
+    const amountNano = cents * NANO_PER_CENT;
+    await this.till.ledger.post(tx, {
+      idempotencyKey: key,
+      kind: 'credit-note',
+      organizationId: null,
+      reference: key,
+      entries: [
+        { accountId: from, amountNano: -amountNano },
+        { accountId: to, amountNano },
+      ],
+    });
+  }
 }
 
 let rig: Rig;
@@ -188,5 +219,26 @@ describe('an issued invoice', () => {
     await rig.drive();
     expect((await triesOf(id)).map((t) => [t.state, t.code])).toEqual([['refused', 'nothing-to-pay']]);
     expect(rig.standIn.capturedCents).toBe(0);
+  });
+
+  it('that is credited after a card paid it is paid back to the card, once', async () => {
+    const { organizationId } = await rig.payer();
+    const id = await issued.issue(organizationId, 'B-1', [2_000n]);
+    await rig.payments.collect();
+    await rig.drive();
+    await issued.credit(id, 700n);
+    rig.standIn.faults.plan('lost-after', /^POST .*refunds$/);
+    expect([await rig.payments.payBack(), await rig.payments.payBack()]).toEqual([1, 0]);
+    await rig.rest();
+    expect(await rig.payments.payBack()).toBe(0);
+    expect([issued.notes[0]?.done, rig.standIn.capturedCents]).toEqual([true, 1_300]);
+    expect([await rig.balanceCents(account.refunds), await rig.creditCents(organizationId)]).toEqual([0n, 0n]);
+    expect(await triesOf(id)).toMatchObject([{ refundedCents: 700n }]);
+  });
+
+  it('that was paid by transfer is paid back by a person', async () => {
+    const { organizationId } = await rig.payer();
+    await issued.credit(await issued.issue(organizationId, 'B-1', [2_000n]), 700n);
+    expect(await rig.payments.payBack()).toBe(0);
   });
 });
