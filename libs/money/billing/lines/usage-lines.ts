@@ -18,8 +18,8 @@ export async function usageOf(tx: Tx, period: Period): Promise<UsageLine[]> {
         periodStart,
         projectId: r.projectId,
         resource: r.resource,
-        model: null,
-        providerClass: null,
+        model: r.model,
+        providerClass: r.providerClass,
         meter: r.meter,
         unit: r.unit,
         quantity: r.quantity,
@@ -37,10 +37,11 @@ export async function usageOf(tx: Tx, period: Period): Promise<UsageLine[]> {
     quantity: string;
     amount: string;
   }>(
-    sql`select project_id, resource, null::text as model, null::text as provider_class, meter, unit,
+    sql`select project_id, resource, model, provider_class, meter, unit,
           sum(quantity)::text as quantity, sum(amount_nano)::text as amount
         from usage_records
         where organization_id = ${organizationId} and side = 'charge'
+          and period_month = ${new Date(periodStart).toISOString()}
           and to_at > ${new Date(periodStart).toISOString()} and to_at <= ${new Date(periodEnd).toISOString()}
         group by 1, 2, 3, 4, 5, 6`,
   );
