@@ -225,7 +225,11 @@ begin
   foreach t in array array['invoice_lines', 'billing_profiles', 'invoice_payments', 'credit_notes', 'credit_note_lines', 'payment_pauses'] loop
     execute format('alter table %I enable row level security', t);
     execute format('alter table %I force row level security', t);
-    execute format('create policy tenant on %I to berth_app using (organization_id = nullif(current_setting(''berth.organization'', true), ''''))', t);
+    if t = 'invoice_lines' then
+      create policy tenant on invoice_lines to berth_app using (berth_sees(organization_id, project_id));
+    else
+      execute format('create policy tenant on %I to berth_app using (organization_id = nullif(current_setting(''berth.organization'', true), ''''))', t);
+    end if;
     execute format('create policy worker on %I to berth_worker using (true) with check (true)', t);
     execute format('grant select on %I to berth_app', t);
   end loop;

@@ -133,6 +133,7 @@ create policy tenant on credit_grants to berth_app using (organization_id = null
 create policy worker on credit_grants to berth_worker using (true) with check (true);
 alter table credit_grant_folds enable row level security;
 alter table credit_grant_folds force row level security;
+create policy tenant on credit_grant_folds to berth_app using (organization_id = nullif(current_setting('berth.organization', true), ''));
 create policy worker on credit_grant_folds to berth_worker using (true) with check (true);
 grant select, insert, update, delete on cohorts, quotas, quota_uses, credit_grants, credit_grant_folds to berth_worker;
 grant select on credit_grants to berth_app;

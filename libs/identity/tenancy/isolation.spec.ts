@@ -66,8 +66,12 @@ async function tablesWithOrganization(owner: pg.Client): Promise<Map<string, Col
 async function loosen(owner: pg.Client): Promise<void> {
   const { rows } = await owner.query<{ statement: string }>(`
     select format('alter table %s drop constraint if exists %I cascade', conrelid::regclass, conname) as statement
-    from pg_constraint where connamespace = 'public'::regnamespace and contype in ('f', 'c', 'u', 'x') and conparentid = 0`);
+    from pg_constraint where connamespace = 'public'::regnamespace and contype in ('f', 'c', 'u', 'x', 'p') and conparentid = 0`);
   for (const { statement } of rows) await owner.query(statement);
+  const guarded = await owner.query<{ statement: string }>(
+    "select format('alter table %s disable trigger user', c.oid::regclass) as statement from pg_class c where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace",
+  );
+  for (const { statement } of guarded.rows) await owner.query(statement);
 }
 
 let unique = 0;
