@@ -1,6 +1,7 @@
 import { HOUR, SeededRandom, type Clock } from '#kernel';
 import { Outbox } from '#platform/database';
 import { account, accounts, balancesBefore } from '#money/ledger';
+import type { Machine } from '#money/metering';
 import type { Tenant, Till } from '#testing/till';
 import { Billing, defaultBillingSettings, manualRate, type BillingParts } from './index.js';
 import type { DocumentBytes } from './filing.js';
@@ -47,6 +48,7 @@ export interface Charge {
   /** For one hour from then on. */
   readonly amountNano: bigint;
   readonly resource?: string;
+  readonly machine?: Machine;
 }
 
 let leases = 0;
@@ -55,7 +57,7 @@ let leases = 0;
 export async function charge(
   till: Till,
   tenant: Tenant,
-  { fromMs, amountNano, resource = 'H100 x1' }: Charge,
+  { fromMs, amountNano, resource = 'H100 x1', machine }: Charge,
 ): Promise<void> {
   const providerId = await till.provider();
   const leaseId = `lease_${tenant.organizationId}_${++leases}`;
@@ -69,6 +71,7 @@ export async function charge(
       providerId,
       holdId: hold.id,
       resource,
+      ...(machine ? { machine } : {}),
       charge: side,
       cost: null,
     };
