@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { HOUR, SeededRandom } from '#kernel';
+import { providerKinds, type ProviderKind } from '#contracts';
 import { chargePerHour } from '#money/rating';
 import type { Tenant, Till } from '#testing/till';
 
@@ -25,7 +26,7 @@ export interface RecordedLease {
   readonly organization: string;
   readonly project: string;
   readonly provider: string;
-  readonly provider_kind: string;
+  readonly provider_kind: ProviderKind;
   readonly sku: string;
   readonly gpu: string;
   readonly gpus: number;
@@ -46,7 +47,7 @@ export function recordedLeases(): RecordedLease[] {
       organization: cell('organization'),
       project: cell('project'),
       provider: cell('provider'),
-      provider_kind: cell('provider_kind'),
+      provider_kind: kindOf(cell('provider_kind')),
       sku: cell('sku'),
       gpu: cell('gpu'),
       gpus: Number(cell('gpus')),
@@ -55,6 +56,12 @@ export function recordedLeases(): RecordedLease[] {
       end_s: Number(cell('end_s')),
     };
   });
+}
+
+function kindOf(name: string): ProviderKind {
+  const kind = providerKinds.find((k) => k === name);
+  if (!kind) throw new Error(`no kind of provider: ${name}`);
+  return kind;
 }
 
 /** Who is who in the replay: names of the record to what the rooms know. */
@@ -106,6 +113,7 @@ async function liveOne(till: Till, cast: Cast, leases: readonly RecordedLease[])
         providerId,
         holdId: hold.id,
         resource: `${lease.gpu} x ${lease.gpus}`,
+        machine: { providerClass: lease.provider_kind, model: lease.gpu, sku: lease.sku },
         charge: billed(accepted, perHour, fromMs, toMs),
         cost: billed(booted, lease.cost_per_hour_nano, fromMs, toMs),
       };

@@ -5,7 +5,7 @@
 with
   rated as (
     select
-      pod, organization, project, provider, gpu, gpus,
+      pod, organization, project, provider, provider_kind, gpu, gpus,
       cost_per_hour_nano as cost,
       cost_per_hour_nano + round(cost_per_hour_nano * ($4::jsonb ->> provider_kind)::numeric / 10000) as charge,
       start_s * 1000 as booted,
@@ -25,7 +25,7 @@ with
       organization as name,
       round(sum(charge_nano) / 10000000) as usage_cents,
       sum(charge_nano) as usage_nano,
-      count(distinct (project, gpu, gpus, provider)) filter (where charge_nano > 0) as resources
+      count(distinct (project, gpu, gpus, provider_kind)) filter (where ended > accepted) as lines
     from priced
     group by organization
   ),
@@ -39,9 +39,10 @@ select
   name,
   usage_nano as nano,
   usage_cents as cents,
-  round(usage_cents * coalesce(($3::jsonb ->> name)::numeric, 0) / 10000) as tax_cents
+  round(usage_cents * coalesce(($3::jsonb ->> name)::numeric, 0) / 10000) as tax_cents,
+  lines::int
 from tenants
 union all
-select 'provider', name, cost_nano, cost_cents, 0
+select 'provider', name, cost_nano, cost_cents, 0, 0
 from providers
 order by 1, 2;
