@@ -115,6 +115,12 @@ const points: Record<string, Record<string, Drawn>> = {
     'silent-death': { upTo: 4, arg: [1_000, 40_000] },
     crash: { upTo: 4, arg: [1_000, 40_000] },
   },
+  // What is new comes last: what a seed draws before stays as it was.
+  /** The vendor as this worker asks for a list. */
+  'worker/lists': {
+    /** For so long every list of the vendor's, whoever asks, lacks all but one of the machines, and nothing says so. */
+    'list-partial': { upTo: 12, arg: [1, 60_000], share: 0.5 },
+  },
 };
 
 export const NOTICE_MS = 15_000;

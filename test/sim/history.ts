@@ -25,6 +25,7 @@ import { SimStore, type Change } from './ports/store.js';
 import { SimVendor } from './ports/vendor.js';
 import type { Process } from './process.js';
 import { Reached } from './reached.js';
+import { Restored } from './restored.js';
 import type { Scenario } from './scenario.js';
 
 /** No history lasts longer: every job has timed out long before. */
@@ -78,7 +79,9 @@ export class History {
   readonly installId: string;
   /** Transactions under way: a call to the vendor inside one is a fault of ours. */
   openTransactions = 0;
-  private readonly commits: CommitChecks;
+  private commits: CommitChecks;
+  /** The part that a restored database plays, where it plays one. */
+  readonly restored: Restored | null;
   private readonly book: FaultBook;
   private readonly queue: SimQueue;
   private readonly objects = new MemoryObjects();
@@ -86,6 +89,7 @@ export class History {
   private readonly agents = new Map<string, Agent>();
   private living: { api: Api; tenant: Tenant } | null = null;
   private cloudRead = 0;
+  private partialUntilMs = 0;
   /** Until when things may still be out of order because of something from outside. */
   private disturbedUntilMs: number;
   private restSinceMs: number | null = null;
@@ -105,6 +109,7 @@ export class History {
       skus,
       settings: { windowMs: WINDOW_MS, pageSize: 2, billing: { minimumS: 1, incrementS: 1 } },
     });
+    this.restored = scenario.restore ? new Restored(this, scenario.restore) : null;
     this.book = new FaultBook(scenario.faults);
     this.queue = new SimQueue(this);
     this.installId = newId('install', clock.now(), this.kernel.random('install'));
@@ -212,8 +217,16 @@ export class History {
       this.reached.struck(faultName(fault), this.store);
       if (process) this.causes.blame(process.doing.keys(), fault.kind);
       this.disturb(Math.abs(fault.arg ?? 0));
+      if (fault.kind === 'list-partial') this.partialUntilMs = this.kernel.clock.now() + (fault.arg ?? 0);
     }
     return faults;
+  }
+
+  /** Whether the vendor's lists lack machines now; blamed on the attempts that are looked for in one. */
+  partialList(): boolean {
+    const partial = this.kernel.clock.now() < this.partialUntilMs;
+    if (partial) this.causes.blame(this.openAttempts(), 'list-partial');
+    return partial;
   }
 
   atStep(process: Process): void {
@@ -235,7 +248,16 @@ export class History {
 
   /** Machines that wait for an administrator. */
   kept(machines: number): void {
-    if (machines > 0) this.failures.push(`${machines} machines wait for an administrator, and nothing was restored`);
+    if (machines > 0 && !this.restored?.happened)
+      this.failures.push(`${machines} machines wait for an administrator, and nothing was restored`);
+  }
+
+  /** The database is another one: all of ours start anew, and what was known of rows counts no more. */
+  begunAnew(): void {
+    this.commits = new CommitChecks(this);
+    for (const { process } of this.workers) this.crash(process);
+    this.api.stop();
+    this.disturb(0);
   }
 
   repaired(net: string, id: string): void {

@@ -4,7 +4,7 @@ import { faultListSchema } from './faults.js';
 import { live, type Outcome } from './live.js';
 import { hunt } from './mutants.js';
 import { Reached } from './reached.js';
-import { drawScenario, type Scenario } from './scenario.js';
+import { drawRestore, drawScenario, type Scenario } from './scenario.js';
 import { asSpec, shrink } from './shrink.js';
 
 /** `npm run test:sim`: seeded histories of the broker under faults, each lived twice; then the mutants. See docs/testing.md. */
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
     faults: { type: 'string' },
+    restored: { type: 'boolean', default: false },
     mutants: { type: 'boolean', default: false },
     'no-mutants': { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
@@ -28,7 +29,7 @@ const SHRUNK_AT_MOST = 3;
 
 async function report(scenario: Scenario, outcome: Outcome): Promise<void> {
   const { seed, faults } = scenario;
-  console.log(`\nseed ${seed}: ${outcome.broken}`);
+  console.log(`\nseed ${seed}${scenario.restore ? ' --restored' : ''}: ${outcome.broken}`);
   if (failed > SHRUNK_AT_MOST || values['no-shrink']) return;
   const least = await shrink(scenario);
   const shrunk = await live(least);
@@ -68,6 +69,7 @@ async function histories(): Promise<void> {
     await twice(scenario);
     // The same world without a fault: every job ends as it should and no safety net may act.
     if (seed % 5 === 0) await twice({ ...scenario, faults: [] });
+    if (seed % 10 === 3) await twice(drawRestore(seed));
   }
   const seconds = (performance.now() - began) / 1_000;
   console.log(total.reached.table());
@@ -83,7 +85,7 @@ async function histories(): Promise<void> {
 }
 
 if (values.seed !== undefined) {
-  const scenario = drawScenario(Number(values.seed));
+  const scenario = (values.restored ? drawRestore : drawScenario)(Number(values.seed));
   const given = values.faults;
   await twice(
     given === undefined

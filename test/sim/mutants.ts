@@ -1,16 +1,18 @@
-import { MemoryStore, type Tx } from '#platform/database';
+import { MemoryStore, WORKER, type Tx } from '#platform/database';
 import { Holds } from '#money/quotas';
-import { LeaseReconciler, Leases, type LeaseRow } from '#compute/leases';
+import { LeaseReconciler, Leases, OrphanSweep, type LeaseRow } from '#compute/leases';
 import { ReconcileLoop } from '#platform/reconcile';
 import { JobWork, shards } from '#work/jobs';
 import { VendorError, type CreateOutcome, type ProviderPort, type WorkReport } from '#contracts';
 import type { Wrongness } from './history.js';
 import { live } from './live.js';
-import { drawScenario } from './scenario.js';
+import { drawRestore, drawScenario } from './scenario.js';
 
 /** The product with one thing broken. `install` patches it and returns how to mend it; `world` breaks what the simulation itself provides. */
 export interface Mutant {
   readonly name: string;
+  /** Lives worlds in which a database is restored. */
+  readonly restored?: true;
   readonly world?: Wrongness;
   readonly install?: () => () => void;
 }
@@ -204,6 +206,58 @@ export const mutants: readonly Mutant[] = [
           },
       ),
   },
+  {
+    name: 'partial-list-believed',
+    // A machine that a doubtful list lacks is lost, whatever the vendor says of it.
+    install: () => {
+      const lost = new Set<string>();
+      const mends = [
+        patch(
+          OrphanSweep.prototype,
+          'confirm',
+          () =>
+            function (this: unknown, ...args: unknown[]) {
+              const [, missing] = args as [string, LeaseRow[]];
+              for (const { id } of missing) lost.add(id);
+              return Promise.resolve();
+            },
+        ),
+        patch(
+          LeaseReconciler.prototype,
+          'poll',
+          (original) =>
+            async function (this: unknown, ...args: unknown[]) {
+              const [lease] = args as [LeaseRow];
+              if (!lost.has(lease.id)) return original.apply(this, args);
+              const self = this as {
+                tx(work: (tx: Tx) => Promise<void>): Promise<void>;
+                endMetered(tx: Tx, lease: unknown, reason: string, message: string): Promise<void>;
+              };
+              await self.tx((tx) => self.endMetered(tx, lease, 'lost', 'no list shows it'));
+              return 'rest';
+            },
+        ),
+      ];
+      return () => mends.forEach((mend) => mend());
+    },
+  },
+  {
+    name: 'sweep-after-restore',
+    restored: true,
+    // What the database does not know is nobody's.
+    install: () =>
+      patch(
+        OrphanSweep.prototype,
+        'standing',
+        () =>
+          async function (this: unknown, ...args: unknown[]) {
+            const { d } = this as { d: { store: MemoryStore } };
+            const [, proofs] = args as [string, string[]];
+            const now = await d.store.transaction(WORKER, (tx) => tx.now());
+            return { now, confirmed: new Set(proofs), paused: false, begun: false };
+          },
+      ),
+  },
 ];
 
 function withPort(port: ProviderPort, change: Partial<ProviderPort>): ProviderPort {
@@ -229,7 +283,7 @@ export async function hunt(say: (line: string) => void): Promise<{ passed: numbe
     let caught: string | null = null;
     try {
       for (let seed = 1; seed <= SEEDS && caught === null; seed++) {
-        const scenario = drawScenario(seed);
+        const scenario = (mutant.restored ? drawRestore : drawScenario)(seed);
         const { broken } = await live(seed % 5 === 1 ? { ...scenario, faults: [] } : scenario, mutant.world ?? {});
         if (broken !== null) caught = `caught at seed ${seed}: ${broken.split('\n')[0]?.slice(0, 120)}`;
       }

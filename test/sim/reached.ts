@@ -27,6 +27,9 @@ const SOMETIMES: readonly string[] = [
   ...endReasons.filter((r) => r !== 'expired').map((r) => `lease ended: ${r}`),
   ...jobStates.map((s) => `job ${s}`),
   ...nets.map((n) => `repair ${n}`),
+  'a list was not believed',
+  'machines that a restored database does not know',
+  'orphan sweep paused after a restore',
   ...allFaults,
 ];
 

@@ -35,7 +35,8 @@ async function fewer<T>(list: readonly T[], breaks: (smaller: readonly T[]) => P
 
 /** The scenario as a spec that can be kept. */
 export function asSpec(scenario: Scenario, broken: string): string {
-  const { seed, workers, jobs, faults } = scenario;
+  const { seed, workers, jobs, faults, restore } = scenario;
+  const more = restore ? `, restore: { backupAtMs: ${restore.backupAtMs}, atMs: ${restore.atMs} }` : '';
   const title = broken.split('\n')[0]?.replaceAll("'", '').slice(0, 90) ?? '';
   return [
     `  it('seed ${seed}: ${title}', async () => {`,
@@ -45,7 +46,7 @@ export function asSpec(scenario: Scenario, broken: string): string {
         `      { point: '${point}', occurrence: ${occurrence}, kind: '${kind}'${arg === undefined ? '' : `, arg: ${arg}`} },`,
     ),
     `    ];`,
-    `    expect((await live({ seed: ${seed}, workers: ${workers}, jobs: [${jobs.join(', ')}], faults })).broken).toBeNull();`,
+    `    expect((await live({ seed: ${seed}, workers: ${workers}, jobs: [${jobs.join(', ')}], faults${more} })).broken).toBeNull();`,
     `  });`,
   ].join('\n');
 }

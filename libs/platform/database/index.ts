@@ -1,5 +1,5 @@
 export * from './table.js';
-export { MemoryStore } from './memory-store.js';
+export { MemoryStore, type StoreBackup } from './memory-store.js';
 export { PgStore, PgTx, type PgRoles, type StatementCounts } from './pg-store.js';
 export { sql, Sql, identifier, join } from './sql.js';
 export { databaseRoles, migrate, openDataSource, roleUrl, type DatabaseRole } from './migrate.js';

@@ -71,6 +71,9 @@ function holds(row: AnyRow, where: Record<string, unknown>): boolean {
   return true;
 }
 
+/** The rows of all tables as they once were. */
+export type StoreBackup = ReadonlyMap<string, ReadonlyMap<string, object>>;
+
 /**
  * The in-memory twin of PostgreSQL for the simulator and for fast specs: same uniqueness, same conditional
  * updates, rollback by an undo log. Transactions run one after another, so there is no interleaving inside one;
@@ -113,6 +116,16 @@ export class MemoryStore implements Store {
   /** All rows of a table, for checkers. */
   rows<R extends object>(t: Table<R>): R[] {
     return [...(this.tables.get(t.name)?.values() ?? [])].map((r) => copy(r)) as R[];
+  }
+
+  /** Everything that is committed; to be taken and put back while no transaction runs. */
+  backup(): StoreBackup {
+    return copy(this.tables);
+  }
+
+  restore(backup: StoreBackup): void {
+    this.tables.clear();
+    for (const [name, rows] of backup) this.tables.set(name, copy(rows) as Map<string, AnyRow>);
   }
 }
 

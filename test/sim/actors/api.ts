@@ -21,6 +21,11 @@ export class Api {
     });
   }
 
+  /** Dies, and comes back as after any death. */
+  stop(): void {
+    if (this.life) this.history.crash(this.life.process);
+  }
+
   /** One request of `caller` and its answer. Throws what the handler throws, or Injected when the connection broke. */
   async ask<T>(caller: Process, label: string, handle: (broker: Broker) => Promise<T>, delayMs = 0): Promise<T> {
     const random = this.history.kernel.random(`${caller.name}/network`);

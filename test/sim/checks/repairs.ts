@@ -12,10 +12,12 @@ const LEAVES_A_MACHINE = new Set([
   'get-stale',
   'list-empty-by-mistake',
   'list-truncated',
+  'list-partial',
 ]);
 
 /** A safety net may act only for what an injected fault has befallen, itself or what it was made for (invariant 13). */
 export function explainsRepair(h: History, net: string, id: string): boolean {
+  if (h.restored?.explains(net, id)) return true;
   if (net === 'direct-reconcile') return h.causes.kinds([id]).length > 0;
   const tags = h.cloud.machine(id)?.request.tags ?? {};
   const about = [id, tags[attemptTag] ?? '', tags[leaseTag] ?? ''];

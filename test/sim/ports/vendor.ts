@@ -115,10 +115,11 @@ export class SimVendor implements ProviderPort {
   }
 
   async *list(installId: string): AsyncGenerator<VendorMachine> {
+    this.history.strike(`${this.process.name}/lists`, this.process);
     yield* await this.call('list', this.history.openAttempts(), async (port) => {
       const machines: VendorMachine[] = [];
       for await (const machine of port.list(installId)) machines.push(machine);
-      return machines;
+      return this.history.partialList() ? machines.slice(0, 1) : machines;
     });
   }
 
