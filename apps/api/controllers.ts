@@ -13,6 +13,7 @@ import { MoneyController } from './rooms/money.controller.js';
 import { InvoicesController } from './rooms/invoices.controller.js';
 import { AdminInvoicesController } from './rooms/admin-invoices.controller.js';
 import { LedgerController } from './rooms/ledger.controller.js';
+import { PricesController } from './rooms/prices.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
 import { QuotasController } from './rooms/quotas.controller.js';
 import { PaymentsController } from './rooms/payments.controller.js';
@@ -38,6 +39,7 @@ export const controllers: readonly Type[] = [
   AdminInvoicesController,
   QuotasController,
   PaymentsController,
+  PricesController,
   AuditController,
   OrphansController,
   AgentController,

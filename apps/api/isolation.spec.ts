@@ -149,6 +149,14 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   getAccountStatement: { asks: (ids) => [{ params: { id: `credit:${ids.organizationId}` } }] },
   getTrialBalance: none,
   verifyLedger: none,
+  listPriceBooks: none,
+  publishPriceBook: { asks: () => [{ body: { terms: {} } }] },
+  setPlan: byId('organizationId', { body: { plan: null } }),
+  listCommitments: byId('organizationId'),
+  addCommitment: byId('organizationId', {
+    body: { per: 'hour', amount: '1', discountBps: 1, endsAt: '2099-01-01T00:00:00Z' },
+  }),
+  getMargins: { asks: () => [{}, { query: { by: 'lease' } }] },
   listAudit: {
     asks: (ids) => [{}, { query: { organizationId: ids.organizationId } }, { query: { actorKeyId: ids.keyId } }],
   },

@@ -137,6 +137,7 @@ export function composeBroker(p: BrokerParts): Broker {
     leases: leasesOf,
     agents,
     holds,
+    ledger,
     wake,
     clock,
     random,

@@ -23,6 +23,7 @@ export const floors = [
     'money/quotas',
     'money/metering',
     'money/commitments',
+    'money/margins',
     'money/billing',
     'money/payments',
   ],

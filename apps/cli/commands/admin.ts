@@ -7,6 +7,7 @@ import { registerLedger } from './ledger.js';
 import { registerAdminBilling } from './admin-billing.js';
 import { registerAdminInvoices } from './admin-invoices.js';
 import { registerOrphans } from './orphans.js';
+import { registerAdminPrices } from './admin-prices.js';
 
 import { registerAdminQuotas } from './quotas.js';
 
@@ -26,6 +27,7 @@ export function registerAdmin(berth: Command): void {
   registerAdminInvoices(admin);
   registerAdminBilling(admin);
   registerAdminQuotas(admin);
+  registerAdminPrices(admin);
   registerAudit(admin);
   registerLedger(admin);
   registerOrphans(admin);

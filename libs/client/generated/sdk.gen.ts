@@ -10,6 +10,9 @@ import type {
   TDataShape,
 } from './client/index.js';
 import type {
+  AddCommitmentData,
+  AddCommitmentErrors,
+  AddCommitmentResponses,
   AddCreditData,
   AddCreditErrors,
   AddCreditResponses,
@@ -91,6 +94,9 @@ import type {
   GetLiveData,
   GetLiveErrors,
   GetLiveResponses,
+  GetMarginsData,
+  GetMarginsErrors,
+  GetMarginsResponses,
   GetMeData,
   GetMeErrors,
   GetMeResponses,
@@ -142,6 +148,9 @@ import type {
   ListAuditData,
   ListAuditErrors,
   ListAuditResponses,
+  ListCommitmentsData,
+  ListCommitmentsErrors,
+  ListCommitmentsResponses,
   ListGrantsData,
   ListGrantsErrors,
   ListGrantsResponses,
@@ -181,6 +190,9 @@ import type {
   ListPaymentsData,
   ListPaymentsErrors,
   ListPaymentsResponses,
+  ListPriceBooksData,
+  ListPriceBooksErrors,
+  ListPriceBooksResponses,
   ListProjectsData,
   ListProjectsErrors,
   ListProjectsResponses,
@@ -205,6 +217,9 @@ import type {
   PreviewPlacementData,
   PreviewPlacementErrors,
   PreviewPlacementResponses,
+  PublishPriceBookData,
+  PublishPriceBookErrors,
+  PublishPriceBookResponses,
   PutWorkOutputData,
   PutWorkOutputErrors,
   PutWorkOutputResponses,
@@ -259,6 +274,9 @@ import type {
   SetCreditLimitData,
   SetCreditLimitErrors,
   SetCreditLimitResponses,
+  SetPlanData,
+  SetPlanErrors,
+  SetPlanResponses,
   SetQuotaData,
   SetQuotaErrors,
   SetQuotaResponses,
@@ -1892,6 +1910,144 @@ export const takeStripeEvent = <ThrowOnError extends boolean = false>(
       'Content-Type': 'application/octet-stream',
       ...options.headers,
     },
+  });
+
+/**
+ * List the versions of the price book, newest first
+ *
+ * For keys with the role platform-admin.
+ */
+export const listPriceBooks = <ThrowOnError extends boolean = false>(
+  options?: Options<ListPriceBooksData, ThrowOnError>,
+): RequestResult<ListPriceBooksResponses, ListPriceBooksErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListPriceBooksResponses, ListPriceBooksErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/price-books',
+    ...options,
+  });
+
+/**
+ * Publish a version of the price book
+ *
+ * Versions are never edited, only superseded. What is rented already keeps the price of its time.
+ *
+ * For keys with the role platform-admin.
+ */
+export const publishPriceBook = <ThrowOnError extends boolean = false>(
+  options: Options<PublishPriceBookData, ThrowOnError>,
+): RequestResult<PublishPriceBookResponses, PublishPriceBookErrors, ThrowOnError> =>
+  (options.client ?? client).post<PublishPriceBookResponses, PublishPriceBookErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/price-books',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Put a tenant on a plan of the price book, or off it
+ *
+ * For keys with the role platform-admin.
+ */
+export const setPlan = <ThrowOnError extends boolean = false>(
+  options: Options<SetPlanData, ThrowOnError>,
+): RequestResult<SetPlanResponses, SetPlanErrors, ThrowOnError> =>
+  (options.client ?? client).put<SetPlanResponses, SetPlanErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/organizations/{id}/plan',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * List a tenant’s promises of spending
+ *
+ * For keys with the role platform-admin.
+ */
+export const listCommitments = <ThrowOnError extends boolean = false>(
+  options: Options<ListCommitmentsData, ThrowOnError>,
+): RequestResult<ListCommitmentsResponses, ListCommitmentsErrors, ThrowOnError> =>
+  (options.client ?? client).get<ListCommitmentsResponses, ListCommitmentsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/organizations/{id}/commitments',
+    ...options,
+  });
+
+/**
+ * Note a tenant’s promise to spend, for a discount
+ *
+ * After each month, and at its end, what was promised and not spent is charged.
+ *
+ * For keys with the role platform-admin.
+ */
+export const addCommitment = <ThrowOnError extends boolean = false>(
+  options: Options<AddCommitmentData, ThrowOnError>,
+): RequestResult<AddCommitmentResponses, AddCommitmentErrors, ThrowOnError> =>
+  (options.client ?? client).post<AddCommitmentResponses, AddCommitmentErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/organizations/{id}/commitments',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Sum up charges, cost and margin by provider, SKU, day or lease
+ *
+ * Between `from` (default: 30 days ago) and `to` (default: now). Cost is in the vendor’s own increments.
+ *
+ * For keys with the role platform-admin.
+ */
+export const getMargins = <ThrowOnError extends boolean = false>(
+  options?: Options<GetMarginsData, ThrowOnError>,
+): RequestResult<GetMarginsResponses, GetMarginsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<GetMarginsResponses, GetMarginsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/reports/margin',
+    ...options,
   });
 
 /**

@@ -154,6 +154,37 @@ export type CardSetup = {
   createdAt: string;
 };
 
+export type Commitment = {
+  id: string;
+  organizationId: string;
+  per: 'hour' | 'month';
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+  discountBps: number;
+  /**
+   * UTC time, ISO 8601
+   */
+  startsAt: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  endsAt: string;
+  /**
+   * Until when what was missing has been charged
+   */
+  settledThrough: string;
+  /**
+   * Missing and not covered by the credit yet
+   */
+  owed: string;
+};
+
+export type Commitments = {
+  items: Array<Commitment>;
+};
+
 export type ConfirmedOrphans = {
   machines: Array<{
     providerId: string;
@@ -682,6 +713,40 @@ export type LogLine = {
   shard: string;
 };
 
+export type Margins = {
+  /**
+   * UTC time, ISO 8601
+   */
+  from: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  to: string;
+  rows: Array<{
+    group: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    charge: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    cost: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    margin: string;
+    /**
+     * Of the charge; null where nothing was charged
+     */
+    marginBps: number | null;
+    /**
+     * Machine time that the provider bills and no tenant pays for
+     */
+    costOnlyMs: string;
+  }>;
+};
+
 export type Me = {
   keyId: string;
   organizationId: string;
@@ -729,6 +794,23 @@ export type NewBillingProfile = {
 export type NewCardSetup = {
   successUrl?: string;
   cancelUrl?: string;
+};
+
+export type NewCommitment = {
+  per: 'hour' | 'month';
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+  discountBps: number;
+  /**
+   * Now or later; default: now
+   */
+  startsAt?: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  endsAt: string;
 };
 
 export type NewCredit = {
@@ -796,6 +878,15 @@ export type NewOrganization = {
   name: string;
   kind?: 'tenant' | 'provider';
   keyName?: string;
+};
+
+export type NewPriceBook = {
+  /**
+   * Now or later; default: now
+   */
+  effectiveAt?: string;
+  note?: string;
+  terms: PriceTermsInput;
 };
 
 export type NewProject = {
@@ -1137,6 +1228,142 @@ export type PlacementPreview = {
   scope?: 'market' | 'rentable';
   limit?: number;
   projectId?: string;
+};
+
+export type PlanChange = {
+  plan: string | null;
+  /**
+   * Now or later; default: now
+   */
+  effectiveAt?: string;
+};
+
+export type PriceBook = {
+  id: string;
+  version: number;
+  /**
+   * UTC time, ISO 8601
+   */
+  effectiveAt: string;
+  terms: PriceTerms;
+  note: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+};
+
+export type PriceBooks = {
+  items: Array<PriceBook>;
+  inForce: number | null;
+};
+
+export type PriceTerms = {
+  /**
+   * Added to what the provider asks, in basis points; a kind that is missing keeps the margin of its provider
+   */
+  marginBps: {
+    [key: string]: number;
+  };
+  /**
+   * Taken off the price for organizations on that plan
+   */
+  plans: {
+    [key: string]: {
+      discountBps: number;
+    };
+  };
+  /**
+   * A lease that its tenant lets go earlier is charged for so many seconds
+   */
+  leaseMinimumS: number;
+  /**
+   * Part of its charge that a lease brings back when its machine is lost
+   */
+  slaCreditBps: number;
+  /**
+   * Per model: nano-dollars per million tokens
+   */
+  tokens: {
+    [key: string]: {
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      input: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      cached: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      output: string;
+    };
+  };
+  /**
+   * The least that a request which is not free costs
+   */
+  requestMinimumNano: string;
+  /**
+   * Tokens that an organization has free in each calendar month
+   */
+  free: {
+    [key: string]: string;
+  };
+};
+
+export type PriceTermsInput = {
+  /**
+   * Added to what the provider asks, in basis points; a kind that is missing keeps the margin of its provider
+   */
+  marginBps?: {
+    [key: string]: number;
+  };
+  /**
+   * Taken off the price for organizations on that plan
+   */
+  plans?: {
+    [key: string]: {
+      discountBps: number;
+    };
+  };
+  /**
+   * A lease that its tenant lets go earlier is charged for so many seconds
+   */
+  leaseMinimumS?: number;
+  /**
+   * Part of its charge that a lease brings back when its machine is lost
+   */
+  slaCreditBps?: number;
+  /**
+   * Per model: nano-dollars per million tokens
+   */
+  tokens?: {
+    [key: string]: {
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      input: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      cached: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      output: string;
+    };
+  };
+  /**
+   * The least that a request which is not free costs
+   */
+  requestMinimumNano?: string;
+  /**
+   * Tokens that an organization has free in each calendar month
+   */
+  free?: {
+    [key: string]: string;
+  };
 };
 
 export type Problem = {
@@ -4755,6 +4982,272 @@ export type TakeStripeEventResponses = {
 };
 
 export type TakeStripeEventResponse = TakeStripeEventResponses[keyof TakeStripeEventResponses];
+
+export type ListPriceBooksData = {
+  body?: never;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/price-books';
+};
+
+export type ListPriceBooksErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListPriceBooksError = ListPriceBooksErrors[keyof ListPriceBooksErrors];
+
+export type ListPriceBooksResponses = {
+  /**
+   * OK
+   */
+  200: PriceBooks;
+};
+
+export type ListPriceBooksResponse = ListPriceBooksResponses[keyof ListPriceBooksResponses];
+
+export type PublishPriceBookData = {
+  body: NewPriceBook;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/price-books';
+};
+
+export type PublishPriceBookErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type PublishPriceBookError = PublishPriceBookErrors[keyof PublishPriceBookErrors];
+
+export type PublishPriceBookResponses = {
+  /**
+   * OK
+   */
+  200: PriceBook;
+};
+
+export type PublishPriceBookResponse = PublishPriceBookResponses[keyof PublishPriceBookResponses];
+
+export type SetPlanData = {
+  body: PlanChange;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/organizations/{id}/plan';
+};
+
+export type SetPlanErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type SetPlanError = SetPlanErrors[keyof SetPlanErrors];
+
+export type SetPlanResponses = {
+  /**
+   * Done
+   */
+  204: void;
+};
+
+export type SetPlanResponse = SetPlanResponses[keyof SetPlanResponses];
+
+export type ListCommitmentsData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/organizations/{id}/commitments';
+};
+
+export type ListCommitmentsErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListCommitmentsError = ListCommitmentsErrors[keyof ListCommitmentsErrors];
+
+export type ListCommitmentsResponses = {
+  /**
+   * OK
+   */
+  200: Commitments;
+};
+
+export type ListCommitmentsResponse = ListCommitmentsResponses[keyof ListCommitmentsResponses];
+
+export type AddCommitmentData = {
+  body: NewCommitment;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/organizations/{id}/commitments';
+};
+
+export type AddCommitmentErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type AddCommitmentError = AddCommitmentErrors[keyof AddCommitmentErrors];
+
+export type AddCommitmentResponses = {
+  /**
+   * OK
+   */
+  200: Commitment;
+};
+
+export type AddCommitmentResponse = AddCommitmentResponses[keyof AddCommitmentResponses];
+
+export type GetMarginsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * UTC time, ISO 8601
+     */
+    from?: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    to?: string;
+    by?: 'provider' | 'sku' | 'day' | 'lease';
+  };
+  url: '/v1/admin/reports/margin';
+};
+
+export type GetMarginsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetMarginsError = GetMarginsErrors[keyof GetMarginsErrors];
+
+export type GetMarginsResponses = {
+  /**
+   * OK
+   */
+  200: Margins;
+};
+
+export type GetMarginsResponse = GetMarginsResponses[keyof GetMarginsResponses];
 
 export type ListAuditData = {
   body?: never;

@@ -5,8 +5,10 @@ import { transition, type Awake, type Reconciler, type WakeQueue } from '#platfo
 import { Agents, agents, type AgentRow } from '#compute/agents';
 import { Vendors } from '#compute/providers';
 import { rememberFailure } from '#market/reliability';
+import type { Ledger } from '#money/ledger';
 import { Holds } from '#money/quotas';
 import { isAlive, judgeMachine, nextAction, takeOverAtMs, type LeaseAction } from './decide.js';
+import { bookEnd } from './book-end.js';
 import { Leases, offerOfLease, usesOf } from './leases.service.js';
 import { graceUntil } from './renewal.js';
 import {
@@ -24,6 +26,7 @@ export interface LeaseReconcilerDeps {
   readonly leases: Leases;
   readonly agents: Agents;
   readonly holds: Holds;
+  readonly ledger: Ledger;
   readonly wake: WakeQueue;
   readonly clock: Clock;
   readonly random: Random;
@@ -492,6 +495,7 @@ export class LeaseReconciler implements Reconciler {
     const now = await tx.now();
     const chargeToMs = lease.state === 'terminating' ? (lease.chargedThrough ?? now) : now;
     const { patch } = await this.d.leases.meter(tx, lease, now, { end: { chargeToMs, costToMs: now } });
+    await bookEnd(tx, this.d.ledger, lease, reason, patch.costThrough);
     // Where termination or draining was begun, the failure was remembered then: one loss is one strike.
     const remembered = lease.state === 'terminating' || lease.state === 'draining';
     if (!remembered && (reason === 'lost' || reason === 'preempted'))

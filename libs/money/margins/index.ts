@@ -1,0 +1,1 @@
+export { marginBy, marginGroups, type MarginGroup, type MarginRow } from './margin.js';
