@@ -86,7 +86,11 @@ const setQuota = route({
       dimension: z
         .string()
         .max(80)
-        .describe('gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend, requests, tokens'),
+        .refine(
+          (dimension) => dimension !== 'requests' && dimension !== 'tokens',
+          'Nothing counts requests or tokens before there are endpoints',
+        )
+        .describe('gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend'),
       per: z.enum(quotaWindows).default('ever'),
       limit: amountText.describe('A count; nano-dollars for spend'),
       mode: z.enum(quotaModes).default('hard'),

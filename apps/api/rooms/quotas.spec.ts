@@ -58,6 +58,11 @@ describe('quotas', () => {
     expect([unknown.status, unknown.body['code']]).toEqual([400, 'unknown-scope']);
     const window = { scope: 'organization', scopeId: owner.ids.organizationId, dimension: 'spend', limit: '1' };
     expect((await put(window)).body['code']).toBe('quota-not-possible');
+    const uncounted = await put({ ...window, dimension: 'tokens', per: 'minute' });
+    expect([uncounted.status, JSON.stringify(uncounted.body)]).toEqual([
+      400,
+      expect.stringContaining('Nothing counts'),
+    ]);
   });
 });
 

@@ -904,7 +904,7 @@ export type NewQuota = {
    */
   scopeId: string;
   /**
-   * gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend, requests, tokens
+   * gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend
    */
   dimension: string;
   per?: 'ever' | 'minute' | 'hour' | 'day' | 'month';
