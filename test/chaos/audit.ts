@@ -40,6 +40,11 @@ const QUESTIONS: Record<string, string> = {
     select a.id from agents a join leases l on l.id = a.lease_id where l.state = 'ended' and a.state <> 'gone'`,
   'a ledger transaction does not sum to zero': `
     select transaction_id, sum(amount_nano) from ledger_entries group by 1 having sum(amount_nano) <> 0`,
+  // Accounts of the broker are moved when their transactions are sealed.
+  'the ledger does not sum to zero': `
+    select a.sum, e.sum as waiting from (select sum(balance_nano) from ledger_accounts) a
+    cross join (select coalesce(sum(e.amount_nano), 0) as sum from ledger_entries e join ledger_unsealed u using (transaction_id)
+      join ledger_accounts f on f.id = e.account_id where f.folded) e where a.sum + e.sum <> 0`,
   'an account does not have the balance of its entries': `
     select wrong_accounts from ledger_check(20) where wrong_accounts <> '[]'`,
   'a transaction is neither sealed nor waiting for it': `select lost from ledger_check(20) where lost <> 0`,
