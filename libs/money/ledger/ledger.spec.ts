@@ -127,11 +127,12 @@ describe.each(specStores)('the ledger $name', ({ open }) => {
   });
 });
 
-describe('the ledger under concurrency and raw SQL', () => {
+const postgres = specStores.find((s) => s.name === 'PostgreSQL');
+
+(postgres ? describe : describe.skip)('the ledger under concurrency and raw SQL', () => {
   let opened: SpecStore;
   let till: Till;
   beforeAll(async () => {
-    const postgres = specStores.find((s) => s.name === 'PostgreSQL');
     if (!postgres) throw new Error('no PostgreSQL');
     opened = await postgres.open();
     till = await openTill(opened);

@@ -1,0 +1,16 @@
+import { base } from '../../jest.config.mjs';
+
+/** The specs of what is mutated, in memory only: no server is started, so that thousands of runs are quick. */
+export default {
+  ...base,
+  rootDir: new URL('../..', import.meta.url).pathname.replace(/\/$/, ''),
+  moduleNameMapper: { ...base.moduleNameMapper, '^#testing$': '<rootDir>/test/mutation/memory-stores.ts' },
+  // The sandbox is a folder of its own below the checkout.
+  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.berth', '<rootDir>/tools'],
+  testMatch: [
+    '<rootDir>/libs/money/ledger/{seal,reading,reverse,ledger}.spec.ts',
+    '<rootDir>/libs/platform/reconcile/*.spec.ts',
+    '<rootDir>/libs/money/billing/lines/*.spec.ts',
+  ],
+  testTimeout: 20_000,
+};
