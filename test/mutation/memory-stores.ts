@@ -1,9 +1,8 @@
 import { ManualClock } from '#kernel';
 import { MemoryStore } from '#platform/database';
-import type { SpecStoreKind } from '../../libs/testing/stores.js';
 
 /** Stands in for `#testing` under mutation: what is mutated is TypeScript, and its twin in SQL would say nothing of that. */
-export const specStores: readonly SpecStoreKind[] = [
+export const specStores = [
   {
     name: 'in memory',
     open: async () => {
