@@ -27,7 +27,7 @@ const ANSWER_TIMEOUT_MS = 2_000;
 /** Rows in one queue job at most: what its worker drives side by side. */
 const ROWS_AT_MOST = 200;
 /** A job of the queue costs PostgreSQL several commits, whatever it carries: what a wake-up waits for others at most, when another one has just gone. */
-const WAKE_WINDOW_MS = 50;
+const WAKE_WINDOW_MS = 100;
 /** How many of the active jobs, oldest first, are looked at for being stuck. */
 const STUCK_SAMPLE = 200;
 /** Finished jobs leave nothing: a kept one would block its deduplication key. */
