@@ -8,6 +8,7 @@ import { AddPayments1764200000000 } from './1764200000000-AddPayments.js';
 import { AddQuotas1764300000000 } from './1764300000000-AddQuotas.js';
 import { AddPriceBook1764400000000 } from './1764400000000-AddPriceBook.js';
 import { AddOrphans1764450000000 } from './1764450000000-AddOrphans.js';
+import { CloseDocuments1764560000000 } from './1764560000000-CloseDocuments.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
 export const migrations = [
@@ -21,4 +22,5 @@ export const migrations = [
   AddQuotas1764300000000,
   AddPriceBook1764400000000,
   AddOrphans1764450000000,
+  CloseDocuments1764560000000,
 ];

@@ -22,6 +22,8 @@ export const ID_PREFIXES = {
   payment: 'pay',
   refund: 'rfd',
   setup: 'set',
+  closing: 'icl',
+  dispute: 'dsp',
   priceBook: 'prb',
   commitment: 'cmt',
   creditNote: 'crn',

@@ -6,7 +6,7 @@ import { Corrections } from './corrections.js';
 import { Filing, type DocumentBytes } from './filing.js';
 import { InvoiceReconciler, type StopWork } from './invoice.reconciler.js';
 import { Issuing } from './issue.js';
-import type { BillingParts } from './parts.js';
+import type { BillingParts, InvoiceChanged } from './parts.js';
 import { Payments } from './payments.js';
 import { Profiles } from './profiles.js';
 import { invoices, newDraft, type InvoiceRow, type InvoiceState } from './rows/invoices.table.js';
@@ -25,15 +25,25 @@ export class Billing {
   readonly profiles: Profiles;
   readonly filing: Filing;
 
-  constructor(
-    private readonly d: BillingParts,
-    bytes: DocumentBytes,
-  ) {
+  private readonly d: BillingParts;
+  private readonly listeners: InvoiceChanged[] = [];
+
+  constructor(parts: BillingParts, bytes: DocumentBytes) {
+    const changed: InvoiceChanged = async (tx, row) => {
+      for (const listener of this.listeners) await listener(tx, row);
+    };
+    const d = { ...parts, changed };
+    this.d = d;
     this.issuing = new Issuing(d);
     this.payments = new Payments(d);
     this.corrections = new Corrections(d);
     this.profiles = new Profiles(d.store);
     this.filing = new Filing({ store: d.store, settings: d.settings, bytes });
+  }
+
+  /** Calls, in the same transaction, whenever less of an issued invoice is to be paid than before. */
+  onChange(listener: InvoiceChanged): void {
+    this.listeners.push(listener);
   }
 
   reconciler(stopWork: StopWork): InvoiceReconciler {

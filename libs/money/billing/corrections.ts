@@ -106,6 +106,7 @@ export class Corrections {
       await auditInvoice(tx, by, 'credit', row, after, { creditNote: number, totalCents, reason: order.reason });
       await tell(this.d.outbox, tx, 'credited', after, { creditNoteId: id, creditNote: number });
       await settleStanding(tx, this.d, organizationId);
+      await this.d.changed?.(tx, after);
       await also(tx, note);
       return note;
     });
@@ -162,6 +163,7 @@ export class Corrections {
       await auditInvoice(tx, by, 'void', row, after, { reason });
       await tell(this.d.outbox, tx, 'voided', after);
       await settleStanding(tx, this.d, row.organizationId);
+      await this.d.changed?.(tx, after);
       return after;
     });
   }

@@ -16,7 +16,11 @@ export interface BillingParts {
   readonly outbox: Outbox;
   readonly settings: BillingSettings;
   readonly tax: TaxCalculator;
+  /** Told, in the same transaction, whenever less of an issued invoice is to be paid than before. */
+  readonly changed?: InvoiceChanged;
 }
+
+export type InvoiceChanged = (tx: Tx, row: InvoiceRow) => Promise<void>;
 
 /** The invoice, locked until the transaction ends. */
 export async function lockInvoice(tx: Tx, id: string): Promise<InvoiceRow> {

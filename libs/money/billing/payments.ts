@@ -75,6 +75,7 @@ export class Payments {
     await auditInvoice(tx, by, 'pay', row, after, { method, reference, cents });
     if (done) await tell(this.d.outbox, tx, 'paid', after);
     await settleStanding(tx, this.d, organizationId);
+    await this.d.changed?.(tx, after);
     return after;
   }
 
@@ -103,6 +104,7 @@ export class Payments {
       await auditInvoice(tx, by, 'uncollectible', row, after, { reason });
       await tell(this.d.outbox, tx, 'uncollectible', after);
       await settleStanding(tx, this.d, row.organizationId);
+      await this.d.changed?.(tx, after);
       return after;
     });
   }

@@ -16,6 +16,12 @@ export function invoicesOf(billing: Billing): InvoicesToCollect {
       const row = await tx.first(invoices, { id });
       return row && (row.state === 'open' || row.state === 'past_due') ? toCollect(tx, row) : null;
     },
+    standing: async (tx, id) => {
+      const row = await tx.first(invoices, { id });
+      if (row?.state === 'paid') return 'paid';
+      return row?.state === 'open' || row?.state === 'past_due' ? 'open' : 'withdrawn';
+    },
+    onChange: (changed) => billing.onChange((tx, { id }) => changed(tx, id)),
     settle: async (tx, id, { paymentId, cents }) => {
       const row = await tx.first(invoices, { id }, { lock: 'update' });
       // Paid by hand or withdrawn while the card was being charged.

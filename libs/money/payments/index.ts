@@ -4,25 +4,31 @@ export { COLLECT_AGAIN_AFTER_DAYS, decideCollection } from './collect.js';
 export { decideRecharge, MOST_DECLINES, type RechargeFacts } from './recharge.js';
 export { invoicesOf } from './billing-invoices.js';
 export type { EventEffect } from './events.js';
+export { staleDocuments } from './closing.effect.js';
 export {
+  closingMachine,
+  closingStates,
   paymentMachine,
   paymentStates,
   refundMachine,
   refundStates,
   setupMachine,
   setupStates,
+  type ClosingState,
   type PaymentState,
   type RefundState,
   type SetupState,
 } from './machines.js';
 export type { PaymentParts } from './parts.js';
 export {
+  invoiceClosings,
   paymentCustomers,
   paymentEvents,
   paymentKinds,
   payments,
   paymentSetups,
   refunds,
+  type ClosingRow,
   type CustomerRow,
   type PaymentKind,
   type PaymentRow,

@@ -42,6 +42,19 @@ export const refundMachine = new StateMachine<RefundState>('refund', 'intended',
   failed: [],
 });
 
+export const closingStates = ['intended', 'calling', 'unknown', 'retrying', 'closed', 'refused'] as const;
+export type ClosingState = (typeof closingStates)[number];
+
+/** The end of an invoice's document at the processor, when the invoice is not to be paid there any more. */
+export const closingMachine = new StateMachine<ClosingState>('invoice-closing', 'intended', {
+  intended: ['calling', 'refused'],
+  calling: ['closed', 'retrying', 'unknown', 'refused'],
+  unknown: ['closed', 'retrying', 'calling', 'refused'],
+  retrying: ['calling', 'closed', 'refused'],
+  closed: [],
+  refused: [],
+});
+
 export const setupStates = [
   'intended',
   'calling',

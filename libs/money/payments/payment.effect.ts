@@ -4,6 +4,7 @@ import { WORKER, type Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
 import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
+import { closeStale } from './closing.effect.js';
 import { waitMs } from './decide.js';
 import type { EffectKind, Ending } from './effect.reconciler.js';
 import { paymentMachine, type PaymentState } from './machines.js';
@@ -79,6 +80,7 @@ export class PaymentEffect implements EffectKind<PaymentState, PaymentRow, Payme
       message,
     });
     if (row.kind === 'auto-recharge') await countRecharge(tx, row.organizationId, as === 'declined' ? message : null);
+    if (row.invoiceId !== null) await closeStale(tx, this.d, row.invoiceId);
   }
 
   /** The money is at the processor: it becomes credit, or pays the invoice, once. */
@@ -151,12 +153,12 @@ export class PaymentEffect implements EffectKind<PaymentState, PaymentRow, Payme
   /** First the invoice with its lines, then its payment. */
   private async payInvoice(row: PaymentRow, invoiceId: string, of: CallIdentity): Promise<PaymentOutcome<Payment>> {
     const { port, store, invoices } = this.d;
+    const invoice = await store.transaction(WORKER, (tx) => invoices.get(tx, invoiceId));
+    if (!invoice || invoice.openCents < row.amountCents) {
+      return { kind: 'refused', code: 'nothing-to-pay', message: 'So much of the invoice is not to be paid any more.' };
+    }
     let pushedId = row.pushedId;
     if (pushedId === null) {
-      const invoice = await store.transaction(WORKER, (tx) => invoices.get(tx, invoiceId));
-      if (!invoice || invoice.openCents < row.amountCents) {
-        return { kind: 'refused', code: 'nothing-to-pay', message: 'Nothing of the invoice is to be paid any more.' };
-      }
       const pushed = await port.pushInvoice({
         key: `${of.key}:push`,
         reference: pushReference(invoiceId, row.amountCents),

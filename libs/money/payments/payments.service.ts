@@ -1,13 +1,15 @@
-import { DomainError, newId, notFound } from '#kernel';
-import type { Payment, PaymentEvent, PaymentPort, Refund, SetupSession } from '#contracts';
+import { DomainError, notFound } from '#kernel';
+import type { Payment, PaymentEvent, PaymentPort, PushedInvoice, Refund, SetupSession } from '#contracts';
 import { within, WORKER, type Actor, type Tx } from '#platform/database';
 import type { Reconciler } from '#platform/reconcile';
 import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
+import { ClosingEffect, closeStale } from './closing.effect.js';
 import { decideCollection } from './collect.js';
 import { EffectReconciler } from './effect.reconciler.js';
 import { takeEvent, type EventEffect } from './events.js';
-import type { PaymentState, RefundState, SetupState } from './machines.js';
+import { newIntent } from './intent.js';
+import type { ClosingState, PaymentState, RefundState, SetupState } from './machines.js';
 import type { CardParts, PaymentParts } from './parts.js';
 import { PaymentEffect } from './payment.effect.js';
 import {
@@ -15,6 +17,7 @@ import {
   payments,
   paymentSetups,
   refunds,
+  type ClosingRow,
   type CustomerRow,
   type PaymentKind,
   type PaymentRow,
@@ -52,7 +55,9 @@ export class Payments {
             new EffectReconciler<PaymentState, PaymentRow, Payment>(store, new PaymentEffect(cards)),
             new EffectReconciler<RefundState, RefundRow, Refund>(store, new RefundEffect(cards)),
             new EffectReconciler<SetupState, SetupRow, SetupSession>(store, new SetupEffect(cards)),
+            new EffectReconciler<ClosingState, ClosingRow, PushedInvoice>(store, new ClosingEffect(cards)),
           ];
+    if (cards !== null) d.invoices.onChange((tx, invoiceId) => closeStale(tx, cards, invoiceId));
   }
 
   get mode(): 'manual' | 'stripe' {
@@ -83,7 +88,7 @@ export class Payments {
     return this.d.store.transaction(WORKER, async (tx) => {
       await this.customerOf(tx, organizationId);
       const row: SetupRow = {
-        ...(await this.intent(tx, 'setup', organizationId)),
+        ...(await newIntent(tx, this.d.random, 'setup', organizationId)),
         state: 'intended',
         ...urls,
         url: null,
@@ -161,7 +166,7 @@ export class Payments {
         });
       }
       const row: RefundRow = {
-        ...(await this.intent(tx, 'refund', organizationId)),
+        ...(await newIntent(tx, this.d.random, 'refund', organizationId)),
         state: 'intended',
         paymentId,
         processorPaymentId: processorId,
@@ -292,7 +297,7 @@ export class Payments {
       const payment = paid.find((p) => p.processorId !== null && p.capturedCents - p.refundedCents >= cents);
       if (payment?.processorId == null || (await tx.first(refunds, { creditNoteId }))) return false;
       const row: RefundRow = {
-        ...(await this.intent(tx, 'refund', payment.organizationId)),
+        ...(await newIntent(tx, this.d.random, 'refund', payment.organizationId)),
         state: 'intended',
         paymentId: payment.id,
         processorPaymentId: payment.processorId,
@@ -344,7 +349,7 @@ export class Payments {
     of: { kind: PaymentKind; cents: bigint; slot?: string; invoiceId?: string },
   ): Promise<PaymentRow> {
     const row: PaymentRow = {
-      ...(await this.intent(tx, 'payment', customer.organizationId)),
+      ...(await newIntent(tx, this.d.random, 'payment', customer.organizationId)),
       ...cardOf(customer),
       kind: of.kind,
       state: 'intended',
@@ -360,24 +365,6 @@ export class Payments {
     await tx.insert(payments, row);
     this.wakeAfter(tx, 'payment', row.id);
     return row;
-  }
-
-  private async intent(tx: Tx, kind: 'payment' | 'refund' | 'setup', organizationId: string) {
-    const now = await tx.now();
-    return {
-      id: newId(kind, now, this.d.random),
-      organizationId,
-      version: 1,
-      wakeAt: now,
-      attempt: 1,
-      keyAt: null,
-      failures: 0,
-      spent: false,
-      processorId: null,
-      code: null,
-      message: null,
-      createdAt: now,
-    };
   }
 
   /** The organization's row, made at the first need. */

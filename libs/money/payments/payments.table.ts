@@ -1,5 +1,5 @@
 import { table } from '#platform/database';
-import type { PaymentState, RefundState, SetupState } from './machines.js';
+import type { ClosingState, PaymentState, RefundState, SetupState } from './machines.js';
 
 /** What every row that drives one external effect has: the intent, and how far it came. */
 export interface EffectRow {
@@ -100,6 +100,24 @@ export const refunds = table<RefundRow>(
     amountCents: 'bigint',
   },
   { key: ['id'] },
+);
+
+/** How a document at the processor ends: paid without it, or as if it had never been issued. */
+export const closings = ['paid-elsewhere', 'void'] as const;
+export type Closing = (typeof closings)[number];
+
+export interface ClosingRow extends EffectRow {
+  state: ClosingState;
+  invoiceId: string;
+  /** The document at the processor; each is closed once. */
+  pushedId: string;
+  closeAs: Closing;
+}
+
+export const invoiceClosings = table<ClosingRow>(
+  'invoice_closings',
+  { ...effectColumns, state: 'text', invoiceId: 'text', pushedId: 'text', closeAs: 'text' },
+  { key: ['id'], unique: [['pushedId']] },
 );
 
 export interface SetupRow extends EffectRow {

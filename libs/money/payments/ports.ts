@@ -20,6 +20,10 @@ export interface InvoicesToCollect {
     page: { limit: number; after: string | null },
   ): Promise<readonly { id: string; organizationId: string }[]>;
   get(tx: Tx, invoiceId: string): Promise<InvoiceToCollect | null>;
+  /** What became of it: withdrawn is what nobody is asked to pay any more, voided or written off. */
+  standing(tx: Tx, invoiceId: string): Promise<'open' | 'paid' | 'withdrawn'>;
+  /** Calls, in the same transaction, whenever less of an issued invoice is to be paid than before. */
+  onChange(changed: (tx: Tx, invoiceId: string) => Promise<void>): void;
   /**
    * Counts money from the payment processor for the invoice, in the ledger too (out of clearing). False, with nothing done: nothing of
    * it is to be paid any more.
@@ -41,6 +45,8 @@ export interface OwedRefund {
 export const noInvoices: InvoicesToCollect = {
   open: () => Promise.resolve([]),
   get: () => Promise.resolve(null),
+  standing: () => Promise.resolve('withdrawn'),
+  onChange: () => undefined,
   settle: () => Promise.resolve(false),
   owed: () => Promise.resolve([]),
   refunded: () => Promise.resolve(),

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { DAY } from '#kernel';
 import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
-import { payments, type InvoicesToCollect, type InvoiceToCollect } from '#money/payments';
+import { invoiceClosings, payments, type InvoicesToCollect, type InvoiceToCollect } from '#money/payments';
 import type { Tx } from '#platform/database';
 import type { Till } from '#testing/till';
 import { faultKinds } from './faults.js';
@@ -42,6 +42,13 @@ class Issued {
   readonly port: InvoicesToCollect = {
     open: async () => [...this.all.values()].filter((i) => i.openCents > 0n),
     get: async (_tx, id) => this.all.get(id) ?? null,
+    standing: async (_tx, id) => {
+      const openCents = this.all.get(id)?.openCents;
+      return openCents === undefined ? 'withdrawn' : openCents > 0n ? 'open' : 'paid';
+    },
+    onChange: (changed) => {
+      this.changed = changed;
+    },
     settle: async (tx, id, { paymentId, cents }) => {
       const invoice = this.all.get(id);
       if (!invoice || invoice.openCents < cents) return false;
@@ -67,6 +74,16 @@ class Issued {
       await this.move(tx, `credit-note-refund:${creditNoteId}`, account.refunds, account.clearing, note.cents);
     },
   };
+
+  private changed: Parameters<InvoicesToCollect['onChange']>[0] = () => Promise.resolve();
+
+  /** By hand: so much is still to be paid, or it was withdrawn. */
+  async change(id: string, openCents: bigint | null): Promise<void> {
+    const invoice = this.all.get(id);
+    if (openCents === null) this.all.delete(id);
+    else if (invoice) this.all.set(id, { ...invoice, openCents });
+    await this.till.tx((tx) => this.changed(tx, id));
+  }
 
   readonly notes: { creditNoteId: string; invoiceId: string; cents: bigint; done: boolean }[] = [];
 
@@ -240,5 +257,105 @@ describe('an issued invoice', () => {
     const { organizationId } = await rig.payer();
     await issued.credit(await issued.issue(organizationId, 'B-1', [2_000n]), 700n);
     expect(await rig.payments.payBack()).toBe(0);
+  });
+});
+
+describe('an invoice that the card did not pay', () => {
+  const declined = async () => {
+    const { organizationId } = await rig.payer('declines');
+    const id = await issued.issue(organizationId, 'B-1', [2_000n]);
+    await rig.payments.collect();
+    await rig.drive();
+    expect(documents()).toEqual(['open']);
+    return { id, organizationId };
+  };
+  const documents = () =>
+    rig.standIn
+      .objects('invoice')
+      .map((i) => i['status'])
+      .reverse();
+  const closingsOf = (invoiceId: string) => rig.tx((tx) => tx.find(invoiceClosings, { invoiceId }));
+
+  it('and is then paid by hand is paid outside at Stripe too, once', async () => {
+    const { id } = await declined();
+    await issued.change(id, 0n);
+    await issued.change(id, 0n);
+    await rig.drive();
+    expect(documents()).toEqual(['paid']);
+    expect(await closingsOf(id)).toMatchObject([{ state: 'closed', closeAs: 'paid-elsewhere', wakeAt: null }]);
+    expect(rig.standIn.capturedCents).toBe(0);
+  });
+
+  it('and is then voided is void at Stripe too', async () => {
+    const { id } = await declined();
+    await issued.change(id, null);
+    await rig.drive();
+    expect(documents()).toEqual(['void']);
+    expect(await closingsOf(id)).toMatchObject([{ state: 'closed', closeAs: 'void' }]);
+  });
+
+  it('and of which a part is credited gets a document over the rest', async () => {
+    const { id } = await declined();
+    await issued.change(id, 1_500n);
+    rig.clock.advance(3 * DAY);
+    rig.standIn.objects('payment_method').forEach((m) => rig.standIn.setCard(m.id, 'pays'));
+    await rig.payments.collect();
+    await rig.drive();
+    expect(documents()).toEqual(['void', 'paid']);
+    expect([open(id), rig.standIn.capturedCents]).toEqual([0n, 1_500]);
+  });
+
+  it.each(faultKinds)('is closed when %s meets it, and its sender dies', async (fault) => {
+    const { id } = await declined();
+    rig.standIn.faults.plan(fault, /^POST .*pay$/, 2);
+    await issued.change(id, 0n);
+    rig.crash(1);
+    for (let n = 0; n < 8; n++) {
+      await rig.drive();
+      rig.standIn.faults.release();
+      rig.clock.advance(300_000);
+    }
+    expect(documents()).toEqual(['paid']);
+    expect(await closingsOf(id)).toMatchObject([{ state: 'closed' }]);
+  });
+
+  it('and which cannot be closed for a day is left, with the reason', async () => {
+    const { id } = await declined();
+    rig.standIn.faults.plan('rate-limit', /^POST .*pay$/, 10_000);
+    await issued.change(id, 0n);
+    await rig.rest();
+    expect(await closingsOf(id)).toMatchObject([{ state: 'refused', code: 'gave-up', wakeAt: null }]);
+    expect(documents()).toEqual(['open']);
+  });
+
+  it('is not closed while a try is under way, but when that has failed', async () => {
+    const { organizationId, methodId } = await rig.payer('processes');
+    const id = await issued.issue(organizationId, 'B-1', [2_000n]);
+    await rig.payments.collect();
+    await rig.drive();
+    await issued.change(id, 0n);
+    expect([(await triesOf(id))[0]?.state, await closingsOf(id)]).toEqual(['unknown', []]);
+    rig.standIn.setCard(methodId, 'declines');
+    await rig.rest();
+    expect((await triesOf(id)).map((t) => t.state)).toEqual(['refused']);
+    expect(documents()).toEqual(['paid']);
+  });
+
+  it('and which somebody paid there before it could be closed makes the money credit', async () => {
+    const { id, organizationId } = await declined();
+    await issued.change(id, 0n);
+    const [document] = rig.standIn.objects('invoice');
+    const [card] = rig.standIn.objects('payment_method');
+    rig.standIn.setCard(card?.id ?? '', 'pays');
+    const paid = await rig.port.payInvoice({
+      key: 'page',
+      reference: 'page',
+      invoiceId: document?.id ?? '',
+      methodId: card?.id ?? '',
+    });
+    expect(paid.kind).toBe('done');
+    await rig.drive();
+    expect((await triesOf(id)).map((t) => t.state)).toEqual(['settled']);
+    expect([await rig.creditCents(organizationId), rig.standIn.capturedCents]).toEqual([2_000n, 2_000]);
   });
 });

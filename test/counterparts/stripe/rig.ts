@@ -6,6 +6,7 @@ import { ReconcileLoop } from '#platform/reconcile';
 import { NANO_PER_CENT } from '#money/billing';
 import { account, balancesBefore } from '#money/ledger';
 import {
+  invoiceClosings,
   noInvoices,
   paymentCustomers,
   Payments,
@@ -100,6 +101,10 @@ export async function openRig(options: RigOptions = {}): Promise<Rig> {
         ...(await t.find(payments, { wakeAt: { isNull: false } })).map((r) => ({ ...r, kind: 'payment' })),
         ...(await t.find(refunds, { wakeAt: { isNull: false } })).map((r) => ({ ...r, kind: 'refund' })),
         ...(await t.find(paymentSetups, { wakeAt: { isNull: false } })).map((r) => ({ ...r, kind: 'payment-setup' })),
+        ...(await t.find(invoiceClosings, { wakeAt: { isNull: false } })).map((r) => ({
+          ...r,
+          kind: 'invoice-closing',
+        })),
       ];
       return all.map(({ kind, id, wakeAt }) => ({ kind, id, wakeAt }));
     });
