@@ -4,14 +4,14 @@ import { embedding } from '../e2e/caller.js';
 import { Stack, type StackOptions, type Tenant } from '../e2e/stack.js';
 import { audit } from './audit.js';
 
-/** Times at which a broken thing is noticed within seconds. An agent's sign of life is up to 5 s old when it is written. */
+/** Times at which a broken thing is noticed within seconds. An agent’s sign of life is up to 5 s old when it is written, and may wait 5 s for a frozen process. */
 export const FAST = {
   sendBudgetMs: 1_000,
   callDeadlineMs: 2_000,
   bootTimeoutMs: 20_000,
   pollMs: 200,
   meterEveryMs: 1_000,
-  agentSilenceMs: 9_000,
+  agentSilenceMs: 12_000,
   orphanGraceMs: 2_000,
 };
 

@@ -20,15 +20,28 @@ export function roleUrl(ownerUrl: string, secret: string, role: DatabaseRole): s
   return url.toString();
 }
 
+/**
+ * How long a transaction may wait for its process before PostgreSQL undoes it and frees its locks. Nothing of ours waits for anything but
+ * the database inside one; without this a process that is frozen with a row locked stops everybody else at that row.
+ */
+const IDLE_IN_TRANSACTION_MS = 5_000;
+
 /** A pool that logs in as one role. */
-export function openDataSource(url: string, options: { poolSize: number; name: string }): Promise<DataSource> {
+export function openDataSource(
+  url: string,
+  options: { poolSize: number; name: string; idleInTransactionMs?: number },
+): Promise<DataSource> {
   return new DataSource({
     type: 'postgres',
     url,
     poolSize: options.poolSize,
     applicationName: options.name,
     entities: [],
-    extra: { keepAlive: true, connectionTimeoutMillis: 10_000 },
+    extra: {
+      keepAlive: true,
+      connectionTimeoutMillis: 10_000,
+      idle_in_transaction_session_timeout: options.idleInTransactionMs ?? IDLE_IN_TRANSACTION_MS,
+    },
   }).initialize();
 }
 

@@ -10,7 +10,12 @@ export interface OpenStore {
 export async function openStore(
   ownerUrl: string,
   secret: string,
-  options: { poolSize: number; name: string; onAfterCommitError?: (error: unknown) => void },
+  options: {
+    poolSize: number;
+    name: string;
+    idleInTransactionMs?: number;
+    onAfterCommitError?: (error: unknown) => void;
+  },
 ): Promise<OpenStore> {
   const app = await openDataSource(roleUrl(ownerUrl, secret, 'berth_app'), options);
   const worker = await openDataSource(roleUrl(ownerUrl, secret, 'berth_worker'), options);

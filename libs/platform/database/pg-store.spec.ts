@@ -1,19 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
-import { testDatabase } from '#testing';
+import { testDatabase, type TestDatabase } from '#testing';
 import { openStore, type OpenStore } from './open.js';
 import type { PgStore } from './pg-store.js';
 import { sql } from './sql.js';
 import { describeStoreContract, things, THINGS_SQL } from './store.contract.js';
 import { UniqueViolation, WORKER } from './table.js';
 
+let db: TestDatabase;
 let open: OpenStore;
 let owner: Client;
 let close: () => Promise<void>;
 const afterCommitErrors: unknown[] = [];
 
 beforeAll(async () => {
-  const db = await testDatabase();
+  db = await testDatabase();
   owner = new Client({ connectionString: db.ownerUrl });
   await owner.connect();
   await owner.query(
@@ -145,6 +146,32 @@ describe('transactions on PostgreSQL', () => {
     await expect(work).rejects.toThrow();
     expect(await nOf('survivor')).toBe(0);
     await Promise.all(Array.from({ length: 16 }, () => nOf('survivor')));
+  });
+
+  it('of a process that is frozen in the middle are undone, and hold nobody up', async () => {
+    await put('held');
+    const slow = await openStore(db.ownerUrl, db.secret, { poolSize: 1, name: 'frozen', idleInTransactionMs: 200 });
+    try {
+      let thaw = (): void => undefined;
+      const frozen = new Promise<void>((resolve) => (thaw = resolve));
+      let locked = (): void => undefined;
+      const holding = new Promise<void>((resolve) => (locked = resolve));
+      const first = slow.store.transaction(WORKER, async (tx) => {
+        await tx.update(things, { id: 'held' }, { n: 7 });
+        locked();
+        await frozen;
+      });
+      const undone = expect(first).rejects.toThrow();
+      await holding;
+      await store().transaction(WORKER, (tx) => tx.update(things, { id: 'held' }, { n: { add: 1 } }));
+      thaw();
+      await undone;
+      expect(await nOf('held')).toBe(1);
+      // The pool opens another connection in place of the one it lost.
+      expect((await slow.store.transaction(WORKER, (tx) => tx.first(things, { id: 'held' })))?.n).toBe(1);
+    } finally {
+      await slow.close();
+    }
   });
 
   it('see one time, the database’s, from their start on', async () => {

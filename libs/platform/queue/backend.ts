@@ -55,6 +55,8 @@ function redisBackend(url: string): QueueBackend {
 
 /** Connections for commands, next to those for LISTEN. */
 const COMMAND_CONNECTIONS = 4;
+/** PostgreSQL undoes a transaction of BullMQ's whose process is frozen for this long: it does not hold the other workers up. */
+const IDLE_IN_TRANSACTION_MS = 5_000;
 
 async function postgresBackend(url: string, workers: number, logger: Logger): Promise<QueueBackend> {
   await prepareQueueSchema(url);
@@ -62,6 +64,7 @@ async function postgresBackend(url: string, workers: number, logger: Logger): Pr
     connectionString: url,
     options: `-c search_path=${SCHEMA}`,
     keepAlive: true,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     max: workers + COMMAND_CONNECTIONS,
     application_name: 'berth-queue',
   });
