@@ -8,6 +8,7 @@ import { AddPayments1764200000000 } from './1764200000000-AddPayments.js';
 import { AddQuotas1764300000000 } from './1764300000000-AddQuotas.js';
 import { AddPriceBook1764400000000 } from './1764400000000-AddPriceBook.js';
 import { AddOrphans1764450000000 } from './1764450000000-AddOrphans.js';
+import { AddUsageEvents1764460000000 } from './1764460000000-AddUsageEvents.js';
 import { CloseDocuments1764560000000 } from './1764560000000-CloseDocuments.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
@@ -22,5 +23,6 @@ export const migrations = [
   AddQuotas1764300000000,
   AddPriceBook1764400000000,
   AddOrphans1764450000000,
+  AddUsageEvents1764460000000,
   CloseDocuments1764560000000,
 ];

@@ -12,6 +12,7 @@ const TYPES: Readonly<Record<ColumnKind, readonly string[]>> = {
   time: ['timestamp with time zone'],
   json: ['jsonb'],
   texts: ['text[]'],
+  bytes: ['bytea'],
 };
 
 interface InDatabase {

@@ -18,3 +18,14 @@ export {
 } from './usage.table.js';
 export { usageBy, usageGroups, type UsageGroup, type UsageTotal } from './usage-report.js';
 export { keepPartitions } from './partitions.js';
+export { EVENT_FUTURE_MS, EVENT_PAST_MS, EVENT_TEXT_MAX, eventMeters, type EventMeter } from './events/event.js';
+export {
+  unattributedReasons,
+  usageEvents,
+  usageUnattributed,
+  type UnattributedReason,
+  type UnattributedRow,
+  type UsageEventRow,
+} from './events/events.table.js';
+export { EVENT_BATCH_MAX, UsageEvents, type EventAnswer, type SubjectProjects } from './events/usage-events.service.js';
+export { forgetUsageEvents, unattributedWaiting } from './events/upkeep.js';

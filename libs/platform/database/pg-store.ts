@@ -295,6 +295,7 @@ const TYPE: Record<ColumnKind, Sql> = {
   time: sql`::timestamptz`,
   json: sql`::jsonb`,
   texts: sql`::text[]`,
+  bytes: sql`::bytea`,
 };
 
 function kindOf<R extends object>(t: Table<R>, name: string): ColumnKind {
@@ -312,6 +313,7 @@ function toSql(kind: ColumnKind, value: unknown): unknown {
   if (value === null || value === undefined) return null;
   if (kind === 'time') return new Date(value as number).toISOString();
   if (kind === 'bigint') return (value as bigint).toString();
+  if (kind === 'bytes') return Buffer.from(value as string, 'hex');
   if (kind === 'json') return JSON.stringify(value, (_k, v: unknown) => (typeof v === 'bigint' ? v.toString() : v));
   return value;
 }
@@ -336,7 +338,9 @@ function readRow<R extends object>(columns: { readonly [K in keyof R & string]: 
             ? BigInt(String(value))
             : kind === 'int' || kind === 'float'
               ? Number(value)
-              : value;
+              : kind === 'bytes'
+                ? (value as Buffer).toString('hex')
+                : value;
   }
   return out as R;
 }

@@ -10,7 +10,8 @@ export type ColumnKind =
   | 'bool'
   | 'time' // milliseconds since the epoch in TypeScript, timestamptz in SQL
   | 'json'
-  | 'texts'; // string[] / text[]
+  | 'texts' // string[] / text[]
+  | 'bytes'; // hex text in TypeScript, bytea in SQL
 
 export interface Table<Row extends object> {
   readonly name: string;
