@@ -91,7 +91,7 @@ begin
       perform quota_give_back(root, hold.remaining_nano, p_at);
     end if;
   end if;
-  if hold.parent_id is null then perform quota_release(p_id, array['jobs-queued']); end if;
+  if hold.lease_id is null then perform quota_release(p_id, array['jobs-queued']); end if;
   return query select hold.remaining_nano;
 end $$;
 create function ledger_post(p_id text, p_key text, p_kind text, p_organization text, p_reference text, p_reverses text, p_at timestamptz, p_entries jsonb)

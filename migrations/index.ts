@@ -10,6 +10,7 @@ import { AddPriceBook1764400000000 } from './1764400000000-AddPriceBook.js';
 import { AddOrphans1764450000000 } from './1764450000000-AddOrphans.js';
 import { AddUsageEvents1764460000000 } from './1764460000000-AddUsageEvents.js';
 import { CloseDocuments1764560000000 } from './1764560000000-CloseDocuments.js';
+import { AddHoldGroups1764660000000 } from './1764660000000-AddHoldGroups.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
 export const migrations = [
@@ -25,4 +26,5 @@ export const migrations = [
   AddOrphans1764450000000,
   AddUsageEvents1764460000000,
   CloseDocuments1764560000000,
+  AddHoldGroups1764660000000,
 ];

@@ -39,6 +39,7 @@ const jobBodies: Row['asks'] = (ids, project) => [
   { body: commandJob(ids.projectId, ids.artifactId) },
   { body: commandJob(project, ids.artifactId) },
 ];
+const inBulk = ({ projectId, ...job }: { projectId?: unknown }): Attempt => ({ body: { projectId, jobs: [job] } });
 let seq = 0;
 const report = (workId: string) => ({ workId, fence: 1, state: 'done', resultSha256: null, exitCode: null, busyMs: 1 });
 const counts = { ok: 1, failed: 0, inputTokens: 1, outputTokens: 1 };
@@ -93,6 +94,10 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   getArtifact: byId('artifactId'),
   readArtifact: byId('artifactId'),
   createJob: { asks: jobBodies, creates: (own) => ({ body: commandJob(own.projectId, own.artifactId) }) },
+  createJobs: {
+    asks: (ids, project) => jobBodies(ids, project).map(({ body }) => inBulk(body as object)),
+    creates: (own) => inBulk(commandJob(own.projectId, own.artifactId)),
+  },
   previewJob: { asks: jobBodies },
   listJobs: { asks: (ids) => [{}, { query: { projectId: ids.projectId } }, { query: { state: 'running' } }] },
   getJob: everyJob(),

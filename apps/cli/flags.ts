@@ -24,6 +24,14 @@ export interface SubmitFlags {
   idempotencyKey?: string;
 }
 
+/** What `berth jobs submit-many` takes. */
+export interface SubmitManyFlags {
+  /** Nano-dollars. */
+  maxCost?: string;
+  project?: string;
+  idempotencyKey?: string;
+}
+
 /*
  * Values of options. They are read while the line is: one that is wrong is refused with the option's name, before anything is
  * asked of a broker.

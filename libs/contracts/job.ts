@@ -55,6 +55,19 @@ export const createJobSchema = z
 export type CreateJob = z.infer<typeof createJobSchema>;
 export type CreateJobInput = z.input<typeof createJobSchema>;
 
+/** Most jobs that are taken together. */
+export const JOBS_AT_ONCE = 500;
+
+export const createJobsSchema = z
+  .strictObject({
+    projectId: idOf('project').optional(),
+    jobs: z
+      .array(createJobSchema.omit({ projectId: true }))
+      .min(1)
+      .max(JOBS_AT_ONCE),
+  })
+  .meta({ id: 'CreateJobs' });
+
 export const jobView = z
   .object({
     id: idOf('job'),

@@ -287,6 +287,42 @@ describe('exit codes', () => {
   });
 });
 
+describe('berth jobs submit-many', () => {
+  const file = join(home, 'jobs.jsonl');
+  const one = { spec: { kind: 'command', command: ['true'] } };
+
+  it('submits every line of a file together, and shows the jobs', async () => {
+    writeFileSync(file, `${JSON.stringify(one)}\n\n${JSON.stringify({ ...one, maxCost: '7' })}\n`);
+    broker.on('POST /v1/jobs/bulk', { items: [job(), job()] });
+    const args = ['jobs', 'submit-many', file, '--max-cost', '0.50', '--project', `prj_${ID}`];
+    const { code, stdout } = await berth([...args, '--idempotency-key', 'nightly']);
+    expect([code, stdout.match(new RegExp(JOB, 'g'))]).toEqual([0, [JOB, JOB]]);
+    const [sent] = asked('POST', '/v1/jobs/bulk');
+    expect(JSON.parse(sent?.body ?? '')).toEqual({
+      projectId: `prj_${ID}`,
+      jobs: [
+        { ...one, maxCost: '500000000' },
+        { ...one, maxCost: '7' },
+      ],
+    });
+    expect(sent?.headers['idempotency-key']).toBe('nightly');
+    const { stdout: json } = await berth([...args, '--json']);
+    expect(JSON.parse(json)).toMatchObject([{ id: JOB }, { id: JOB }]);
+  });
+
+  it.each([
+    ['{"a":1}\n[1]\n', 'line 2 is not a JSON object'],
+    ['{"a":1\n', 'line 1 is not a JSON object'],
+    ['\n', 'there is no job in it'],
+  ])('asks for nothing when a line is wrong', async (text, message) => {
+    writeFileSync(file, text);
+    const before = asked('POST', '/v1/jobs/bulk').length;
+    const { code, stderr } = await berth(['jobs', 'submit-many', file]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+    expect(asked('POST', '/v1/jobs/bulk')).toHaveLength(before);
+  });
+});
+
 describe('berth jobs submit', () => {
   const input = join(home, 'in.jsonl');
   const submitted = (): unknown => JSON.parse(asked('POST', '/v1/jobs').at(-1)?.body ?? 'null');

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { DomainError, notFound } from '#kernel';
 import {
   createJobSchema,
+  createJobsSchema,
   idOf,
   isoTime,
   jobEventView,
@@ -51,6 +52,21 @@ const createJob = route({
   access: { roles },
   body: createJobSchema,
   returns: jobView,
+  creates: true,
+});
+
+const createJobs = route({
+  method: 'POST',
+  path: '/v1/jobs/bulk',
+  tag,
+  name: 'createJobs',
+  summary: 'Submit many jobs',
+  description:
+    'Up to 500 jobs of one project, all or none: one hold covers all their cost caps. A refusal names the job by its number from 0, as `jobs.3.spec.model`. Each is a job like any other from then on.',
+  access: { roles },
+  body: createJobsSchema,
+  maxBodyBytes: 8 * 1024 * 1024,
+  returns: z.object({ items: z.array(jobView) }).meta({ id: 'CreatedJobs' }),
   creates: true,
 });
 
@@ -190,6 +206,16 @@ export class JobsController {
       (tx, created) => remember(tx, showQueued(created)),
     );
     return showQueued(job);
+  }
+
+  @Serve(createJobs)
+  async createMany({ principal, body, remember }: Call<typeof createJobs>) {
+    const project = await projectOf(this.store, principal, body.projectId);
+    const { actor, keyId } = principal;
+    const answer = (made: readonly JobRow[]) => ({ items: made.map(showQueued) });
+    return answer(
+      await this.jobs.submitMany({ ...project, actor, keyId }, body.jobs, (tx, made) => remember(tx, answer(made))),
+    );
   }
 
   @Serve(previewJob)

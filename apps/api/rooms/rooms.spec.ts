@@ -30,6 +30,11 @@ describe('what costs money when it is made twice', () => {
       key: owner.adminKey,
       body: commandJob(owner.ids.projectId, owner.ids.artifactId),
     }),
+    'jobs in bulk': () => {
+      const { projectId: _, ...job } = commandJob(owner.ids.projectId, owner.ids.artifactId);
+      const body = { projectId: owner.ids.projectId, jobs: [job, job] };
+      return { line: 'POST /v1/jobs/bulk' as const, key: owner.adminKey, body };
+    },
     artifacts: () => ({
       line: `POST /v1/artifacts?projectId=${owner.ids.projectId}` as const,
       key: owner.adminKey,
@@ -43,14 +48,16 @@ describe('what costs money when it is made twice', () => {
     }),
   };
 
-  it.each(Object.entries(things))('%s: a row and its remembered answer are one transaction', async (table, make) => {
+  it.each(Object.entries(things))('%s: a row and its remembered answer are one transaction', async (what, make) => {
+    const table = what.split(' ')[0] ?? what;
     const { line, key, body, headers } = { headers: {}, ...make() };
-    const idempotencyKey = `once-${table}`;
+    const idempotencyKey = `once-${what.replaceAll(' ', '-')}`;
     const send = () => api.call(line, { key, body, headers: { ...headers, 'idempotency-key': idempotencyKey } });
     const first = await send();
     const again = await send();
     expect([first.status, again.headers['idempotency-replayed'], again.body]).toEqual([201, 'true', first.body]);
-    const id = String((first.body['host'] as { id: string } | undefined)?.id ?? first.body['id']);
+    const [item] = (first.body['items'] ?? []) as { id: string }[];
+    const id = String(item?.id ?? (first.body['host'] as { id: string } | undefined)?.id ?? first.body['id']);
     // xmin: the transaction that wrote a row. No crash can come between two rows of one.
     const { rows: made } = await database.query(`select xmin::text from "${table}" where id = $1`, [id]);
     const { rows: kept } = await database.query('select xmin::text, status from idempotency_keys where key like $1', [

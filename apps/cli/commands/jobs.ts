@@ -2,7 +2,16 @@ import type { Command } from 'commander';
 import type { JobView } from '#contracts';
 import { idArgument, pages, withBroker, type Run } from '../command.js';
 import { Ended, EXIT } from '../exit.js';
-import { collect, collectPair, money, oneOf, timeSpan, wholeNumber, type SubmitFlags } from '../flags.js';
+import {
+  collect,
+  collectPair,
+  money,
+  oneOf,
+  timeSpan,
+  wholeNumber,
+  type SubmitFlags,
+  type SubmitManyFlags,
+} from '../flags.js';
 import { print, rowsText, factsText } from '../output.js';
 import { ago, dollars } from '../text.js';
 
@@ -60,6 +69,24 @@ export function registerJobs(berth: Command): void {
       withBroker(async (run, command: string[], flags: SubmitFlags) => {
         const { submit } = await import('../jobs/submit.js');
         await submit(run, command, flags);
+      }),
+    );
+
+  jobs
+    .command('submit-many')
+    .argument('<file>', 'JSON lines, one job each as POST /v1/jobs takes it; - for standard input')
+    .description('submit up to 500 jobs together: all or none, with one hold for them all')
+    .option('--max-cost <dollars>', 'cost cap of each job that names none', money)
+    .option('--project <id>', 'the project they belong to', idArgument('prj'))
+    .option('--idempotency-key <key>', 'the same key submits once')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  berth jobs submit-many jobs.jsonl --max-cost 0.50\n  berth jobs submit-many jobs.jsonl --json',
+    )
+    .action(
+      withBroker(async (run, file: string, flags: SubmitManyFlags) => {
+        const { submitMany } = await import('../jobs/submit-many.js');
+        await submitMany(run, file, flags);
       }),
     );
 

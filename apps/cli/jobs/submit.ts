@@ -53,14 +53,10 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
     if (!run.output.quiet) tell('Nothing was submitted; the input was uploaded to be checked.');
     return;
   }
-  const job = await answerOf(createJob({ client: run.client, body: sent, headers: { 'Idempotency-Key': key } })).catch(
-    (error: unknown) => {
-      if (!(error instanceof Error && error.name === 'BrokerUnreachable') || neverConnected(error)) throw error;
-      throw new Ended(
-        EXIT.retryLater,
-        `no answer came from ${run.login.url}: the job may have been submitted.\n  The same command with --idempotency-key ${key} submits it once.`,
-      );
-    },
+  const job = await submittedOnce(
+    run,
+    key,
+    answerOf(createJob({ client: run.client, body: sent, headers: { 'Idempotency-Key': key } })),
   );
   if (flags.wait === undefined) {
     print(
@@ -80,6 +76,17 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
     return;
   }
   await watchToEnd(run, job.id, flags.wait === true ? null : flags.wait);
+}
+
+/** The answer to a submission; when none came, how to find out what became of it. */
+export function submittedOnce<T>(run: Run, key: string, answer: Promise<T>): Promise<T> {
+  return answer.catch((error: unknown) => {
+    if (!(error instanceof Error && error.name === 'BrokerUnreachable') || neverConnected(error)) throw error;
+    throw new Ended(
+      EXIT.retryLater,
+      `no answer came from ${run.login.url}: the job may have been submitted.\n  The same command with --idempotency-key ${key} submits it once.`,
+    );
+  });
 }
 
 async function batchSpec(

@@ -40,6 +40,9 @@ import type {
   CreateJobData,
   CreateJobErrors,
   CreateJobResponses,
+  CreateJobsData,
+  CreateJobsErrors,
+  CreateJobsResponses,
   CreateKeyData,
   CreateKeyErrors,
   CreateKeyResponses,
@@ -715,6 +718,32 @@ export const createJob = <ThrowOnError extends boolean = false>(
       },
     ],
     url: '/v1/jobs',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Submit many jobs
+ *
+ * Up to 500 jobs of one project, all or none: one hold covers all their cost caps. A refusal names the job by its number from 0, as `jobs.3.spec.model`. Each is a job like any other from then on.
+ *
+ * For keys with the role member, admin.
+ */
+export const createJobs = <ThrowOnError extends boolean = false>(
+  options: Options<CreateJobsData, ThrowOnError>,
+): RequestResult<CreateJobsResponses, CreateJobsErrors, ThrowOnError> =>
+  (options.client ?? client).post<CreateJobsResponses, CreateJobsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/jobs/bulk',
     ...options,
     headers: {
       'Content-Type': 'application/json',

@@ -227,6 +227,47 @@ export type CreateJob = {
   };
 };
 
+export type CreateJobs = {
+  projectId?: string;
+  jobs: Array<{
+    name?: string;
+    spec:
+      | {
+          kind: 'command';
+          command: Array<string>;
+          env?: {
+            [key: string]: string;
+          };
+          inputs?: Array<{
+            path: string;
+            artifactId: string;
+          }>;
+          outputs?: Array<string>;
+        }
+      | {
+          kind: 'batch-inference';
+          model: string;
+          inputArtifactId: string;
+          linesPerShard?: number;
+        };
+    workload?: WorkloadInput;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    maxCost?: string;
+    timeoutS?: number;
+    maxAttempts?: number;
+    keepWarmS?: number;
+    labels?: {
+      [key: string]: string;
+    };
+  }>;
+};
+
+export type CreatedJobs = {
+  items: Array<Job>;
+};
+
 export type CreatedOrganization = {
   organization: Organization;
   project: Project | null;
@@ -2531,6 +2572,57 @@ export type CreateJobResponses = {
 };
 
 export type CreateJobResponse = CreateJobResponses[keyof CreateJobResponses];
+
+export type CreateJobsData = {
+  body: CreateJobs;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query?: never;
+  url: '/v1/jobs/bulk';
+};
+
+export type CreateJobsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type CreateJobsError = CreateJobsErrors[keyof CreateJobsErrors];
+
+export type CreateJobsResponses = {
+  /**
+   * Created
+   */
+  201: CreatedJobs;
+};
+
+export type CreateJobsResponse = CreateJobsResponses[keyof CreateJobsResponses];
 
 export type PreviewJobData = {
   body: CreateJob;

@@ -65,6 +65,18 @@ describe('docs/billing.md', () => {
     );
   });
 
+  it('what many jobs hold together', async () => {
+    const m = money();
+    await m.give('25');
+    const jobs = Array.from({ length: 40 }, (_, i) => ({ jobId: `job_${i}`, amountNano: usd('0.50') }));
+    const [first] = await m.tx((t) => m.holds.takeShared(t, m.tenant, jobs));
+    const left = await m.available();
+    await m.spend(first?.id ?? '', usd('0.20'));
+    expect(doc).toContain(
+      `With $25.00 of credit, 40 jobs with \`maxCost\` $0.50 leave ${dollars(left)} available. One that costs $0.20 gives ${dollars((await m.available()) - left)} back when it has ended.`,
+    );
+  });
+
   it('what a running machine holds, when its grace begins, and what an outage may cost', () => {
     const running = { chargePerHour: rate, chargedThrough: 0 };
     const ahead = renewalOf(0n, renewalFor(running, 0, times));

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { usd } from '#kernel';
-import { PgStore, WORKER } from '#platform/database';
+import { Gather, PgStore } from '#platform/database';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
-import { HoldGroup, holds, quotas, quotaUses, type HoldRow, type NewQuota } from './index.js';
+import { holds, quotas, quotaUses, type HoldRequest, type HoldRow, type NewQuota } from './index.js';
 
 const quotaOf = (tenant: Tenant, what: Pick<NewQuota, 'dimension' | 'per' | 'limitN'>): NewQuota => ({
   ...tenant,
@@ -57,9 +57,11 @@ describe.each(specStores)('many who reserve, $name', ({ open }) => {
 
   it('one by one or grouped, each is taken or refused by itself', async () => {
     const tenant = await till.tenant('10');
-    const group = new HoldGroup(till.store, till.holds, WORKER);
+    const together = new Gather<HoldRequest, HoldRow>((_, group) => till.tx((tx) => till.holds.takeMany(tx, group)));
     const asked = await Promise.allSettled(
-      Array.from({ length: 60 }, (_, i) => group.take({ ...tenant, amountNano: usd(i % 2 === 0 ? '1' : '0.01') })),
+      Array.from({ length: 60 }, (_, i) =>
+        together.add('one tenant', { ...tenant, amountNano: usd(i % 2 === 0 ? '1' : '0.01') }),
+      ),
     );
     const taken = asked.flatMap((a) => (a.status === 'fulfilled' ? [a.value.amountNano] : []));
     expect(taken.reduce((a, b) => a + b, 0n)).toBeLessThanOrEqual(usd('10'));
@@ -68,9 +70,73 @@ describe.each(specStores)('many who reserve, $name', ({ open }) => {
     await till.audit();
   });
 
+  it('many jobs with one hold: all or none of them, however many ask at once', async () => {
+    const tenant = await till.tenant('1000');
+    const limits = [
+      { dimension: 'spend', per: 'month', limitN: usd('50') },
+      { dimension: 'jobs-queued', per: 'ever', limitN: 1_000n },
+    ] as const;
+    for (const limit of limits) await till.tx((tx) => till.quotas.set(tx, quotaOf(tenant, limit)));
+    // 20 jobs of $0.19 each: $3.80 together, so 13 of 40 fit.
+    const jobs = (n: number) =>
+      Array.from({ length: 20 }, (_, i) => ({ jobId: `job_${n}_${i}`, amountNano: usd('0.19') }));
+    const asked = await Promise.allSettled(
+      Array.from({ length: 40 }, (_, n) => till.tx((tx) => till.holds.takeShared(tx, tenant, jobs(n)))),
+    );
+    const taken = asked.flatMap((a) => (a.status === 'fulfilled' ? [a.value] : []));
+    for (const a of asked) if (a.status === 'rejected') expect(a.reason).toMatchObject({ code: 'budget-exceeded' });
+    expect(taken.map((parts) => parts.length)).toEqual(Array.from({ length: 13 }, () => 20));
+    expect(await budgetUse(tenant)).toBe(13n * usd('3.8'));
+    const queued = () =>
+      till.tx((tx) => tx.first(quotas, { scopeId: tenant.organizationId, dimension: 'jobs-queued' }));
+    expect((await queued())?.used).toBe(260n);
+    // Each part stands alone: what it has left goes back when its own job ends, to the credit and to the budget.
+    const parts = taken.flat();
+    expect(new Set(parts.map((p) => p.parentId)).size).toBe(13);
+    await Promise.all(parts.slice(0, 50).map((p) => till.tx((tx) => till.holds.settle(tx, p.id))));
+    expect([await budgetUse(tenant), (await queued())?.used]).toEqual([210n * usd('0.19'), 210n]);
+    const credit = await till.tx((tx) => till.ledger.creditOf(tx, tenant.organizationId));
+    expect(credit.heldNano).toBe(210n * usd('0.19'));
+    await till.audit();
+  });
+
+  it('the parts of one hold count for the key that asked, and renew what is carved out of them', async () => {
+    const tenant = await till.tenant('10');
+    const [part] = await till.tx((tx) =>
+      till.holds.takeShared(tx, { ...tenant, keyId: 'key_spec' }, [
+        { jobId: 'job_1', amountNano: usd('3') },
+        { jobId: 'job_2', amountNano: usd('4') },
+      ]),
+    );
+    if (!part) throw new Error('no part');
+    expect(part).toMatchObject({ jobId: 'job_1', remainingNano: usd('3'), state: 'held' });
+    expect(await till.tx((tx) => tx.first(holds, { id: part.id }))).toEqual(part);
+    expect(await till.tx((tx) => till.quotas.keyOf(tx, part.id))).toBe('key_spec');
+    expect(await till.tx((tx) => till.quotas.keyOf(tx, 'hold_of_nobody'))).toBeNull();
+    const lease = await till.tx((tx) => till.holds.carve(tx, part.id, 'lease_1', usd('1')));
+    const renewal = { pastNano: usd('1'), aheadNano: usd('5'), mostNano: usd('9') };
+    const renewed = await till.tx((tx) => till.holds.renewMany(tx, { [lease?.id ?? '']: renewal }));
+    // No more than its own job has.
+    expect(Object.values(renewed)).toEqual([
+      { movedNano: String(usd('2')), remainingNano: String(usd('3')), parentNano: '0' },
+    ]);
+    await till.audit();
+  });
+
   it('after any history of takes, carves, renewals, ends and new limits counters are what their holders hold', async () => {
     const step = fc.record({
-      what: fc.constantFrom('take', 'take', 'carve', 'renew', 'settle', 'settle', 'limit', 'lease', 'release'),
+      what: fc.constantFrom(
+        'take',
+        'take',
+        'shared',
+        'carve',
+        'renew',
+        'settle',
+        'settle',
+        'limit',
+        'lease',
+        'release',
+      ),
       i: fc.nat(20),
       n: fc.bigInt({ min: 0n, max: 60n }),
     });
@@ -95,6 +161,17 @@ describe.each(specStores)('many who reserve, $name', ({ open }) => {
             if (!got) continue;
             taken.push(got);
             counts.set(got.id, n);
+          } else if (what === 'shared') {
+            const credit = await till.tx((tx) => till.ledger.creditOf(tx, organizationId));
+            const sum = n + BigInt(i);
+            const fits =
+              sum <= credit.availableNano && (limits.spend === null || sum === 0n || spent + sum <= limits.spend);
+            const jobs = [n, BigInt(i)].map((amountNano, k) => ({ jobId: `job_${at}_${k}`, amountNano }));
+            const got = await till.tx((tx) => till.holds.takeShared(tx, tenant, jobs)).catch(() => null);
+            expect(got?.map((part) => part.amountNano) ?? null).toEqual(fits ? [n, BigInt(i)] : null);
+            if (!got) continue;
+            taken.push(...got);
+            counts.set(got[0]?.parentId ?? '', sum);
           } else if (what === 'limit') {
             const dimension = i % 2 === 0 ? 'spend' : 'leases';
             const limitN = dimension === 'spend' ? n * 4n : n / 10n;

@@ -118,7 +118,7 @@ export const holdSettle: Procedure<
         root = (await tx.first(holds, { id: above })) ?? { ...root, parentId: null };
       await tx.call(quotaGiveBack, { holder: root.id, amountNano: rest, at });
     }
-    if (hold.parentId === null) await tx.call(quotaRelease, { holder: id, dimensions: ['jobs-queued'] });
+    if (hold.leaseId === null) await tx.call(quotaRelease, { holder: id, dimensions: ['jobs-queued'] });
     return { restNano: rest };
   },
 };
@@ -185,7 +185,9 @@ export const holdRenewMany: Procedure<
   },
 };
 
-function openHold(of: Omit<HoldRow, 'state' | 'remainingNano' | 'createdAt' | 'endedAt'> & { at: number }): HoldRow {
+export function openHold(
+  of: Omit<HoldRow, 'state' | 'remainingNano' | 'createdAt' | 'endedAt'> & { at: number },
+): HoldRow {
   const { at, ...row } = of;
   return { ...row, state: 'held', remainingNano: row.amountNano, createdAt: at, endedAt: null };
 }

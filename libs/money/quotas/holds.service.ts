@@ -11,7 +11,8 @@ import {
   type Renewed,
 } from './holds.procedures.js';
 import { refused, tell } from './refusal.js';
-import type { QuotaAmounts } from './quotas.procedures.js';
+import type { QuotaAmounts, QuotaTaken } from './quotas.procedures.js';
+import { holdTakeMany, holdTakeShared, type HoldAsked } from './hold-groups.procedures.js';
 import { holds, type HoldRow, type HoldState } from './holds.table.js';
 
 export const holdMachine = new StateMachine<HoldState>('hold', 'held', {
@@ -46,23 +47,78 @@ export class Holds {
 
   /** Throws payment-required with what is missing when the credit does not cover it, or with the limit that says no. */
   async take(tx: Tx, request: HoldRequest): Promise<HoldRow> {
-    const { organizationId, projectId, amountNano } = request;
-    notNegative(amountNano);
+    const at = this.clock.now();
+    const asked = this.asked(request, at);
+    const { organizationId } = request;
+    const done = await tx.call(holdTake, { ...asked, organizationId, at });
+    const refusal = await this.outcome(tx, organizationId, asked.amountNano, done);
+    if (refusal) throw refusal;
+    return taken(organizationId, asked, at);
+  }
+
+  /** Several holds of one organization in one call; each is taken or refused by itself, in their order. */
+  async takeMany(tx: Tx, requests: readonly HoldRequest[]): Promise<(HoldRow | DomainError)[]> {
+    const organizationId = requests[0]?.organizationId;
+    if (organizationId === undefined) return [];
+    if (requests.some((r) => r.organizationId !== organizationId))
+      throw new RangeError('holds that are taken together are of one organization');
+    const at = this.clock.now();
+    const asked = requests.map((r) => this.asked(r, at));
+    const { outcomes } = await tx.call(holdTakeMany, { organizationId, at, requests: asked });
+    const answers: (HoldRow | DomainError)[] = [];
+    for (const [i, one] of asked.entries()) {
+      const done = outcomes[i];
+      if (!done) throw new Error(`${asked.length} holds were asked for and ${outcomes.length} answered`);
+      const refusal = await this.outcome(tx, organizationId, one.amountNano, done);
+      answers.push(refusal ?? taken(organizationId, one, at));
+    }
+    return answers;
+  }
+
+  /**
+   * One hold for many jobs, all or nothing, of which each job gets its own part; answers the parts in the order of `jobs`.
+   * Throws as `take` does, for the sum.
+   */
+  async takeShared(
+    tx: Tx,
+    request: Pick<HoldRequest, 'organizationId' | 'projectId' | 'keyId'>,
+    jobs: readonly { readonly jobId: string; readonly amountNano: bigint }[],
+  ): Promise<HoldRow[]> {
+    const { organizationId, projectId, keyId = null } = request;
+    jobs.forEach(({ amountNano }) => notNegative(amountNano));
+    if (jobs.length === 0) return [];
     const at = this.clock.now();
     const id = newId('hold', at, this.random);
-    const [jobId, leaseId] = [request.jobId ?? null, request.leaseId ?? null];
-    const keyId = request.keyId ?? null;
-    const quotas = request.quotas ?? {};
-    const of = { id, organizationId, projectId, jobId, leaseId, amountNano };
-    const { taken, refusal, alerts } = await tx.call(holdTake, { ...of, keyId, at, quotas });
-    if (taken) {
+    const parts = jobs.map((job) => ({ ...job, id: newId('hold', at, this.random) }));
+    const amountNano = jobs.reduce((n, job) => n + job.amountNano, 0n);
+    const done = await tx.call(holdTakeShared, { id, organizationId, projectId, keyId, at, parts });
+    const refusal = await this.outcome(tx, organizationId, amountNano, done);
+    if (refusal) throw refusal;
+    const of = { organizationId, projectId, parentId: id, leaseId: null, createdAt: at };
+    return parts.map((part) => held({ ...part, ...of }));
+  }
+
+  private asked(request: HoldRequest, at: number): HoldAsked {
+    const { projectId, amountNano, jobId = null, leaseId = null, keyId = null, quotas = {} } = request;
+    notNegative(amountNano);
+    return { id: newId('hold', at, this.random), projectId, keyId, jobId, leaseId, amountNano, quotas };
+  }
+
+  /** Why it was refused; null: it was taken, and thresholds that it reached are told. */
+  private async outcome(
+    tx: Tx,
+    organizationId: string,
+    amountNano: bigint,
+    { taken: done, refusal, alerts }: QuotaTaken,
+  ): Promise<DomainError | null> {
+    if (done) {
       await tell(tx, organizationId, alerts, this.random);
-      return held({ ...of, parentId: null, createdAt: at });
+      return null;
     }
-    if (refusal) throw refused(refusal);
+    if (refusal) return refused(refusal);
     const credit = await this.ledger.creditOf(tx, organizationId);
     const availableNano = credit.availableNano + credit.creditLimitNano;
-    throw new DomainError(
+    return new DomainError(
       'payment-required',
       'insufficient-credit',
       `This needs ${formatUsd(amountNano)} set aside and ${formatUsd(availableNano)} of credit is available: ${formatUsd(amountNano - availableNano)} is missing.`,
@@ -129,6 +185,10 @@ export class Holds {
     holdMachine.assert('held', as);
     return (await tx.call(holdSettle, { id, as, at: await tx.now() })).restNano;
   }
+}
+
+function taken(organizationId: string, { keyId: _key, quotas: _quotas, ...of }: HoldAsked, at: number): HoldRow {
+  return held({ ...of, organizationId, parentId: null, createdAt: at });
 }
 
 function held(row: Omit<HoldRow, 'state' | 'remainingNano' | 'endedAt'>): HoldRow {

@@ -1,5 +1,4 @@
 export { Holds, holdMachine, type HoldRequest } from './holds.service.js';
-export { HoldGroup } from './hold-group.js';
 export { holds, type HoldRow, type HoldState } from './holds.table.js';
 export { holdSettle, renewalOf, type Renewal, type Renewed } from './holds.procedures.js';
 export { Quotas, type NewQuota, type Holder } from './quotas.service.js';

@@ -10,6 +10,7 @@ import {
   type QuotaScope,
   type QuotaUseRow,
 } from './quotas.table.js';
+import { holds } from './holds.table.js';
 import { refused, tell } from './refusal.js';
 
 /** Who counts: a lease, a job's hold, a file; null for what only has a rate. */
@@ -56,9 +57,12 @@ export class Quotas {
     await tx.call(quotaRelease, { holder, dimensions: [...dimensions] });
   }
 
-  /** The key that a holder's limits count for, where there is one. */
-  async keyOf(tx: Tx, holder: string): Promise<string | null> {
-    return (await tx.first(quotaUses, { holder, dimension: 'spend' }))?.keyId ?? null;
+  /** The key whose limits a hold counts for, where there is one; of jobs that came together their common hold says it. */
+  async keyOf(tx: Tx, holdId: string): Promise<string | null> {
+    const use = await tx.first(quotaUses, { holder: holdId, dimension: 'spend' });
+    if (use) return use.keyId;
+    const above = (await tx.first(holds, { id: holdId }))?.parentId ?? null;
+    return above === null ? null : this.keyOf(tx, above);
   }
 
   /** Sets a limit or changes it. It may be below what is in use: nothing new is let in then; `stopNewest` names what its policy ends. */

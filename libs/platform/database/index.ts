@@ -5,4 +5,5 @@ export { sql, Sql, identifier, join } from './sql.js';
 export { databaseRoles, migrate, openDataSource, roleUrl, type DatabaseRole } from './migrate.js';
 export { openStore, type OpenStore } from './open.js';
 export { Bell } from './bell.js';
+export { Gather } from './gather.js';
 export { Outbox, outbox, defaultOutboxTimes, type OutboxRow, type OutboxTimes } from './outbox.js';

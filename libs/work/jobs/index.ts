@@ -1,4 +1,6 @@
-export { Jobs, toJobView, type JobMoney, type JobServiceDeps, type Quoter, type Submission } from './jobs.service.js';
+export { Jobs, type JobServiceDeps } from './jobs.service.js';
+export { type Quoter, type Submission } from './planning.js';
+export { toJobView, type JobMoney } from './job-view.js';
 export { JobReconciler, type JobReconcilerDeps, type Placer } from './jobs.reconciler.js';
 export { JobWork, type JobWorkDeps } from './work-source.js';
 export { batchResults } from './results.js';

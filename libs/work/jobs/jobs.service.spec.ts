@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createJobSchema, type CreateJobInput } from '#contracts';
 import { usd, type DomainError } from '#kernel';
 import { MemoryStore, WORKER, type Actor } from '#platform/database';
@@ -88,12 +88,96 @@ describe('submitting', () => {
     expect(store.rows(jobs)).toHaveLength(3);
   });
 
+  it('at the same time shares transactions, and each is taken or refused by itself', async () => {
+    await world.credit('1');
+    const transactions = jest.spyOn(store, 'transaction');
+    const also = (n: number) => (n === 3 ? () => Promise.reject(new Error('taken over')) : () => Promise.resolve());
+    const caps = ['100000000', '5000000000', '200000000', '300000000', '400000000'];
+    const command: CreateJobInput = { spec: { kind: 'command', command: ['true'] } };
+    const asked = caps.map((maxCost, n) => world.broker.jobs.submit(submission({ ...command, maxCost }), also(n)));
+    const outcomes = (await Promise.allSettled(asked)).map((a) =>
+      a.status === 'fulfilled' ? a.value.capNano : (a.reason as Error).message.split(' and ')[0],
+    );
+    expect(outcomes).toEqual([usd('0.1'), 'This needs $5.00 set aside', usd('0.2'), 'taken over', usd('0.4')]);
+    expect(store.rows(jobs).map((j) => j.capNano)).toEqual([usd('0.1'), usd('0.2'), usd('0.4')]);
+    expect(store.rows(holds).reduce((n, h) => n + h.remainingNano, 0n)).toBe(usd('0.7'));
+    // One for the first, one for those that came meanwhile, which one of them undid, and one for each of the four again.
+    expect(transactions).toHaveBeenCalledTimes(1 + 1 + 4);
+  });
+
   it('is undone when what belongs to it fails', async () => {
     await world.credit('1');
     const also = () => Promise.reject(new Error('taken over'));
     await expect(world.broker.jobs.submit(submission({ ...batch(), maxCost: '1000' }), also)).rejects.toThrow(
       'taken over',
     );
+    nothingWritten();
+  });
+});
+
+describe('submitting many', () => {
+  const submitMany = (inputs: readonly CreateJobInput[]) => {
+    const { request: _, ...of } = submission(batch());
+    return world.broker.jobs.submitMany(
+      of,
+      inputs.map((input) => createJobSchema.parse(input)),
+    );
+  };
+  const refusalOf = (inputs: readonly CreateJobInput[]): Promise<DomainError> =>
+    submitMany(inputs).then(
+      () => Promise.reject(new Error('the jobs were taken')),
+      (error: DomainError) => error,
+    );
+
+  it('sets their caps aside with one hold, and each ends by itself', async () => {
+    await world.credit('1');
+    const [first, second] = await submitMany([
+      { ...batch({ linesPerShard: 50 }), maxCost: '400000000' },
+      { spec: { kind: 'command', command: ['true'] }, maxCost: '600000000' },
+    ]);
+    if (!first || !second) throw new Error('two were asked for');
+    expect(store.rows(jobs)).toEqual([first, second]);
+    expect(store.rows(shards).map((s) => s.jobId)).toEqual([first.id, first.id, second.id]);
+    expect(store.rows(events).map((e) => [e.subjectId, e.type])).toEqual([
+      [first.id, 'job.queued'],
+      [second.id, 'job.queued'],
+    ]);
+    const [whole, ...parts] = store.rows(holds);
+    expect(whole).toMatchObject({ state: 'settled', amountNano: usd('1'), remainingNano: 0n, parentId: null });
+    expect(parts.map((p) => [p.id, p.parentId, p.jobId, p.remainingNano])).toEqual([
+      [first.holdId, whole?.id, first.id, usd('0.4')],
+      [second.holdId, whole?.id, second.id, usd('0.6')],
+    ]);
+    await world.broker.jobs.cancel(WORKER, first.id);
+    await world.run(5_000);
+    expect((await world.broker.jobs.get(WORKER, first.id)).state).toBe('cancelled');
+    // What the first does not need any more is there for another one.
+    expect((await submit({ ...batch(), maxCost: '400000000' })).state).toBe('queued');
+  });
+
+  it('takes none of them when one is wrong, and names it', async () => {
+    await world.credit('1');
+    const good = { ...batch(), maxCost: '1000' };
+    const missing = { ...batch({ inputArtifactId: 'art_00000000000000000000000000' }), maxCost: '1000' };
+    expect(await refusalOf([good, good, missing, good])).toMatchObject({
+      code: 'unknown-artifact',
+      details: { field: 'jobs.2.spec.inputArtifactId' },
+    });
+    expect((await refusalOf([good, { ...good, maxCost: '0' }])).details.field).toBe('jobs.1.maxCost');
+    expect(
+      (await refusalOf([good, { ...batch(), workload: { accelerator: { count: 1, models: ['H100'] } } }])).details
+        .field,
+    ).toBe('jobs.1');
+    nothingWritten();
+  });
+
+  it('takes none of them when the credit does not cover all', async () => {
+    await world.credit('1');
+    const job = { ...batch(), maxCost: '400000000' };
+    expect((await refusalOf([job, job, job])).details.facts).toMatchObject({
+      neededNano: '1200000000',
+      missingNano: '200000000',
+    });
     nothingWritten();
   });
 });

@@ -1,0 +1,43 @@
+import type { JobView } from '#contracts';
+import type { JobRow } from './jobs.table.js';
+
+/** A job's money at one moment: what its hold still has, what it paid, and what the time since the last metering will cost. */
+export interface JobMoney {
+  readonly heldNano: bigint;
+  readonly chargedNano: bigint;
+  readonly runningNano: bigint;
+}
+
+export function toJobView(job: JobRow, { heldNano, chargedNano, runningNano }: JobMoney): JobView {
+  const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+  return {
+    id: job.id as JobView['id'],
+    projectId: job.projectId as JobView['projectId'],
+    name: job.name,
+    kind: job.kind,
+    state: job.state,
+    reason: job.reason,
+    createdAt: new Date(job.createdAt).toISOString(),
+    startedAt: iso(job.startedAt),
+    endedAt: iso(job.endedAt),
+    progress: {
+      shardsTotal: job.shardsTotal,
+      shardsDone: job.shardsDone,
+      linesTotal: job.linesTotal,
+      linesOk: job.linesOk,
+      linesFailed: job.linesFailed,
+    },
+    placementId: job.placementId as JobView['placementId'],
+    leaseId: job.leaseId as JobView['leaseId'],
+    cost: {
+      held: String(heldNano),
+      charged: String(chargedNano),
+      running: String(runningNano),
+      cap: String(job.capNano),
+    },
+    labels: job.labels,
+    workload: job.workload,
+    cancelRequested: job.cancelRequestedAt !== null,
+    timeoutAt: new Date(job.timeoutAt).toISOString(),
+  };
+}

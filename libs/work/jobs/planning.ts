@@ -1,0 +1,159 @@
+import { DomainError, newId, type Clock, type Random } from '#kernel';
+import type { CreateJob, Offer, Workload } from '#contracts';
+import { WORKER, type Actor, type Store } from '#platform/database';
+import { Artifacts, artifacts, type ArtifactRow } from '#compute/artifacts';
+import { agents } from '#compute/agents';
+import { burn } from '#compute/leases';
+import { priceOf, type ChargeTerms } from '#money/rating';
+import { planBatch, type BatchPlan } from './batch-input.js';
+import { embeddedModels, estimateSeconds } from './models.js';
+
+/** A price for the finished work before anything is rented: the best rentable offer and what it is expected to cost in all. */
+export interface Quoter {
+  quote(request: {
+    organizationId: string;
+    projectId: string;
+    workload: Workload;
+  }): Promise<
+    | { offer: Offer; expectedNano: bigint; expectedS: number; terms: ChargeTerms }
+    | { why: string; hints: readonly string[] }
+  >;
+}
+
+export interface Submission {
+  readonly organizationId: string;
+  readonly projectId: string;
+  readonly actor: Actor;
+  /** The key that submits: its limits count too. */
+  readonly keyId?: string;
+  readonly request: CreateJob;
+}
+
+/** A job that was checked and priced, and is not there yet. */
+export interface Planned {
+  readonly id: string;
+  readonly submission: Submission;
+  readonly plan: BatchPlan;
+  readonly workload: Workload;
+  readonly capNano: bigint;
+}
+
+/** What was found for others of the same submission. */
+export type Known = Map<string, unknown>;
+
+async function once<T>(known: Known, what: readonly unknown[], find: () => Promise<T>): Promise<T> {
+  const key = JSON.stringify(what);
+  if (!known.has(key)) known.set(key, await find());
+  return known.get(key) as T;
+}
+
+type SpecOf<K> = Extract<CreateJob['spec'], { kind: K }>;
+
+/** A job is never capped below this: the first minutes of any machine. */
+const LEAST_CAP_MS = 15 * 60_000;
+
+export interface PlanningDeps {
+  readonly store: Store;
+  readonly artifacts: Artifacts;
+  readonly quoter: Quoter;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Checks what a job names and prices it; writes nothing. */
+export class Planning {
+  constructor(private readonly d: PlanningDeps) {}
+
+  /** Throws: invalid (line and field named), unprocessable (nothing fits and no cap given). */
+  async prepare(submission: Submission, known: Known = new Map()): Promise<Planned> {
+    const { spec } = submission.request;
+    const plan =
+      spec.kind === 'command'
+        ? await this.planCommand(submission, spec, known)
+        : await once(known, ['batch', spec], () => this.planBatch(submission, spec));
+    const workload = this.workloadOf(submission.request, plan);
+    const { maxCost } = submission.request;
+    const capNano = await once(known, ['cap', workload, maxCost], () => this.cap(submission, workload));
+    return { id: newId('job', this.d.clock.now(), this.d.random), submission, plan, workload, capNano };
+  }
+
+  private async planCommand(submission: Submission, spec: SpecOf<'command'>, known: Known): Promise<BatchPlan> {
+    for (const [i, { artifactId }] of spec.inputs.entries()) {
+      const row = await once(known, ['file', artifactId], () => this.input(submission, artifactId));
+      if (!row)
+        throw new DomainError('invalid', 'unknown-artifact', `There is no artifact ${artifactId} here.`, {
+          field: `spec.inputs.${i}.artifactId`,
+          fix: 'Upload the file to the project of the job first (POST /v1/artifacts).',
+        });
+    }
+    return { lines: 1, slices: [{ lineFrom: 0, lineTo: 1, byteFrom: 0, byteTo: 0 }], characters: 0 };
+  }
+
+  private async planBatch(submission: Submission, spec: SpecOf<'batch-inference'>): Promise<BatchPlan> {
+    const { inputArtifactId, model, linesPerShard } = spec;
+    if (!(await this.modelExists(model))) {
+      throw new DomainError('invalid', 'unknown-model', `No machine serves a model "${model}".`, {
+        field: 'spec.model',
+        fix: `Models served now: ${embeddedModels.map((m) => m.id).join(', ')}, and those of registered hosts.`,
+      });
+    }
+    const artifact = await this.input(submission, inputArtifactId);
+    if (!artifact)
+      throw new DomainError('invalid', 'unknown-artifact', `There is no artifact ${inputArtifactId} here.`, {
+        field: 'spec.inputArtifactId',
+        fix: 'Upload the JSONL to the project of the job first (POST /v1/artifacts).',
+      });
+    return planBatch(await this.d.artifacts.bytes(artifact), model, linesPerShard);
+  }
+
+  /** A file of the job's own project: its agents and every reader of its results will see the content. */
+  private input({ actor, organizationId, projectId }: Submission, id: string): Promise<ArtifactRow | null> {
+    return this.d.store.transaction(actor, (tx) => tx.first(artifacts, { id, organizationId, projectId }));
+  }
+
+  private async modelExists(model: string): Promise<boolean> {
+    if (embeddedModels.some((m) => m.id === model)) return true;
+    const enrolled = await this.d.store.transaction(WORKER, (tx) =>
+      tx.find(agents, { kind: 'host', state: 'enrolled' }, { limit: 5_000 }),
+    );
+    return enrolled.some((a) => a.facts?.engines.includes(`embedded/${model}`) ?? false);
+  }
+
+  /** A batch that says nothing of its size is estimated from its lines. */
+  private workloadOf(request: CreateJob, plan: BatchPlan): Workload {
+    const { spec, workload } = request;
+    if (spec.kind === 'command') return workload;
+    const given = workload.work.kind !== 'wall-hours' || workload.work.hours !== 1;
+    if (given) return workload;
+    const seconds = Math.max(1, estimateSeconds(spec.model, plan.lines));
+    return {
+      ...workload,
+      work: { kind: 'wall-hours', hours: seconds / 3_600 },
+      checkpointS: Math.max(1, seconds / plan.slices.length),
+    };
+  }
+
+  /** The hold of a job: what the tenant allows, or three times what the best offer is expected to cost. */
+  private async cap({ organizationId, projectId, request }: Submission, workload: Workload): Promise<bigint> {
+    if (request.maxCost !== undefined) {
+      const cap = BigInt(request.maxCost);
+      if (cap <= 0n)
+        throw new DomainError('invalid', 'cap-not-positive', 'maxCost must be more than zero.', {
+          field: 'maxCost',
+          fix: 'Leave it out to let Berth estimate.',
+        });
+      return cap;
+    }
+    const quote = await this.d.quoter.quote({ organizationId, projectId, workload });
+    if ('why' in quote) {
+      throw new DomainError('unprocessable', 'nothing-fits', `Nothing that can be rented now fits: ${quote.why}.`, {
+        fix: [...quote.hints, 'Give maxCost to queue the job until capacity appears.'].join(' '),
+        retryable: true,
+      });
+    }
+    const rate = priceOf(quote.offer.pricePerHour, quote.terms);
+    const least = burn(rate, LEAST_CAP_MS);
+    const wanted = burn(rate, Math.ceil(quote.expectedS * 1_000) * 3);
+    return wanted > least ? wanted : least;
+  }
+}
