@@ -3,10 +3,10 @@ import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { idOf } from '#contracts';
 import { Billing, type RenderedDocument } from '#money/billing';
-import type { Ground } from '../ground.js';
-import { route, type Call } from '../http/route.js';
-import { Serve } from '../http/serve.js';
-import { GROUND } from '../services.js';
+import type { Ground } from '../../ground.js';
+import { route, type Call } from '../../http/route.js';
+import { Serve } from '../../http/serve.js';
+import { GROUND } from '../../services.js';
 import { invoiceSchema, invoiceWithLines, showInvoice, showView } from './invoice-shapes.js';
 
 /** Invoices are the organization's, over all its projects: a key of one project does not see them. */

@@ -4,8 +4,8 @@ import { idOf, isoTime } from '#contracts';
 import { authorOf } from '#identity/audit';
 import { WORKER } from '#platform/database';
 import { Billing, invoiceStates, refundTargets, type BillingProfileRow } from '#money/billing';
-import { route, type Call } from '../http/route.js';
-import { Serve } from '../http/serve.js';
+import { route, type Call } from '../../http/route.js';
+import { Serve } from '../../http/serve.js';
 import {
   centsText,
   creditNoteSchema,
@@ -16,7 +16,7 @@ import {
   showView,
 } from './invoice-shapes.js';
 import { orderOf } from './invoices.controller.js';
-import { nameText, timeText } from './shapes.js';
+import { nameText, timeText } from '../shapes.js';
 
 const access = { roles: ['platform-admin'] } as const;
 const tag = 'Administration';

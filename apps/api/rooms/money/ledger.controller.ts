@@ -13,13 +13,13 @@ import {
   type StatementEntry,
   type StatementMark,
 } from '#money/ledger';
-import type { Ground } from '../ground.js';
-import { queryInt } from '../http/query-types.js';
-import { route, type Call } from '../http/route.js';
-import { Serve } from '../http/serve.js';
-import { GROUND } from '../services.js';
-import { STORE } from '../tokens.js';
-import { timeText } from './shapes.js';
+import type { Ground } from '../../ground.js';
+import { queryInt } from '../../http/query-types.js';
+import { route, type Call } from '../../http/route.js';
+import { Serve } from '../../http/serve.js';
+import { GROUND } from '../../services.js';
+import { STORE } from '../../tokens.js';
+import { timeText } from '../shapes.js';
 
 const period = z.strictObject({
   from: isoTime.optional(),

@@ -17,12 +17,12 @@ import {
   type RefundRow,
   type SetupRow,
 } from '#money/payments';
-import type { Ground } from '../ground.js';
-import { route, type Call } from '../http/route.js';
-import { Serve } from '../http/serve.js';
-import { GROUND } from '../services.js';
-import { BROKER } from '../tokens.js';
-import { timeText } from './shapes.js';
+import type { Ground } from '../../ground.js';
+import { route, type Call } from '../../http/route.js';
+import { Serve } from '../../http/serve.js';
+import { GROUND } from '../../services.js';
+import { BROKER } from '../../tokens.js';
+import { timeText } from '../shapes.js';
 
 const tag = 'Payments';
 /** Cards are the organization's: a key of one project does not see them. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { commandJob, openOwner, type Owner } from '../testing/owned.js';
-import { TestApi } from '../testing/test-api.js';
+import { commandJob, openOwner, type Owner } from '../../testing/owned.js';
+import { TestApi } from '../../testing/test-api.js';
 
 let api: TestApi;
 let owner: Owner;

@@ -8,12 +8,12 @@ import { organizations } from '#identity/tenancy';
 import { commitments, type CommitmentRow, type PriceBookRow } from '#money/rating';
 import { marginBy, marginGroups } from '#money/margins';
 import { WORKER, type Store, type Tx } from '#platform/database';
-import type { Ground } from '../ground.js';
-import { route, type Call } from '../http/route.js';
-import { Serve } from '../http/serve.js';
-import { GROUND } from '../services.js';
-import { BROKER, STORE } from '../tokens.js';
-import { nameText, timeText } from './shapes.js';
+import type { Ground } from '../../ground.js';
+import { route, type Call } from '../../http/route.js';
+import { Serve } from '../../http/serve.js';
+import { GROUND } from '../../services.js';
+import { BROKER, STORE } from '../../tokens.js';
+import { nameText, timeText } from '../shapes.js';
 
 const tag = 'Administration';
 const access = { roles: ['platform-admin'] } as const;

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { usd } from '#kernel';
 import { WORKER } from '#platform/database';
 import { account, Ledger, Sealer } from '#money/ledger';
-import { openOwner, type Owner } from '../testing/owned.js';
-import { TestApi } from '../testing/test-api.js';
+import { openOwner, type Owner } from '../../testing/owned.js';
+import { TestApi } from '../../testing/test-api.js';
 
 let api: TestApi;
 let owner: Owner;

@@ -21,12 +21,12 @@ import {
   type QuotaRow,
 } from '#money/quotas';
 import { Leases } from '#compute/leases';
-import type { Ground } from '../ground.js';
-import { route, type Call } from '../http/route.js';
-import { Serve } from '../http/serve.js';
-import { GROUND } from '../services.js';
-import { STORE } from '../tokens.js';
-import { nameText, timeText } from './shapes.js';
+import type { Ground } from '../../ground.js';
+import { route, type Call } from '../../http/route.js';
+import { Serve } from '../../http/serve.js';
+import { GROUND } from '../../services.js';
+import { STORE } from '../../tokens.js';
+import { nameText, timeText } from '../shapes.js';
 
 const amountText = z.string().regex(/^\d{1,36}$/, 'must be a whole number of 0 or more');
 

@@ -7,12 +7,12 @@ import { audit, authorOf } from '#identity/audit';
 import { organizations } from '#identity/tenancy';
 import { account, entries, Ledger, transactions } from '#money/ledger';
 import { usageBy, usageGroups } from '#money/metering';
-import type { Ground } from '../ground.js';
-import { route, type Call } from '../http/route.js';
-import { Serve } from '../http/serve.js';
-import { GROUND } from '../services.js';
-import { STORE } from '../tokens.js';
-import { nameText, timeText } from './shapes.js';
+import type { Ground } from '../../ground.js';
+import { route, type Call } from '../../http/route.js';
+import { Serve } from '../../http/serve.js';
+import { GROUND } from '../../services.js';
+import { STORE } from '../../tokens.js';
+import { nameText, timeText } from '../shapes.js';
 
 const roles = ['member', 'admin'] as const;
 /** Invoices and ledger are the organization's, over all its projects: a key of one project does not see them. */

@@ -8,7 +8,7 @@ import {
   type InvoiceView,
   type ViewLine,
 } from '#money/billing';
-import { timeText } from './shapes.js';
+import { timeText } from '../shapes.js';
 
 export const centsText = z
   .string()
