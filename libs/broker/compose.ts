@@ -7,6 +7,7 @@ import { Credit, Holds, Quotas } from '#money/quotas';
 import { Metering } from '#money/metering';
 import { invoicesOf, Payments } from '#money/payments';
 import { Billing, defaultBillingSettings, manualRate, type BillingSettings } from '#money/billing';
+import { VendorInvoices } from '#money/vendor-invoices';
 import { CommitmentReconciler } from '#money/commitments';
 import { Prices } from '#money/rating';
 import { Catalog } from '#market/catalog';
@@ -14,7 +15,15 @@ import { Placements, type PlacementTimes } from '#market/placement';
 import { Agents, type AgentRow, type AgentSecrets } from '#compute/agents';
 import { Artifacts, type ObjectBytes } from '#compute/artifacts';
 import { Hosts } from '#compute/hosts';
-import { defaultLeaseTimes, LeaseReconciler, leases, Leases, renewHolds, type LeaseTimes } from '#compute/leases';
+import {
+  defaultLeaseTimes,
+  LeaseReconciler,
+  leases,
+  Leases,
+  renewHolds,
+  vendorMachines,
+  type LeaseTimes,
+} from '#compute/leases';
 import { Providers, Vendors } from '#compute/providers';
 import { JobReconciler, Jobs, JobWork } from '#work/jobs';
 
@@ -50,6 +59,7 @@ export interface Broker {
   readonly prices: Prices;
   readonly billing: Billing;
   readonly payments: Payments;
+  readonly vendorInvoices: VendorInvoices;
   readonly catalog: Catalog;
   readonly placements: Placements;
   readonly agents: Agents;
@@ -169,6 +179,7 @@ export function composeBroker(p: BrokerParts): Broker {
     billing,
     payments,
     prices,
+    vendorInvoices: new VendorInvoices({ store, ledger, machines: vendorMachines, clock, random }),
     catalog,
     placements,
     agents,

@@ -26,6 +26,8 @@ export const ID_PREFIXES = {
   dispute: 'dsp',
   priceBook: 'prb',
   commitment: 'cmt',
+  vendorInvoice: 'vin',
+  vendorComparison: 'vcm',
   creditNote: 'crn',
   audit: 'aud',
   quota: 'quo',

@@ -14,6 +14,7 @@ import * as metering from '#money/metering';
 import * as payments from '#money/payments';
 import * as quotas from '#money/quotas';
 import * as rating from '#money/rating';
+import * as vendorInvoices from '#money/vendor-invoices';
 import * as database from '#platform/database';
 import * as reconcile from '#platform/reconcile';
 import * as jobs from '#work/jobs';
@@ -44,6 +45,7 @@ const rooms = [
   payments,
   quotas,
   rating,
+  vendorInvoices,
   database,
   reconcile,
   jobs,

@@ -50,6 +50,7 @@ export const innerEdges = {
   'money/quotas': ['money/ledger', 'money/rating'],
   'money/metering': ['money/ledger', 'money/rating', 'money/quotas'],
   'money/commitments': ['money/ledger', 'money/rating', 'money/quotas', 'money/metering'],
+  'money/margins': ['money/ledger'],
   'money/billing': ['money/ledger', 'money/metering'],
   'money/payments': ['money/ledger', 'money/billing'],
   'money/vendor-invoices': ['money/ledger', 'money/metering'],

@@ -9,6 +9,7 @@ export {
   type NewLease,
 } from './leases.service.js';
 export { LeaseReconciler, type LeaseReconcilerDeps } from './leases.reconciler.js';
+export { vendorMachines, type VendorMachine } from './vendor-machines.js';
 export { OrphanSweep, type OrphanReport, type OrphanSweepDeps, type Swept } from './orphans.js';
 export { Orphans, type OrphanStanding } from './orphans.service.js';
 export { orphanReasons, orphans, sweepPauses, type OrphanReason, type OrphanRow } from './orphans.table.js';

@@ -31,6 +31,7 @@ export const chart = {
   losses: { ...own, sign: '-' },
   refunds: { ...own, sign: '+' },
   payouts: { ...own, sign: '+' },
+  'vendor-differences': { ...own, sign: '±' },
 } as const satisfies Readonly<Record<string, ChartRow>>;
 
 export type AccountKind = keyof typeof chart;
@@ -58,6 +59,7 @@ export const account = {
   losses: 'losses:berth',
   refunds: 'refunds:berth',
   payouts: 'payouts:berth',
+  vendorDifferences: 'vendor-differences:berth',
 } as const;
 
 /** The broker's own accounts; each exists once, from the first boot on. */

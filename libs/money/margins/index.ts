@@ -1,1 +1,2 @@
+export { resultAccounts, revenueBy, revenuePeriods, type RevenuePeriod, type RevenueRow } from './revenue.js';
 export { marginBy, marginGroups, type MarginGroup, type MarginRow } from './margin.js';

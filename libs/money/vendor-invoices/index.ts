@@ -6,6 +6,20 @@ export {
   type VendorLine,
 } from './read/index.js';
 export {
+  defaultTolerance,
+  VendorInvoices,
+  type NewVendorInvoice,
+  type VendorMachines,
+} from './vendor-invoices.service.js';
+export {
+  vendorComparisons,
+  vendorInvoiceLines,
+  vendorInvoices,
+  type ComparisonRow,
+  type VendorInvoiceLineRow,
+  type VendorInvoiceRow,
+} from './vendor-invoices.table.js';
+export {
   comparisonKinds,
   match,
   type Comparison,

@@ -237,7 +237,8 @@ function checkColumns(columns: ReadonlyMap<string, number>, format: LineFormat):
     throw badLines([{ line: 1, message: `there is no column ${missing.anyOf.join(' or ')}`, fix: missing.fix }]);
 }
 
-function badLines(problems: readonly LineProblem[]): DomainError {
+/** Stops an import: the first of the lines that are wrong, and all of them beside it. */
+export function badLines(problems: readonly LineProblem[]): DomainError {
   const [first] = problems;
   const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
   return new DomainError('invalid', 'vendor-line-invalid', `Line ${first?.line}: ${first?.message}${more}.`, {
