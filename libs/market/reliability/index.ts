@@ -1,4 +1,5 @@
-export type { HazardBand, OfferVia, Reliability, ReliabilityPriors, ReliabilityQuery } from './reliability.js';
-export { defaultPriors, hazardByAge, RELATIVE_HAZARD_BY_AGE, SERVER_FAULT_HAZARD, SPOT_HAZARD } from './priors.js';
+export { SPOT_HAZARD, type HazardBand } from '#market/survival';
+export type { OfferVia, Reliability, ReliabilityPriors, ReliabilityQuery } from './reliability.js';
+export { defaultPriors, hazardByAge, RELATIVE_HAZARD_BY_AGE, SERVER_FAULT_HAZARD } from './priors.js';
 export { reliabilityOf } from './reliability-of.js';
 export { blockedScopes, failureMemory, rememberFailure, type BlockedScope, type FailureRow } from './failure-memory.js';

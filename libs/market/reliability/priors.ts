@@ -1,17 +1,5 @@
-import type { HazardBand, ReliabilityPriors } from './reliability.js';
-
-/**
- * Spot machines by age: the mean of three public availability records of single machines (GCP K80/P100/V100 of 2020,
- * AWS V100 of 2023, GCP H100 of 2025). The hazard falls about 30-fold over the first ten hours, so one figure per hour
- * would be wrong both ways.
- */
-export const SPOT_HAZARD: readonly HazardBand[] = [
-  { untilH: 0.3, perHour: 1.78 },
-  { untilH: 1, perHour: 0.73 },
-  { untilH: 3, perHour: 0.3 },
-  { untilH: 10, perHour: 0.12 },
-  { untilH: Infinity, perHour: 0.057 },
-];
+import { SPOT_HAZARD, type HazardBand } from '#market/survival';
+import type { ReliabilityPriors } from './reliability.js';
 
 /** GPU servers that nobody takes away: 381 faults in 400 servers x 240 days of a public fault record (MTBF 252 server-days). */
 export const SERVER_FAULT_HAZARD: readonly HazardBand[] = [{ untilH: Infinity, perHour: 1.65e-4 }];

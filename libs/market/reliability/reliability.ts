@@ -1,10 +1,5 @@
 import type { PricingModel, ProviderKind } from '#contracts';
-
-/** Losses per hour while the age of a lease is below `untilH` hours (and above the band before). */
-export interface HazardBand {
-  readonly untilH: number;
-  readonly perHour: number;
-}
+import type { HazardBand } from '#market/survival';
 
 /** What is believed about renting one kind of machine: plain data, so that decisions over it stay pure. */
 export interface Reliability {
