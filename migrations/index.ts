@@ -9,6 +9,7 @@ import { AddQuotas1764300000000 } from './1764300000000-AddQuotas.js';
 import { AddPriceBook1764400000000 } from './1764400000000-AddPriceBook.js';
 import { AddOrphans1764450000000 } from './1764450000000-AddOrphans.js';
 import { AddUsageEvents1764460000000 } from './1764460000000-AddUsageEvents.js';
+import { AddUsageRollups1764470000000 } from './1764470000000-AddUsageRollups.js';
 import { AddVendorInvoices1764480000000 } from './1764480000000-AddVendorInvoices.js';
 import { CloseDocuments1764560000000 } from './1764560000000-CloseDocuments.js';
 import { AddHoldGroups1764660000000 } from './1764660000000-AddHoldGroups.js';
@@ -26,6 +27,7 @@ export const migrations = [
   AddPriceBook1764400000000,
   AddOrphans1764450000000,
   AddUsageEvents1764460000000,
+  AddUsageRollups1764470000000,
   AddVendorInvoices1764480000000,
   CloseDocuments1764560000000,
   AddHoldGroups1764660000000,

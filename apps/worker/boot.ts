@@ -7,8 +7,9 @@ import { WORKER } from '#platform/database';
 import { openBroker } from '#broker';
 import { DRAFTS_EVERY_MS } from '#money/billing';
 import { orphanSweep } from './orphan-sweep.js';
-import { keepPartitions } from '#money/metering';
+import { foldUsage, keepPartitions } from '#money/metering';
 import { Timers } from './timers.js';
+import { usageCheck } from './usage-check.js';
 
 export interface RunningWorker {
   readonly roles: readonly string[];
@@ -24,6 +25,7 @@ const SEAL_EVERY_MS = 5_000;
 const RECHARGE_EVERY_MS = 10_000;
 const COLLECT_EVERY_MS = 600_000;
 const AWAKE_EVERY_MS = 1_000;
+const FOLD_EVERY_MS = 10_000;
 
 /**
  * Reconcilers on the queue; sweeper, orphan sweep, host watch and offer sync on timers of this process, because the
@@ -72,6 +74,8 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(HOUR, 'make partitions', async () => {
       await keepPartitions(store, (message) => logger.error(message));
     });
+    timers.every(FOLD_EVERY_MS, 'fold usage', () => foldUsage(store));
+    timers.every(HOUR, 'check sums of usage', usageCheck(open));
     timers.every(HOUR, 'forget old idempotency keys', () => forgetOldIdempotencyKeys(store));
     await store
       .transaction(WORKER, (tx) => broker.catalog.loadSnapshot(tx))
