@@ -186,6 +186,9 @@ begin
 end $$;
 alter policy tenant on usage_records using (berth_sees(organization_id, project_id) and side <> 'cost') with check (berth_sees(organization_id, project_id));
 grant select on usage_deltas, usage_job_hours, usage_hours, usage_days to berth_app;
+-- What tenants tell of moves no money: neither do the notes of it.
+grant insert on usage_deltas to berth_app;
+create policy told on usage_deltas as restrictive for insert to berth_app with check (side = 'charge' and amount_nano = 0);
 grant select, insert, update, delete on usage_deltas, usage_job_hours, usage_hours, usage_days to berth_worker;
 revoke execute on function usage_note(), usage_fold(integer), usage_rebuild(timestamptz, timestamptz), usage_differences(timestamptz, timestamptz, integer) from public;
 grant execute on function usage_note(), usage_fold(integer), usage_rebuild(timestamptz, timestamptz), usage_differences(timestamptz, timestamptz, integer) to berth_worker;
