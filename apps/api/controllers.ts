@@ -14,6 +14,7 @@ import { InvoicesController } from './rooms/money/invoices.controller.js';
 import { AdminInvoicesController } from './rooms/money/admin-invoices.controller.js';
 import { LedgerController } from './rooms/money/ledger.controller.js';
 import { PricesController } from './rooms/money/prices.controller.js';
+import { UsageEventsController } from './rooms/money/usage-events.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
 import { QuotasController } from './rooms/money/quotas.controller.js';
 import { PaymentsController } from './rooms/money/payments.controller.js';
@@ -34,6 +35,7 @@ export const controllers: readonly Type[] = [
   LeasesController,
   HostsController,
   MoneyController,
+  UsageEventsController,
   LedgerController,
   InvoicesController,
   AdminInvoicesController,

@@ -42,6 +42,14 @@ const jobBodies: Row['asks'] = (ids, project) => [
 const inBulk = ({ projectId, ...job }: { projectId?: unknown }): Attempt => ({ body: { projectId, jobs: [job] } });
 let seq = 0;
 const report = (workId: string) => ({ workId, fence: 1, state: 'done', resultSha256: null, exitCode: null, busyMs: 1 });
+const usageEvent = (of: Readonly<Record<string, string>>) => ({
+  specversion: '1.0',
+  id: `e${++seq}`,
+  source: '/spec',
+  type: 'spec',
+  time: new Date().toISOString(),
+  data: { meter: 'requests', quantity: 1, ...of },
+});
 const counts = { ok: 1, failed: 0, inputTokens: 1, outputTokens: 1 };
 const sync = (work: readonly string[]): Attempt => ({
   body: {
@@ -120,6 +128,17 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   inviteHost: byId('hostId'),
   removeHost: byId('hostId'),
   getUsage: { asks: () => ['project', 'job', 'day'].map((by) => ({ query: { by } })) },
+  sendUsageEvents: {
+    asks: (ids) =>
+      [{ projectId: ids.projectId }, { jobId: ids.batchJobId }, { leaseId: ids.leaseId }].map((of) => ({
+        body: [usageEvent(of)],
+      })),
+  },
+  // The caller's own events said these; whose row it is, `unattributedId` tells.
+  listUnattributedUsage: { ...none, shows: ['projectId', 'batchJobId', 'leaseId'] },
+  attributeUsage: {
+    asks: (ids) => [{ body: { ids: [ids.unattributedId], projectId: ids.projectId } }],
+  },
   getBalance: { asks: () => [{}], sharedInOrganization: true },
   listTransactions: none,
   listInvoices: none,

@@ -11,6 +11,7 @@ import { Hosts } from '#compute/hosts';
 import { Providers } from '#compute/providers';
 import { Ledger, Sealer } from '#money/ledger';
 import { Billing } from '#money/billing';
+import { UsageEvents } from '#money/metering';
 import { Credit, Quotas } from '#money/quotas';
 import { Leases } from '#compute/leases';
 import { Payments } from '#money/payments';
@@ -43,6 +44,7 @@ export function services(ground: Ground): Provider[] {
     { provide: Providers, useValue: broker.providers },
     { provide: Ledger, useValue: broker.ledger },
     { provide: Sealer, useValue: broker.sealer },
+    { provide: UsageEvents, useValue: broker.usageEvents },
     { provide: Quotas, useValue: broker.quotas },
     { provide: Credit, useValue: broker.credit },
     { provide: Leases, useValue: broker.leases },

@@ -10,6 +10,7 @@ import { orphanSweep } from './orphan-sweep.js';
 import { foldUsage, keepPartitions } from '#money/metering';
 import { Timers } from './timers.js';
 import { usageCheck } from './usage-check.js';
+import { usageWatch } from './usage-watch.js';
 
 export interface RunningWorker {
   readonly roles: readonly string[];
@@ -43,6 +44,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     .on('sync-offers', ({ providerId }) => binder.syncOffers(providerId));
   const timers = new Timers(logger);
   const orphans = orphanSweep(open);
+  const usage = usageWatch(open);
 
   /** One queue job for each provider: a vendor that is slow delays nobody else's offers. */
   async function syncOffers(): Promise<void> {
@@ -76,6 +78,8 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     });
     timers.every(FOLD_EVERY_MS, 'fold usage', () => foldUsage(store));
     timers.every(HOUR, 'check sums of usage', usageCheck(open));
+    timers.every(HOUR, 'forget old usage events', usage.forget);
+    timers.every(10 * MINUTE, 'watch unattributed usage', usage.count);
     timers.every(HOUR, 'forget old idempotency keys', () => forgetOldIdempotencyKeys(store));
     await store
       .transaction(WORKER, (tx) => broker.catalog.loadSnapshot(tx))

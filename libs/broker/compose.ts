@@ -4,7 +4,7 @@ import { Outbox, type Store } from '#platform/database';
 import { Awake, ReconcileLoop, type LoopReport, type WakeQueue } from '#platform/reconcile';
 import { Ledger, Sealer } from '#money/ledger';
 import { Credit, Holds, Quotas } from '#money/quotas';
-import { Metering } from '#money/metering';
+import { Metering, UsageEvents } from '#money/metering';
 import { invoicesOf, Payments } from '#money/payments';
 import { Billing, defaultBillingSettings, manualRate, type BillingSettings } from '#money/billing';
 import { VendorInvoices } from '#money/vendor-invoices';
@@ -26,6 +26,7 @@ import {
 } from '#compute/leases';
 import { Providers, Vendors } from '#compute/providers';
 import { JobReconciler, Jobs, JobWork } from '#work/jobs';
+import { subjectProjects } from './subject-projects.js';
 
 /** What the outside gives; the simulator gives fakes of the same shape. */
 export interface BrokerParts {
@@ -56,6 +57,7 @@ export interface Broker {
   readonly quotas: Quotas;
   readonly credit: Credit;
   readonly metering: Metering;
+  readonly usageEvents: UsageEvents;
   readonly prices: Prices;
   readonly billing: Billing;
   readonly payments: Payments;
@@ -176,6 +178,7 @@ export function composeBroker(p: BrokerParts): Broker {
     quotas,
     credit: new Credit(store, ledger, random),
     metering,
+    usageEvents: new UsageEvents(store, clock, random, subjectProjects),
     billing,
     payments,
     prices,

@@ -221,9 +221,9 @@ function requestBodyOf(spec: RouteSpec, components: Components): JsonSchema {
     };
   }
   if (!spec.body) return {};
-  return {
-    requestBody: { required: true, content: { 'application/json': { schema: components.of(spec.body, 'input') } } },
-  };
+  const bodies = Object.entries(spec.bodies ?? { 'application/json': spec.body });
+  const content = bodies.map(([type, schema]) => [type, { schema: components.of(schema, 'input') }] as const);
+  return { requestBody: { required: true, content: Object.fromEntries(content) } };
 }
 
 function answerDescription(spec: RouteSpec, components: Components): JsonSchema {

@@ -35,6 +35,8 @@ export interface RouteSpec {
   readonly query?: z.ZodObject;
   /** JSON body. */
   readonly body?: z.ZodType;
+  /** What the document says of the body, by media type; for a handler that checks it itself, item by item. */
+  readonly bodies?: Readonly<Record<string, z.ZodType>>;
   /** The body is taken as it comes (an upload) and handed over as `call.upload`. */
   readonly upload?: boolean;
   /** Most bytes of a body; default 1 MiB for JSON, the installation's limit for an upload. */

@@ -27,6 +27,7 @@ export type Ids = Readonly<
     | 'invoiceId'
     | keyof Awaited<ReturnType<typeof ownInvoices>>
     | 'quotaId'
+    | 'unattributedId'
     | 'paymentId'
     | 'setupId'
     | 'providerOrganizationId'
@@ -110,6 +111,16 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
     dimension: 'gpus',
     limit: '1000',
   });
+  for (const id of ['first', 'second'])
+    await made('POST /v1/usage/events', key, {
+      specversion: '1.0',
+      id,
+      source: '/spec',
+      type: 'spec',
+      time: new Date().toISOString(),
+      data: { meter: 'requests', quantity: 1 },
+    });
+  const unattributed = (await made('GET /v1/usage/unattributed', key))['items'] as unknown as { id: string }[];
   const provider = await made('POST /v1/organizations', api.platformKey, {
     name: `${name} hosts`,
     kind: 'provider',
@@ -136,6 +147,7 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
       commandShardId: work.commandShardId,
       invoiceId: invoice[0]?.id ?? '',
       ...work.billed,
+      unattributedId: unattributed[0]?.id ?? '',
       quotaId: String((quota['quota'] as unknown as { id: string }).id),
       ...(await payByCard(api, organizationId)),
       providerOrganizationId: String((provider['organization'] as unknown as { id: string }).id),

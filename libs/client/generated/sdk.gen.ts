@@ -19,6 +19,9 @@ import type {
   AddHostData,
   AddHostErrors,
   AddHostResponses,
+  AttributeUsageData,
+  AttributeUsageErrors,
+  AttributeUsageResponses,
   BeginCardSetupData,
   BeginCardSetupErrors,
   BeginCardSetupResponses,
@@ -205,6 +208,9 @@ import type {
   ListTransactionsData,
   ListTransactionsErrors,
   ListTransactionsResponses,
+  ListUnattributedUsageData,
+  ListUnattributedUsageErrors,
+  ListUnattributedUsageResponses,
   PauseOrphanSweepData,
   PauseOrphanSweepErrors,
   PauseOrphanSweepResponses,
@@ -268,6 +274,9 @@ import type {
   RevokeKeyData,
   RevokeKeyErrors,
   RevokeKeyResponses,
+  SendUsageEventsData,
+  SendUsageEventsErrors,
+  SendUsageEventsResponses,
   SetAutoRechargeData,
   SetAutoRechargeErrors,
   SetAutoRechargeResponses,
@@ -1148,6 +1157,78 @@ export const addCredit = <ThrowOnError extends boolean = false>(
       },
     ],
     url: '/v1/admin/credit',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Tell of usage that was measured elsewhere
+ *
+ * One CloudEvent (JSON format 1.0) or a batch of up to 1000. Each counts once by its `source` and `id`, however often it is sent: repeat a batch whose answer was lost. Each event of a batch is answered for itself, and the answer is 200 also where some are rejected; the same `id` with other contents is rejected with the code `conflict`. A single event that is rejected answers 400, and 409 for a conflict. Events are shown in usage reports and cost nothing: Berth charges for what Berth measures.
+ *
+ * For keys with the role admin.
+ */
+export const sendUsageEvents = <ThrowOnError extends boolean = false>(
+  options: Options<SendUsageEventsData, ThrowOnError>,
+): RequestResult<SendUsageEventsResponses, SendUsageEventsErrors, ThrowOnError> =>
+  (options.client ?? client).post<SendUsageEventsResponses, SendUsageEventsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/usage/events',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * List usage events that belong to no project, oldest first
+ *
+ * For keys with the role admin.
+ */
+export const listUnattributedUsage = <ThrowOnError extends boolean = false>(
+  options?: Options<ListUnattributedUsageData, ThrowOnError>,
+): RequestResult<ListUnattributedUsageResponses, ListUnattributedUsageErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListUnattributedUsageResponses, ListUnattributedUsageErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/usage/unattributed',
+    ...options,
+  });
+
+/**
+ * Say to which project usage events belong
+ *
+ * All of them or, where one is not there, none. They become usage at the time at which they happened.
+ *
+ * For keys with the role admin.
+ */
+export const attributeUsage = <ThrowOnError extends boolean = false>(
+  options: Options<AttributeUsageData, ThrowOnError>,
+): RequestResult<AttributeUsageResponses, AttributeUsageErrors, ThrowOnError> =>
+  (options.client ?? client).post<AttributeUsageResponses, AttributeUsageErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/usage/unattributed/attribute',
     ...options,
     headers: {
       'Content-Type': 'application/json',

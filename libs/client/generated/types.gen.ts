@@ -48,6 +48,10 @@ export type Artifact = {
   createdAt: string;
 };
 
+export type AttributedUsage = {
+  attributed: number;
+};
+
 export type AuditEntry = {
   id: string;
   /**
@@ -1591,6 +1595,33 @@ export type TrialBalance = {
   }>;
 };
 
+export type UnattributedUsage = {
+  id: string;
+  source: string;
+  eventId: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  at: string;
+  meter: string;
+  unit: string;
+  quantity: string;
+  /**
+   * As the event named it; it may not exist
+   */
+  projectId: string | null;
+  jobId: string | null;
+  endpointId: string | null;
+  leaseId: string | null;
+  model: string | null;
+  resource: string;
+  reason: 'no-project' | 'unknown-project' | 'unknown-job' | 'unknown-lease' | 'projects-differ';
+  /**
+   * UTC time, ISO 8601
+   */
+  receivedAt: string;
+};
+
 export type Usage = {
   /**
    * UTC time, ISO 8601
@@ -1615,6 +1646,89 @@ export type Usage = {
    * Nano-dollars (1e-9 USD) as decimal text
    */
   amount: string;
+};
+
+export type UsageAttribution = {
+  ids: Array<string>;
+  projectId: string;
+  jobId?: string;
+};
+
+export type UsageEvent = {
+  specversion: '1.0';
+  /**
+   * Unique among the events of its `source`
+   */
+  id: string;
+  /**
+   * Who tells, such as `/gateways/eu-1`
+   */
+  source: string;
+  /**
+   * Yours to choose; not read
+   */
+  type: string;
+  /**
+   * When it was used, in any offset: at most 35 days ago, at most 5 minutes ahead
+   */
+  time: string;
+  /**
+   * Not read, as all extensions
+   */
+  subject?: string | null;
+  /**
+   * A JSON type, or left out
+   */
+  datacontenttype?: string | null;
+  data: UsageEventData;
+  [key: string]: unknown;
+};
+
+export type UsageEventData = {
+  meter:
+    'input-tokens' | 'cached-tokens' | 'output-tokens' | 'requests' | 'lines' | 'storage' | 'egress' | 'image-pulls';
+  /**
+   * Whole, in the unit of the meter; as text where a double would be too coarse
+   */
+  quantity: number | string;
+  projectId?: string | null;
+  /**
+   * Its project counts where none is named
+   */
+  jobId?: string | null;
+  /**
+   * Its project counts where none is named
+   */
+  leaseId?: string | null;
+  endpointId?: string | null;
+  model?: string | null;
+  /**
+   * What was used, for reports; `external` where left out
+   */
+  resource?: string | null;
+};
+
+export type UsageReceipt = {
+  accepted: number;
+  /**
+   * Of those accepted: kept until you say whose they are
+   */
+  unattributed: number;
+  duplicates: number;
+  rejected: number;
+  /**
+   * One for each event, in the order of the request
+   */
+  results: Array<{
+    outcome: 'accepted' | 'duplicate' | 'rejected';
+    attributed?: boolean;
+    code?: 'invalid' | 'too-old' | 'in-the-future' | 'conflict';
+    /**
+     * Where in the request, such as `[3].data.quantity`
+     */
+    field?: string;
+    reason?: string;
+  }>;
 };
 
 export type Workload = {
@@ -3484,6 +3598,145 @@ export type AddCreditResponses = {
 };
 
 export type AddCreditResponse = AddCreditResponses[keyof AddCreditResponses];
+
+export type SendUsageEventsData = {
+  body: UsageEvent | Array<UsageEvent>;
+  path?: never;
+  query?: never;
+  url: '/v1/usage/events';
+};
+
+export type SendUsageEventsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type SendUsageEventsError = SendUsageEventsErrors[keyof SendUsageEventsErrors];
+
+export type SendUsageEventsResponses = {
+  /**
+   * OK
+   */
+  200: UsageReceipt;
+};
+
+export type SendUsageEventsResponse = SendUsageEventsResponses[keyof SendUsageEventsResponses];
+
+export type ListUnattributedUsageData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/usage/unattributed';
+};
+
+export type ListUnattributedUsageErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListUnattributedUsageError = ListUnattributedUsageErrors[keyof ListUnattributedUsageErrors];
+
+export type ListUnattributedUsageResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<UnattributedUsage>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListUnattributedUsageResponse = ListUnattributedUsageResponses[keyof ListUnattributedUsageResponses];
+
+export type AttributeUsageData = {
+  body: UsageAttribution;
+  path?: never;
+  query?: never;
+  url: '/v1/usage/unattributed/attribute';
+};
+
+export type AttributeUsageErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type AttributeUsageError = AttributeUsageErrors[keyof AttributeUsageErrors];
+
+export type AttributeUsageResponses = {
+  /**
+   * OK
+   */
+  200: AttributedUsage;
+};
+
+export type AttributeUsageResponse = AttributeUsageResponses[keyof AttributeUsageResponses];
 
 export type GetStatementData = {
   body?: never;

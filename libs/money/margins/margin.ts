@@ -4,7 +4,7 @@ export const marginGroups = ['provider', 'sku', 'day', 'lease'] as const;
 export type MarginGroup = (typeof marginGroups)[number];
 
 export interface MarginRow {
-  /** A provider's id, "<provider> <SKU>", a day (UTC) or a lease's id. */
+  /** A provider's id, "<provider> <SKU>", a day (UTC) or a lease's id; `none` where no provider or lease is behind a charge. */
   readonly group: string;
   readonly chargeNano: bigint;
   readonly costNano: bigint;
@@ -23,7 +23,7 @@ export async function marginBy(
   if (!(tx instanceof PgTx)) throw new TypeError('reports are counted in PostgreSQL');
   const [from, to] = [new Date(of.fromMs).toISOString(), new Date(of.toMs).toISOString()];
   const rows = await tx.query<{ grp: string; charge: string; cost: string; cost_only: string }>(
-    sql`select ${identifier(of.by)} as grp,
+    sql`select coalesce(${identifier(of.by)}, 'none') as grp,
           coalesce(sum(amount_nano) filter (where side = 'charge'), 0)::text as charge,
           coalesce(sum(amount_nano) filter (where side = 'cost'), 0)::text as cost,
           (coalesce(sum(quantity) filter (where side = 'cost' and meter = 'lease-time'), 0)
@@ -33,7 +33,7 @@ export async function marginBy(
             u.provider_id || ' ' || coalesce(l.offer ->> 'sku', u.resource) as sku,
             to_char((u.to_at - interval '1 millisecond') at time zone 'UTC', 'YYYY-MM-DD') as day
           from usage_records u left join leases l on l.id = u.lease_id
-          where u.to_at > ${from} and u.to_at <= ${to}
+          where u.to_at > ${from} and u.to_at <= ${to} and (u.provider_id is not null or u.amount_nano <> 0)
         ) as used group by 1`,
   );
   return rows
