@@ -1,6 +1,6 @@
 import { Counter, Gauge } from 'prom-client';
 import type { OpenBroker } from '#broker';
-import { OrphanSweep } from '#compute/leases';
+import { OrphanSweep } from '#compute/orphans';
 
 /** One look at every vendor's list; what it finds is logged and counted. */
 export function orphanSweep(

@@ -2,6 +2,7 @@ import * as artifacts from '#compute/artifacts';
 import * as agents from '#compute/agents';
 import * as hosts from '#compute/hosts';
 import * as leases from '#compute/leases';
+import * as orphans from '#compute/orphans';
 import * as providers from '#compute/providers';
 import * as audit from '#identity/audit';
 import * as tenancy from '#identity/tenancy';
@@ -33,6 +34,7 @@ const rooms = [
   agents,
   hosts,
   leases,
+  orphans,
   providers,
   audit,
   tenancy,

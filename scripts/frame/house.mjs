@@ -29,7 +29,7 @@ export const floors = [
     'money/payments',
   ],
   ['market/survival', 'market/catalog', 'market/reliability', 'market/placement'],
-  ['compute/providers', 'compute/agents', 'compute/artifacts', 'compute/hosts', 'compute/leases'],
+  ['compute/providers', 'compute/agents', 'compute/artifacts', 'compute/hosts', 'compute/leases', 'compute/orphans'],
   ['work/jobs'],
   ['broker'],
 ];
@@ -58,6 +58,7 @@ export const innerEdges = {
   'market/placement': ['market/survival', 'market/reliability', 'market/catalog'],
   'compute/hosts': ['compute/agents', 'compute/providers'],
   'compute/leases': ['compute/agents', 'compute/providers', 'compute/artifacts'],
+  'compute/orphans': ['compute/leases', 'compute/providers'],
 };
 
 /** Floor 3 knows the port and the kernel only; features never import an adapter: the composition binds them. */

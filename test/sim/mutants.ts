@@ -1,6 +1,7 @@
 import { MemoryStore, WORKER, type Tx } from '#platform/database';
 import { Holds } from '#money/quotas';
-import { LeaseReconciler, Leases, OrphanSweep, type LeaseRow } from '#compute/leases';
+import { LeaseReconciler, Leases, type LeaseRow } from '#compute/leases';
+import { OrphanSweep } from '#compute/orphans';
 import { ReconcileLoop } from '#platform/reconcile';
 import { JobWork, shards } from '#work/jobs';
 import { VendorError, type CreateOutcome, type ProviderPort, type WorkReport } from '#contracts';

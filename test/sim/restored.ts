@@ -1,4 +1,5 @@
-import { leaseAttempts, orphans, Orphans, sweepPauses } from '#compute/leases';
+import { leaseAttempts } from '#compute/leases';
+import { orphans, Orphans, sweepPauses } from '#compute/orphans';
 import { BROKER } from '#identity/audit';
 import type { StoreBackup } from '#platform/database';
 import { attemptTag } from '#adapters/sandbox-cloud';

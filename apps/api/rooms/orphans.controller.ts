@@ -2,7 +2,7 @@ import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { idOf, isoTime } from '#contracts';
 import { authorOf } from '#identity/audit';
-import { orphanReasons, Orphans, type OrphanRow } from '#compute/leases';
+import { orphanReasons, Orphans, type OrphanRow } from '#compute/orphans';
 import type { Store } from '#platform/database';
 import { route, type Call } from '../http/route.js';
 import { Serve } from '../http/serve.js';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { WORKER } from '#platform/database';
 import { offers } from '#market/catalog';
-import { orphans } from '#compute/leases';
+import { orphans } from '#compute/orphans';
 import { providers } from '#compute/providers';
 import { jobs, shards } from '#work/jobs';
 import { commandJob, openOwner, OUTPUT_PATH, type Owner } from '../testing/owned.js';

@@ -5,7 +5,7 @@ import { plainTerms } from '#money/rating';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Till } from '#testing/till';
 import { bookEnd, failedStartCost, slaCreditBps } from './book-end.js';
-import { leaseWith } from './leases.fixture.js';
+import { leaseWith } from '#testing';
 
 const terms = { ...plainTerms(1_000), slaCreditBps: 2_500 };
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { machineStates } from '#contracts';
 import { defaultLeaseTimes as times, isAlive, judgeMachine, nextAction, probe, takeOverAtMs } from './decide.js';
 import type { AgentFacts, LeaseAction, LeaseFacts } from './decide.js';
-import { attemptWith, factsWith, gpu, leaseWith, machineWith, NOW } from './leases.fixture.js';
+import { attemptWith, factsWith, gpu, leaseWith, machineWith, NOW } from '#testing';
 import { leaseMachine, leaseStates, type LeaseRow } from './leases.table.js';
 
 const WINDOW = 10_000;

@@ -10,15 +10,13 @@ export {
 } from './leases.service.js';
 export { LeaseReconciler, type LeaseReconcilerDeps } from './leases.reconciler.js';
 export { vendorMachines, type VendorMachine } from './vendor-machines.js';
-export { OrphanSweep, type OrphanReport, type OrphanSweepDeps, type Swept } from './orphans.js';
-export { Orphans, type OrphanStanding } from './orphans.service.js';
-export { orphanReasons, orphans, sweepPauses, type OrphanReason, type OrphanRow } from './orphans.table.js';
-export { defaultLeaseTimes, probe, type LeaseTimes } from './decide.js';
+export { defaultLeaseTimes, isAlive, probe, type LeaseTimes } from './decide.js';
 export {
   leases,
   leaseAttempts,
   leaseMachine,
   leaseStates,
+  type AttemptState,
   endReasons,
   type LeaseRow,
   type LeaseState,

@@ -3,7 +3,7 @@ import { createJobSchema } from '#contracts';
 import { WORKER } from '#platform/database';
 import { openWorld, type World } from '#testing/world';
 import { leases, unmeteredCharge, type LeaseRow } from './index.js';
-import { leaseWith } from './leases.fixture.js';
+import { leaseWith } from '#testing';
 
 /** A job of one command, whose machine is to be kept for ten minutes. */
 async function submit(world: World, maxCost: string): Promise<string> {

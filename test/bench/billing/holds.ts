@@ -5,6 +5,7 @@ import { organizations, projects } from '#identity/tenancy';
 import { Ledger } from '#money/ledger';
 import { holds, Holds, Quotas, type HoldRow } from '#money/quotas';
 import { Artifacts } from '#compute/artifacts';
+import { leaseWith } from '#testing';
 import { burn, defaultLeaseTimes, leases, renewHolds, type LeaseRow } from '#compute/leases';
 import { createJobSchema } from '#contracts';
 import { Jobs } from '#work/jobs';
@@ -179,57 +180,23 @@ function running(who: Tenant, now: number): { parent: HoldRow; part: HoldRow; le
     endedAt: null,
     ...over,
   });
-  const lease: LeaseRow = {
+  const lease = leaseWith({
     ...who,
     id,
     providerId: 'bench',
-    offerId: 'bench',
-    offer: {
-      id: 'bench',
-      providerId: 'bench',
-      providerKind: 'hyperscaler',
-      sku: 'bench',
-      region: 'r1',
-      country: 'FI',
-      accelerator: 'CPU',
-      acceleratorVendor: 'cpu',
-      count: 0,
-      vramGiB: 0,
-      interconnect: { intraNode: 'none', intraNodeGBps: null, interNode: 'unknown', interNodeGbps: null },
-      vcpus: 4,
-      ramGiB: 16,
-      pricing: 'on-demand',
-      billing: { minimumS: 0, incrementS: 1 },
-      hostId: null,
-    },
-    placementId: null,
     jobId,
     holdId: partId,
-    agentId: null,
     state: 'ready',
-    want: 'run',
-    endReason: null,
-    message: null,
-    vendorId: null,
     attemptN: 1,
     costPerHour: rate,
     chargePerHour: rate,
-    chargeTerms: null,
     requestedAt: now,
     bootedAt: now,
     acceptedAt: now,
-    idleSince: null,
-    keepUntil: null,
-    drainUntil: null,
-    graceUntil: null,
-    endedAt: null,
     chargedThrough: now,
     costThrough: now,
     stateSince: now,
-    failures: 0,
-    version: 1,
-    wakeAt: null,
-  };
+  });
   return {
     parent: hold({ id: parentId, jobId, amountNano: burn(rate, 3_600_000) }),
     part: hold({ id: partId, parentId, leaseId: id, amountNano: burn(rate, defaultLeaseTimes.holdAheadMs) }),

@@ -1,4 +1,4 @@
-import { OrphanSweep } from '#compute/leases';
+import { OrphanSweep } from '#compute/orphans';
 import { WORKER } from '#platform/database';
 import type { Offer } from '#contracts';
 import type { Broker } from '#broker';

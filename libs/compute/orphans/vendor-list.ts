@@ -1,6 +1,5 @@
 import type { VendorMachine } from '#contracts';
-import { isAlive } from './decide.js';
-import type { LeaseAttemptRow, LeaseRow } from './leases.table.js';
+import { isAlive, type LeaseAttemptRow, type LeaseRow } from '#compute/leases';
 import type { OrphanReason } from './orphans.table.js';
 
 /** A list is not believed when it lacks more than this share of the machines that it must show, and at least so many. */

@@ -2,8 +2,7 @@ import { HOUR } from '#kernel';
 import { VendorError, type ProviderPort, type VendorMachine } from '#contracts';
 import { WORKER, type Store } from '#platform/database';
 import { Vendors } from '#compute/providers';
-import type { LeaseTimes } from './decide.js';
-import { leaseAttempts, leases, type LeaseRow } from './leases.table.js';
+import { leaseAttempts, leases, type LeaseRow, type LeaseTimes } from '#compute/leases';
 import { orphans, sweepPauses } from './orphans.table.js';
 import { isDoubtful, judgeOrphan, mustBeShown, provesLostRecords, type Orphan, type Records } from './vendor-list.js';
 

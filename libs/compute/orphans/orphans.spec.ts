@@ -4,10 +4,9 @@ import { VendorError, type ProviderPort, type VendorMachine } from '#contracts';
 import { BROKER } from '#identity/audit';
 import { MemoryStore, WORKER } from '#platform/database';
 import { Vendors } from '#compute/providers';
-import { defaultLeaseTimes as times } from './decide.js';
-import { attemptWith, leaseWith, machineWith, NOW } from './leases.fixture.js';
-import { leaseAttempts, leases, type AttemptState, type LeaseRow } from './leases.table.js';
-import { OrphanSweep } from './orphans.js';
+import { defaultLeaseTimes as times, leaseAttempts, leases, type AttemptState, type LeaseRow } from '#compute/leases';
+import { attemptWith, leaseWith, machineWith, NOW } from '#testing';
+import { OrphanSweep } from './sweep.js';
 import { Orphans } from './orphans.service.js';
 
 let clock: ManualClock;

@@ -1,5 +1,5 @@
 import type { HostFacts, VendorMachine } from '#contracts';
-import type { LeaseAttemptRow, LeaseRow } from './leases.table.js';
+import type { LeaseAttemptRow, LeaseRow } from '#compute/leases';
 
 /** Leases, attempts, machines and facts for specs; every field may be set to something odd. */
 export const NOW = Date.UTC(2026, 10, 21);
