@@ -153,9 +153,10 @@ begin
   if not found then return query select 'known', null::text; return; end if;
   -- Before the entries: of an account that is missing or of another currency the answer is \`short\`, not a broken foreign key.
   for e in
-    select x.account, x.amount, x.held, a.id is not null as known, a.folded from (
+    select x.account, x.amount, x.held, x.below, a.id is not null as known, a.folded from (
       select value ->> 'accountId' as account, coalesce(value ->> 'currency', 'USD') as currency, (value ->> 'amountNano')::numeric as amount,
-        coalesce(value ->> 'from', '') = 'held' as held, ord from jsonb_array_elements(p_entries) with ordinality as y (value, ord)) x
+        coalesce(value ->> 'from', '') = 'held' as held,
+        coalesce((value ->> 'below')::boolean, false) as below, ord from jsonb_array_elements(p_entries) with ordinality as y (value, ord)) x
     left join ledger_accounts a on a.id = x.account and a.currency = x.currency order by x.account collate "C", x.ord
   loop
     if not e.known then return query select 'short', e.account; return; end if;
@@ -165,7 +166,7 @@ begin
         held_nano = a.held_nano + case when e.held then e.amount else 0 end
       where a.id = e.account
         -- Only what takes back may use the credit limit (of a later migration): what was owed before is owed again.
-        and (not a.bounded or e.amount >= 0 or case when e.held then a.held_nano when p_reverses is null then a.available_nano
+        and (not a.bounded or e.below or e.amount >= 0 or case when e.held then a.held_nano when p_reverses is null then a.available_nano
           else a.available_nano + a.credit_limit_nano end >= -e.amount);
     if not found then return query select 'short', e.account; return; end if;
   end loop;

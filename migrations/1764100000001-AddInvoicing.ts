@@ -106,7 +106,8 @@ create table invoice_payments (
   organization_id text not null,
   method text not null check (method in ('manual', 'processor')),
   reference text not null,
-  cents numeric(38, 0) not null check (cents >= 0),
+  -- Below zero: a bank has taken it back.
+  cents numeric(38, 0) not null check (cents >= 0 or method = 'processor'),
   credit_cents numeric(38, 0) not null check (credit_cents >= 0),
   transaction_id text references ledger_transactions (id),
   at timestamptz not null,

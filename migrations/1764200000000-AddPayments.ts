@@ -53,10 +53,11 @@ create table payment_customers (
 create index on payment_customers (organization_id) where recharge_on;
 create table payments (${EFFECT}
   kind text not null check (kind in ('top-up', 'auto-recharge', 'invoice')),
-  state text not null check (state in ('intended', 'calling', 'unknown', 'retrying', 'processing', 'settled', 'declined', 'refused')),
+  state text not null check (state in ('intended', 'calling', 'unknown', 'retrying', 'processing', 'settled', 'declined', 'refused', 'disputed',
+    'charged_back')),
   amount_cents bigint not null check (amount_cents > 0),
   captured_cents bigint not null check (captured_cents >= 0),
-  refunded_cents bigint not null check (refunded_cents between 0 and captured_cents),
+  refunded_cents bigint not null check (refunded_cents >= 0),
   fee_cents bigint,
   invoice_id text references invoices (id),
   pushed_id text,
@@ -67,7 +68,7 @@ create table payments (${EFFECT}
   unique (organization_id, slot),
   unique (processor_id),
   check ((kind = 'invoice') = (invoice_id is not null)),
-  check ((state = 'settled') = (settled_at is not null))
+  check ((state in ('settled', 'disputed', 'charged_back')) = (settled_at is not null))
 );
 create index on payments (wake_at) where wake_at is not null;
 create index on payments (organization_id, id);
@@ -78,12 +79,13 @@ create table refunds (${EFFECT}
   payment_id text not null references payments (id),
   processor_payment_id text not null,
   credit_note_id text references credit_notes (id),
-  amount_cents bigint not null check (amount_cents > 0)
+  amount_cents bigint not null check (amount_cents > 0),
+  elsewhere boolean not null,
+  unique (processor_id)
 );
 create index on refunds (wake_at) where wake_at is not null;
 create index on refunds (payment_id);
 create unique index on refunds (credit_note_id) where state <> 'failed';
-create index on refunds (processor_id);
 create table payment_setups (${EFFECT}
   state text not null check (state in ('intended', 'calling', 'unknown', 'retrying', 'open', 'complete', 'expired', 'refused')),
   success_url text not null,
@@ -98,11 +100,13 @@ create table payment_events (
   type text not null,
   object_id text,
   reference text,
+  payment_id text,
   created_at timestamptz not null,
   received_at timestamptz not null,
   woke text
 );
 create index on payment_events (received_at);
+create index on payment_events (payment_id) where woke is null;
 `;
 
 const SECURITY = `

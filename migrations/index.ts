@@ -12,6 +12,7 @@ import { AddUsageEvents1764460000000 } from './1764460000000-AddUsageEvents.js';
 import { AddUsageRollups1764470000000 } from './1764470000000-AddUsageRollups.js';
 import { AddVendorInvoices1764480000000 } from './1764480000000-AddVendorInvoices.js';
 import { CloseDocuments1764560000000 } from './1764560000000-CloseDocuments.js';
+import { AddDisputes1764570000000 } from './1764570000000-AddDisputes.js';
 import { AddHoldGroups1764660000000 } from './1764660000000-AddHoldGroups.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
@@ -30,5 +31,6 @@ export const migrations = [
   AddUsageRollups1764470000000,
   AddVendorInvoices1764480000000,
   CloseDocuments1764560000000,
+  AddDisputes1764570000000,
   AddHoldGroups1764660000000,
 ];

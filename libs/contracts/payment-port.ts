@@ -64,6 +64,28 @@ export interface Refund {
   readonly amountCents: bigint;
 }
 
+/** What the payer's bank took back, because its customer says that the payment is not right. */
+export interface Dispute {
+  readonly id: string;
+  /** inquiry: the bank asks, and has taken nothing. closed: it came to nothing. */
+  readonly state: 'inquiry' | 'open' | 'won' | 'lost' | 'closed';
+  /** The bank's word, such as `fraudulent`. */
+  readonly reason: string;
+  readonly amountCents: bigint;
+  /** What is gone because of it now: zero again when it was won. */
+  readonly withdrawnCents: bigint;
+  /** What the processor keeps for it. */
+  readonly feeCents: bigint;
+  readonly evidenceDueAtMs: number | null;
+}
+
+/** Everything that took money of a payment back, whoever asked for it. */
+export interface TakenBack {
+  /** `reference`: our id, when we asked for it. */
+  readonly refunds: readonly (Refund & { readonly reference: string | null })[];
+  readonly disputes: readonly Dispute[];
+}
+
 /** An invoice as the processor has it. */
 export interface PushedInvoice {
   readonly id: string;
@@ -112,6 +134,8 @@ export interface PaymentEvent {
   readonly objectId: string | null;
   /** Our own id that was kept with the object, when it has one. */
   readonly reference: string | null;
+  /** The processor's id of the payment that the object belongs to, when it names one. */
+  readonly paymentId?: string | null;
 }
 
 /** What identifies a call: the key for a day, the reference for good. */
@@ -146,6 +170,7 @@ export interface CollectionPort {
   findInvoice(customerId: string, reference: string): Promise<PushedInvoice | null>;
   refund(of: CallIdentity & { paymentId: string; amountCents: bigint }): Promise<PaymentOutcome<Refund>>;
   getRefund(refundId: string): Promise<Refund>;
+  takenBack(paymentId: string): Promise<TakenBack>;
   findRefund(paymentId: string, reference: string): Promise<Refund | null>;
 }
 

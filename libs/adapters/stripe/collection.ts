@@ -1,7 +1,17 @@
 import type { Stripe } from 'stripe';
 import type { CallIdentity, CollectionPort, InvoiceToPush, Payment, PushedInvoice } from '#contracts';
 import { lookUp, OutcomeError, outcomeOf } from './failure.js';
-import { amountOf, idOf, invoiceOf, paymentOf, REFERENCE, referenceOf, refundOf, sessionOf } from './translate.js';
+import {
+  amountOf,
+  disputeOf,
+  idOf,
+  invoiceOf,
+  paymentOf,
+  REFERENCE,
+  referenceOf,
+  refundOf,
+  sessionOf,
+} from './translate.js';
 
 const PAGE = 100;
 const WITH_FEE = { expand: ['latest_charge.balance_transaction'] };
@@ -184,6 +194,16 @@ export function collection(stripe: Stripe): CollectionPort {
         ),
       ),
     getRefund: (id) => lookUp(async () => refundOf(await stripe.refunds.retrieve(id))),
+    takenBack: (paymentId) =>
+      lookUp(async () => {
+        const of = { payment_intent: paymentId, limit: PAGE };
+        const refunds = [];
+        for await (const refund of stripe.refunds.list(of))
+          refunds.push({ ...refundOf(refund), reference: referenceOf(refund) });
+        const disputes = [];
+        for await (const dispute of stripe.disputes.list(of)) disputes.push(disputeOf(dispute));
+        return { refunds, disputes };
+      }),
     findRefund: (paymentId, reference) =>
       lookUp(async () => {
         for await (const refund of stripe.refunds.list({ payment_intent: paymentId, limit: PAGE })) {

@@ -12,7 +12,11 @@ const eventSchema = z.object({
   type: z.string().min(1).max(255),
   created: z.int().nonnegative(),
   data: z.object({
-    object: z.looseObject({ id: z.string().optional(), metadata: z.record(z.string(), z.string()).nullish() }),
+    object: z.looseObject({
+      id: z.string().optional(),
+      metadata: z.record(z.string(), z.string()).nullish(),
+      payment_intent: z.unknown().optional(),
+    }),
   }),
 });
 
@@ -34,13 +38,14 @@ export function readEvent(
   const text = Buffer.from(body).toString('utf8');
   const event = eventSchema.safeParse(parsed(text)).data;
   if (!event) return null;
-  const { id, metadata } = event.data.object;
+  const { id, metadata, payment_intent: payment } = event.data.object;
   return {
     id: event.id,
     type: event.type,
     createdAtMs: event.created * 1_000,
     objectId: id ?? null,
     reference: metadata?.[REFERENCE] ?? null,
+    paymentId: typeof payment === 'string' && payment.length <= 255 ? payment : null,
   };
 }
 

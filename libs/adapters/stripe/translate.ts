@@ -1,5 +1,14 @@
 import type { Stripe } from 'stripe';
-import type { PayeeAccount, Payment, PaymentMethod, PushedInvoice, Refund, SetupSession, Transfer } from '#contracts';
+import type {
+  Dispute,
+  PayeeAccount,
+  Payment,
+  PaymentMethod,
+  PushedInvoice,
+  Refund,
+  SetupSession,
+  Transfer,
+} from '#contracts';
 
 /** The metadata field that holds our id on everything of ours. */
 export const REFERENCE = 'berth_reference';
@@ -64,6 +73,38 @@ export function refundOf(refund: Stripe.Refund): Refund {
         ? 'failed'
         : 'pending';
   return { id: refund.id, state, amountCents: centsOf(refund.amount) };
+}
+
+export function disputeOf(dispute: Stripe.Dispute): Dispute {
+  // Money leaves and comes back by movements of the balance; the dispute's amount alone does not say which.
+  const moved = dispute.balance_transactions.reduce((sum, t) => sum + centsOf(t.amount), 0n);
+  const due = dispute.evidence_details.due_by;
+  return {
+    id: dispute.id,
+    state: disputeStateOf(dispute.status),
+    reason: dispute.reason,
+    amountCents: centsOf(dispute.amount),
+    withdrawnCents: moved < 0n ? -moved : 0n,
+    feeCents: dispute.balance_transactions.reduce((sum, t) => sum + centsOf(t.fee), 0n),
+    evidenceDueAtMs: due === null ? null : due * 1_000,
+  };
+}
+
+function disputeStateOf(status: Stripe.Dispute['status']): Dispute['state'] {
+  switch (status) {
+    case 'won':
+      return 'won';
+    case 'lost':
+      return 'lost';
+    case 'warning_needs_response':
+    case 'warning_under_review':
+      return 'inquiry';
+    case 'warning_closed':
+    case 'prevented':
+      return 'closed';
+    default:
+      return 'open';
+  }
 }
 
 export function methodOf(method: string | Stripe.PaymentMethod | null | undefined): PaymentMethod | null {

@@ -516,6 +516,7 @@ export type {
   PayInvoiceResponse,
   PayInvoiceResponses,
   Payment,
+  PaymentDispute,
   PaymentWithRefunds,
   Placement,
   PlacementPreview,

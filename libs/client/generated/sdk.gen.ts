@@ -1959,7 +1959,7 @@ export const listPayments = <ThrowOnError extends boolean = false>(
   });
 
 /**
- * Show a payment with its refunds
+ * Show a payment with its refunds and disputes
  *
  * For keys with the role admin.
  */

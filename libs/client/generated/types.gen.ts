@@ -1141,7 +1141,17 @@ export type Paying = {
 export type Payment = {
   id: string;
   kind: 'top-up' | 'auto-recharge' | 'invoice';
-  state: 'intended' | 'calling' | 'unknown' | 'retrying' | 'processing' | 'settled' | 'declined' | 'refused';
+  state:
+    | 'intended'
+    | 'calling'
+    | 'unknown'
+    | 'retrying'
+    | 'processing'
+    | 'settled'
+    | 'declined'
+    | 'refused'
+    | 'disputed'
+    | 'charged_back';
   /**
    * Nano-dollars (1e-9 USD) as decimal text
    */
@@ -1164,10 +1174,45 @@ export type Payment = {
   settledAt: string | null;
 };
 
+export type PaymentDispute = {
+  /**
+   * inquiry: the bank only asks, and has taken nothing
+   */
+  state: 'inquiry' | 'open' | 'won' | 'lost' | 'closed';
+  /**
+   * The bank’s word
+   */
+  reason: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+  /**
+   * What the bank has taken back
+   */
+  withdrawn: string;
+  evidenceDueAt: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+  endedAt: string | null;
+};
+
 export type PaymentWithRefunds = {
   id: string;
   kind: 'top-up' | 'auto-recharge' | 'invoice';
-  state: 'intended' | 'calling' | 'unknown' | 'retrying' | 'processing' | 'settled' | 'declined' | 'refused';
+  state:
+    | 'intended'
+    | 'calling'
+    | 'unknown'
+    | 'retrying'
+    | 'processing'
+    | 'settled'
+    | 'declined'
+    | 'refused'
+    | 'disputed'
+    | 'charged_back';
   /**
    * Nano-dollars (1e-9 USD) as decimal text
    */
@@ -1189,6 +1234,7 @@ export type PaymentWithRefunds = {
   createdAt: string;
   settledAt: string | null;
   refunds: Array<Refund>;
+  disputes: Array<PaymentDispute>;
 };
 
 export type Placement = {

@@ -8,6 +8,7 @@ import { InvoiceReconciler, type StopWork } from './invoice.reconciler.js';
 import { Issuing } from './issue.js';
 import type { BillingParts, InvoiceChanged } from './parts.js';
 import { Payments } from './payments.js';
+import { TakenBack } from './taken-back.js';
 import { Profiles } from './profiles.js';
 import { invoices, newDraft, type InvoiceRow, type InvoiceState } from './rows/invoices.table.js';
 import { findInvoice, viewOf, type InvoiceView } from './view.js';
@@ -22,6 +23,7 @@ export class Billing {
   readonly issuing: Issuing;
   readonly payments: Payments;
   readonly corrections: Corrections;
+  readonly takenBack: TakenBack;
   readonly profiles: Profiles;
   readonly filing: Filing;
 
@@ -37,6 +39,7 @@ export class Billing {
     this.issuing = new Issuing(d);
     this.payments = new Payments(d);
     this.corrections = new Corrections(d);
+    this.takenBack = new TakenBack(d);
     this.profiles = new Profiles(d.store);
     this.filing = new Filing({ store: d.store, settings: d.settings, bytes });
   }

@@ -11,6 +11,8 @@ export interface Entry {
   readonly amountNano: bigint;
   /** For credit accounts: a spend comes out of what is held, everything else moves what is available. */
   readonly from?: 'available' | 'held';
+  /** What a bank takes back is gone whether it was spent or not: it may leave a credit below zero, and below its limit. */
+  readonly below?: boolean;
   /** The account's currency, dollars when absent; entries sum to zero in each. */
   readonly currency?: string;
 }

@@ -10,6 +10,8 @@ export interface PostedEntry {
   readonly accountId: string;
   readonly amountNano: bigint;
   readonly from: 'available' | 'held';
+  /** Takes the amount even where less is available. */
+  readonly below?: boolean;
   /** The account's; dollars when absent. */
   readonly currency?: string;
 }
@@ -72,7 +74,7 @@ export const ledgerPost: Procedure<PostArgs, PostResult> = {
 
 async function move(
   tx: Tx,
-  { accountId, amountNano, from, currency }: PostedEntry,
+  { accountId, amountNano, from, below, currency }: PostedEntry,
   takesBack: boolean,
 ): Promise<boolean> {
   const row = await tx.first(accounts, { id: accountId, currency: currency ?? USD });
@@ -80,7 +82,7 @@ async function move(
   const pocket = from === 'held' ? 'heldNano' : 'availableNano';
   // Only what takes back may use the credit limit: what was owed before is owed again.
   const limit = takesBack && from !== 'held' ? row.creditLimitNano : 0n;
-  if (row.bounded && amountNano < 0n && row[pocket] + limit < -amountNano) return false;
+  if (row.bounded && below !== true && amountNano < 0n && row[pocket] + limit < -amountNano) return false;
   await tx.update(accounts, { id: accountId }, { balanceNano: { add: amountNano }, [pocket]: { add: amountNano } });
   return true;
 }

@@ -1,7 +1,15 @@
 import { BROKER } from '#identity/audit';
 import type { Tx } from '#platform/database';
-import { creditNotes, invoiceLines, invoices, openCents, type Billing, type InvoiceRow } from '#money/billing';
-import type { InvoicesToCollect, InvoiceToCollect } from './ports.js';
+import {
+  creditNotes,
+  invoiceLines,
+  invoices,
+  openCents,
+  type Billing,
+  type CreditNoteRow,
+  type InvoiceRow,
+} from '#money/billing';
+import type { InvoicesToCollect, InvoiceToCollect, OwedRefund } from './ports.js';
 
 /** The billing room's invoices, as what cards are charged for. */
 export function invoicesOf(billing: Billing): InvoicesToCollect {
@@ -29,16 +37,29 @@ export function invoicesOf(billing: Billing): InvoicesToCollect {
       await billing.payments.recordIn(tx, id, { method: 'processor', reference: paymentId, cents }, BROKER);
       return true;
     },
+    takeBack: (tx, id, { paymentId: payment, ...of }) =>
+      billing.takenBack.takeBackIn(tx, id, { payment, ...of }, BROKER),
+    demand: (tx, id) => billing.takenBack.demandIn(tx, id),
     owed: async (tx, { limit, after }) => {
       const page = { orderBy: [['id', 'asc']], limit, ...(after === null ? {} : { after: [after] }) } as const;
       const notes = await tx.find(creditNotes, { refundState: 'pending' }, page);
-      return notes.map(({ id, invoiceId, refundCents }) => ({ creditNoteId: id, invoiceId, cents: refundCents }));
+      return notes.map(owed);
+    },
+    owedOf: async (tx, invoiceId) => {
+      const notes = await tx.find(creditNotes, { invoiceId, refundState: 'pending' }, { orderBy: [['id', 'asc']] });
+      return notes.map(owed);
     },
     refunded: async (tx, creditNoteId) => {
       await billing.corrections.refundedIn(tx, creditNoteId, 'processor', BROKER);
     },
   };
 }
+
+const owed = ({ id, invoiceId, refundCents }: CreditNoteRow): OwedRefund => ({
+  creditNoteId: id,
+  invoiceId,
+  cents: refundCents,
+});
 
 async function toCollect(tx: Tx, row: InvoiceRow): Promise<InvoiceToCollect> {
   const lines = await tx.find(invoiceLines, { invoiceId: row.id }, { orderBy: [['n', 'asc']] });

@@ -1,10 +1,15 @@
 import type { PaymentEvent } from '#contracts';
 import type { Tx } from '#platform/database';
 import type { WakeQueue } from '#platform/reconcile';
+import { paymentStates, type PaymentState } from './machines.js';
 import { paymentEvents, payments, paymentSetups, refunds } from './payments.table.js';
 
 /** What a room does about an event of its own objects; answers the id of the row that it woke, or null. */
 export type EventEffect = (tx: Tx, event: PaymentEvent) => Promise<string | null>;
+
+export const TAKES_BACK = /^(charge\.refunded|charge\.(refund|dispute)\.|refund\.)/;
+
+const booked: readonly PaymentState[] = ['settled', 'disputed', 'charged_back'];
 
 interface Woken {
   readonly kind: string;
@@ -22,9 +27,9 @@ export async function takeEvent(
   wake: WakeQueue,
 ): Promise<boolean> {
   const now = await tx.now();
-  const { id, type, objectId, reference, createdAtMs: createdAt } = event;
+  const { id, type, objectId, reference, paymentId = null, createdAtMs: createdAt } = event;
   const [fresh] = await tx.insertNew(paymentEvents, [
-    { id, type, objectId, reference, createdAt, receivedAt: now, woke: null },
+    { id, type, objectId, reference, paymentId, createdAt, receivedAt: now, woke: null },
   ]);
   if (!fresh) return false;
   const woken = await wakeOwn(tx, event, now);
@@ -36,10 +41,14 @@ export async function takeEvent(
 }
 
 /** The version rises with the wake time, so that no reconcile in progress writes over it. */
-async function wakeOwn(tx: Tx, { objectId, reference }: PaymentEvent, now: number): Promise<Woken | null> {
+async function wakeOwn(
+  tx: Tx,
+  { type, objectId, reference, paymentId = null }: PaymentEvent,
+  now: number,
+): Promise<Woken | null> {
   const poke = { wakeAt: now, version: { add: 1 } };
-  // What is settled is over; what was declined may have been paid after all.
-  const unsettled = { not: 'settled' } as const;
+  // What was declined may have been paid after all.
+  const unsettled = { in: paymentStates.filter((state) => !booked.includes(state)) };
   const byPayment = [
     ...(reference === null ? [] : [{ id: reference }]),
     ...(objectId === null ? [] : [{ processorId: objectId }, { pushedId: objectId }]),
@@ -62,5 +71,8 @@ async function wakeOwn(tx: Tx, { objectId, reference }: PaymentEvent, now: numbe
     );
     if (setup) return { kind: 'payment-setup', id: setup.id };
   }
-  return null;
+  // Only what may have taken money back makes a settled payment look again.
+  if (paymentId === null || !TAKES_BACK.test(type)) return null;
+  const [payment] = await tx.update(payments, { processorId: paymentId, state: { in: booked } }, poke);
+  return payment ? { kind: 'payment', id: payment.id } : null;
 }

@@ -8,6 +8,8 @@ export { staleDocuments } from './closing.effect.js';
 export {
   closingMachine,
   closingStates,
+  disputeMachine,
+  disputeStates,
   paymentMachine,
   paymentStates,
   refundMachine,
@@ -15,12 +17,14 @@ export {
   setupMachine,
   setupStates,
   type ClosingState,
+  type DisputeState,
   type PaymentState,
   type RefundState,
   type SetupState,
 } from './machines.js';
 export type { PaymentParts } from './parts.js';
 export {
+  disputes,
   invoiceClosings,
   paymentCustomers,
   paymentEvents,
@@ -29,6 +33,7 @@ export {
   paymentSetups,
   refunds,
   type ClosingRow,
+  type DisputeRow,
   type CustomerRow,
   type PaymentKind,
   type PaymentRow,

@@ -9,6 +9,8 @@ export const paymentStates = [
   'settled',
   'declined',
   'refused',
+  'disputed',
+  'charged_back',
 ] as const;
 export type PaymentState = (typeof paymentStates)[number];
 
@@ -16,6 +18,7 @@ export type PaymentState = (typeof paymentStates)[number];
  * intended: nothing was sent. calling: a request is out, or its sender died. unknown: it may have happened, look it up.
  * retrying: it surely did not happen and will be tried again. processing: the processor has it and the bank takes its time.
  * Declined and refused are the end as far as we know; should money have come all the same, they still become settled.
+ * disputed: the payer's bank has taken it back and hears both sides. charged_back: it is gone.
  */
 export const paymentMachine = new StateMachine<PaymentState>('payment', 'intended', {
   intended: ['calling', 'refused'],
@@ -25,7 +28,9 @@ export const paymentMachine = new StateMachine<PaymentState>('payment', 'intende
   processing: ['settled', 'declined'],
   declined: ['settled'],
   refused: ['settled'],
-  settled: [],
+  settled: ['disputed', 'charged_back'],
+  disputed: ['settled', 'charged_back'],
+  charged_back: ['settled', 'disputed'],
 });
 
 export const refundStates = ['intended', 'calling', 'unknown', 'retrying', 'processing', 'settled', 'failed'] as const;
@@ -40,6 +45,18 @@ export const refundMachine = new StateMachine<RefundState>('refund', 'intended',
   processing: ['settled', 'failed'],
   settled: ['failed'],
   failed: [],
+});
+
+export const disputeStates = ['inquiry', 'open', 'won', 'lost', 'closed'] as const;
+export type DisputeState = (typeof disputeStates)[number];
+
+/** A bank may come back to what it has decided. */
+export const disputeMachine = new StateMachine<DisputeState>('dispute', 'open', {
+  inquiry: ['open', 'won', 'lost', 'closed'],
+  open: ['won', 'lost', 'closed', 'inquiry'],
+  won: ['open', 'lost'],
+  lost: ['open', 'won'],
+  closed: ['open', 'won', 'lost'],
 });
 
 export const closingStates = ['intended', 'calling', 'unknown', 'retrying', 'closed', 'refused'] as const;

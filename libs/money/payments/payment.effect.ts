@@ -7,23 +7,25 @@ import { account } from '#money/ledger';
 import { closeStale } from './closing.effect.js';
 import { waitMs } from './decide.js';
 import type { EffectKind, Ending } from './effect.reconciler.js';
+import { TAKES_BACK } from './events.js';
 import { paymentMachine, type PaymentState } from './machines.js';
 import type { CardParts } from './parts.js';
-import { payments, type PaymentRow } from './payments.table.js';
+import { paymentEvents, payments, type PaymentRow } from './payments.table.js';
 import type { InvoiceToCollect } from './ports.js';
 import { countRecharge } from './recharge.js';
+import { bookReview, type Reviewed } from './review.js';
 
 const LOOK_EVERY_MS = 15 * SECOND;
 
 const DESCRIPTIONS = { 'top-up': 'Credit', 'auto-recharge': 'Credit, recharged automatically', invoice: 'Invoice' };
 
 /** Money from a card: for credit, or for an invoice that the processor gets with its lines. */
-export class PaymentEffect implements EffectKind<PaymentState, PaymentRow, Payment> {
+export class PaymentEffect implements EffectKind<PaymentState, PaymentRow, Payment | Reviewed> {
   readonly kind = 'payment';
   readonly rows = payments;
   readonly machine = paymentMachine;
-  // Money may come after a card was said to have declined: then the processor's event wakes the row.
-  readonly standing = ['processing', 'declined', 'refused'] as const;
+  // Money may come after a card was said to have declined, and may be taken back: then the processor's event wakes the row.
+  readonly standing = ['processing', 'declined', 'refused', 'settled', 'disputed', 'charged_back'] as const;
 
   constructor(private readonly d: CardParts) {}
 
@@ -34,8 +36,10 @@ export class PaymentEffect implements EffectKind<PaymentState, PaymentRow, Payme
     return this.d.port.charge({ ...identity, customerId, methodId, amountCents, description });
   }
 
-  async find(row: PaymentRow): Promise<Payment | null> {
+  async find(row: PaymentRow): Promise<Payment | Reviewed | null> {
     const { port } = this.d;
+    if (row.settledAt !== null && row.processorId !== null)
+      return { ...(await port.takenBack(row.processorId)), state: 'reviewed' };
     if (row.invoiceId === null) {
       if (row.state === 'processing' && row.processorId !== null) return port.getPayment(row.processorId);
       return port.findPayment(row.customerId, row.id);
@@ -47,8 +51,11 @@ export class PaymentEffect implements EffectKind<PaymentState, PaymentRow, Payme
     return pushed?.payment ?? null;
   }
 
-  async apply(tx: Tx, row: PaymentRow, found: Payment): Promise<'rest'> {
+  async apply(tx: Tx, row: PaymentRow, found: Payment | Reviewed): Promise<'rest'> {
     switch (found.state) {
+      case 'reviewed':
+        await bookReview(tx, this.d, row, found);
+        return 'rest';
       case 'succeeded':
         await this.settle(tx, row, found);
         return 'rest';
@@ -94,6 +101,9 @@ export class PaymentEffect implements EffectKind<PaymentState, PaymentRow, Payme
       return;
     }
     const cents = found.capturedCents;
+    // What was told of it before we knew that it was ours.
+    const events = await tx.find(paymentEvents, { paymentId: found.id, woke: { isNull: true } }, { limit: 100 });
+    const told = events.some(({ type }) => TAKES_BACK.test(type));
     await transition(tx, payments, paymentMachine, row, 'settled', {
       patch: {
         processorId: found.id,
@@ -104,7 +114,7 @@ export class PaymentEffect implements EffectKind<PaymentState, PaymentRow, Payme
         code: null,
         message: null,
       },
-      wakeAt: null,
+      wakeAt: told ? now : null,
       message: `${cents} cents came in`,
     });
     const taken =

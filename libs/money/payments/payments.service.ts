@@ -13,12 +13,14 @@ import type { ClosingState, PaymentState, RefundState, SetupState } from './mach
 import type { CardParts, PaymentParts } from './parts.js';
 import { PaymentEffect } from './payment.effect.js';
 import {
+  disputes,
   paymentCustomers,
   payments,
   paymentSetups,
   refunds,
   type ClosingRow,
   type CustomerRow,
+  type DisputeRow,
   type PaymentKind,
   type PaymentRow,
   type RefundRow,
@@ -27,6 +29,7 @@ import {
 import type { OwedRefund } from './ports.js';
 import { RefundEffect } from './refund.effect.js';
 import { decideRecharge } from './recharge.js';
+import type { Reviewed } from './review.js';
 import { cardOf, checkTopUp, newCustomer } from './rules.js';
 import { SetupEffect } from './setup.effect.js';
 
@@ -52,7 +55,7 @@ export class Payments {
       cards === null
         ? []
         : [
-            new EffectReconciler<PaymentState, PaymentRow, Payment>(store, new PaymentEffect(cards)),
+            new EffectReconciler<PaymentState, PaymentRow, Payment | Reviewed>(store, new PaymentEffect(cards)),
             new EffectReconciler<RefundState, RefundRow, Refund>(store, new RefundEffect(cards)),
             new EffectReconciler<SetupState, SetupRow, SetupSession>(store, new SetupEffect(cards)),
             new EffectReconciler<ClosingState, ClosingRow, PushedInvoice>(store, new ClosingEffect(cards)),
@@ -172,6 +175,7 @@ export class Payments {
         processorPaymentId: processorId,
         creditNoteId: null,
         amountCents: cents,
+        elsewhere: false,
       };
       await tx.update(payments, { id: paymentId }, { refundedCents: { add: cents } });
       await tx.insert(refunds, row);
@@ -207,12 +211,13 @@ export class Payments {
     );
   }
 
-  async get(actor: Actor, id: string): Promise<{ payment: PaymentRow; refunds: RefundRow[] }> {
+  async get(actor: Actor, id: string): Promise<{ payment: PaymentRow; refunds: RefundRow[]; disputes: DisputeRow[] }> {
     return this.d.store.transaction(actor, async (tx) => {
       const { organizationId } = within(actor);
       const payment = await tx.first(payments, { id, ...(organizationId === undefined ? {} : { organizationId }) });
       if (!payment) throw notFound('payment', id);
-      return { payment, refunds: await tx.find(refunds, { paymentId: id }, { orderBy: [['id', 'asc']] }) };
+      const of = [{ paymentId: id }, { orderBy: [['id', 'asc']] }] as const;
+      return { payment, refunds: await tx.find(refunds, ...of), disputes: await tx.find(disputes, ...of) };
     });
   }
 
@@ -303,6 +308,7 @@ export class Payments {
         processorPaymentId: payment.processorId,
         creditNoteId,
         amountCents: cents,
+        elsewhere: false,
       };
       await tx.update(payments, { id: payment.id }, { refundedCents: { add: cents } });
       await tx.insert(refunds, row);

@@ -1,5 +1,5 @@
 import { table } from '#platform/database';
-import type { ClosingState, PaymentState, RefundState, SetupState } from './machines.js';
+import type { ClosingState, DisputeState, PaymentState, RefundState, SetupState } from './machines.js';
 
 /** What every row that drives one external effect has: the intent, and how far it came. */
 export interface EffectRow {
@@ -87,6 +87,8 @@ export interface RefundRow extends EffectRow {
   /** The credit note that gives the money back; null: it comes out of the credit. */
   creditNoteId: string | null;
   amountCents: bigint;
+  /** Somebody made it at the processor, not we. */
+  elsewhere: boolean;
 }
 
 export const refunds = table<RefundRow>(
@@ -98,8 +100,52 @@ export const refunds = table<RefundRow>(
     processorPaymentId: 'text',
     creditNoteId: 'text',
     amountCents: 'bigint',
+    elsewhere: 'bool',
   },
-  { key: ['id'] },
+  { key: ['id'], unique: [['processorId']] },
+);
+
+/** A payment that the payer disputes at its bank, as the processor last told it. */
+export interface DisputeRow {
+  id: string;
+  organizationId: string;
+  version: number;
+  wakeAt: number | null;
+  state: DisputeState;
+  paymentId: string;
+  processorId: string;
+  reason: string;
+  amountCents: bigint;
+  /** What is booked as gone, and as the processor's fee. */
+  withdrawnCents: bigint;
+  feeCents: bigint;
+  /** How often something was booked; part of the keys in the ledger. */
+  bookings: number;
+  evidenceDueAt: number | null;
+  createdAt: number;
+  endedAt: number | null;
+}
+
+export const disputes = table<DisputeRow>(
+  'payment_disputes',
+  {
+    id: 'text',
+    organizationId: 'text',
+    version: 'int',
+    wakeAt: 'time',
+    state: 'text',
+    paymentId: 'text',
+    processorId: 'text',
+    reason: 'text',
+    amountCents: 'bigint',
+    withdrawnCents: 'bigint',
+    feeCents: 'bigint',
+    bookings: 'int',
+    evidenceDueAt: 'time',
+    createdAt: 'time',
+    endedAt: 'time',
+  },
+  { key: ['id'], unique: [['processorId']] },
 );
 
 /** How a document at the processor ends: paid without it, or as if it had never been issued. */
@@ -189,6 +235,8 @@ export interface PaymentEventRow {
   type: string;
   objectId: string | null;
   reference: string | null;
+  /** The processor's id of the payment that it is about. */
+  paymentId: string | null;
   createdAt: number;
   receivedAt: number;
   /** The row that was woken by it. */
@@ -202,6 +250,7 @@ export const paymentEvents = table<PaymentEventRow>(
     type: 'text',
     objectId: 'text',
     reference: 'text',
+    paymentId: 'text',
     createdAt: 'time',
     receivedAt: 'time',
     woke: 'text',

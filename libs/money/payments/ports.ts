@@ -29,10 +29,27 @@ export interface InvoicesToCollect {
    * it is to be paid any more.
    */
   settle(tx: Tx, invoiceId: string, of: { paymentId: string; cents: bigint }): Promise<boolean>;
+  /**
+   * Money that had paid the invoice was taken back and went to the account `to`; answers how much of it that was. The invoice is open
+   * again, but nobody is reminded of it until `demand` is called.
+   */
+  takeBack(tx: Tx, invoiceId: string, of: TakeBack): Promise<bigint>;
+  demand(tx: Tx, invoiceId: string): Promise<void>;
   /** Credit notes that owe money of a paid invoice, set aside in the ledger already; in the order of their ids. */
   owed(tx: Tx, page: { limit: number; after: string | null }): Promise<readonly OwedRefund[]>;
+  /** Those of one invoice. */
+  owedOf(tx: Tx, invoiceId: string): Promise<readonly OwedRefund[]>;
   /** What the credit note owed went back through the payment processor; the ledger is told (into clearing). */
   refunded(tx: Tx, creditNoteId: string): Promise<void>;
+}
+
+export interface TakeBack {
+  /** The payment that `settle` was told of. */
+  readonly paymentId: string;
+  /** Counts once for an invoice. */
+  readonly reference: string;
+  readonly cents: bigint;
+  readonly to: string;
 }
 
 export interface OwedRefund {
@@ -48,6 +65,9 @@ export const noInvoices: InvoicesToCollect = {
   standing: () => Promise.resolve('withdrawn'),
   onChange: () => undefined,
   settle: () => Promise.resolve(false),
+  takeBack: () => Promise.resolve(0n),
+  demand: () => Promise.resolve(),
   owed: () => Promise.resolve([]),
+  owedOf: () => Promise.resolve([]),
   refunded: () => Promise.resolve(),
 };

@@ -9,6 +9,7 @@ import type { EffectKind, Ending } from './effect.reconciler.js';
 import { refundMachine, type RefundState } from './machines.js';
 import type { CardParts } from './parts.js';
 import { payments, refunds, type RefundRow } from './payments.table.js';
+import { giveBack } from './taken-back.js';
 
 const LOOK_EVERY_MS = 15 * SECOND;
 
@@ -55,7 +56,11 @@ export class RefundEffect implements EffectKind<RefundState, RefundRow, Refund> 
   async end(tx: Tx, row: RefundRow, { code, message }: Ending): Promise<void> {
     await transition(tx, refunds, refundMachine, row, 'failed', { patch: { code, message }, wakeAt: null, message });
     // What a credit note owes and did not go back stays set aside: a person pays it otherwise.
-    if (row.creditNoteId === null || row.state === 'settled') {
+    const payment = row.elsewhere && row.creditNoteId === null ? await tx.first(payments, { id: row.paymentId }) : null;
+    if (payment) {
+      if (row.state !== 'settled') await this.post(tx, row, 'refund-paid', account.refunds, account.clearing);
+      await giveBack(tx, this.d, payment, { reference: row.id, cents: row.amountCents, kind: 'refund-failed' });
+    } else if (row.creditNoteId === null || row.state === 'settled') {
       const from = row.state === 'settled' ? account.clearing : account.refunds;
       await this.post(tx, row, 'refund-failed', from, account.credit(row.organizationId));
     }

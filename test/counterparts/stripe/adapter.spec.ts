@@ -256,6 +256,7 @@ describe('a webhook', () => {
       createdAtMs: 1_795_219_200_000,
       objectId: 'pi_1',
       reference: 'pay_1',
+      paymentId: null,
     };
     expect(read(body, at(0))).toEqual(told);
     expect(read(body, at(0, 'whsec_old'))).toEqual(told);

@@ -115,6 +115,43 @@ describe('paying by card, over the API and PostgreSQL', () => {
     const log = await api.call('GET /v1/admin/audit?action=payment.refund', { key: api.platformKey });
     expect(log.body['items']).toMatchObject([{ subject: first?.id }]);
   });
+
+  it('takes back what a bank takes back, and shows why', async () => {
+    const [newest] = (await call('GET /v1/billing/payments')).body['items'] as { id: string }[];
+    const id = newest?.id ?? '';
+    const intent = standIn
+      .objects('payment_intent')
+      .find((i) => (i['metadata'] as { berth_reference?: string }).berth_reference === id);
+    standIn.openDispute(intent?.id ?? '');
+    expect((await standIn.webhooks.deliver({ copies: 2 })).map((d) => d.status)).not.toContain(400);
+    await Promise.all([drive('payment', id), drive('payment', id)]);
+    expect((await call(`GET /v1/billing/payments/${id}`)).body).toMatchObject({
+      state: 'disputed',
+      disputes: [{ state: 'open', reason: 'fraudulent', withdrawn: String(usd('30')) }],
+    });
+    expect(await credit()).toBe(String(usd('15')));
+    expect((await call('GET /v1/billing')).body['autoRecharge']).toMatchObject({ on: false });
+  });
+
+  it('books a refund that was made at Stripe', async () => {
+    const [, first] = (await call('GET /v1/billing/payments')).body['items'] as { id: string }[];
+    const id = first?.id ?? '';
+    const intent = standIn
+      .objects('payment_intent')
+      .find((i) => (i['metadata'] as { berth_reference?: string }).berth_reference === id);
+    standIn.refundElsewhere(intent?.id ?? '', 200);
+    await standIn.webhooks.deliver({ copies: 2 });
+    await drive('payment', id);
+    const shown = (await call(`GET /v1/billing/payments/${id}`)).body;
+    const refunds = shown['refunds'] as { id: string }[];
+    expect(refunds).toHaveLength(2);
+    for (const refund of refunds) await drive('refund', refund.id);
+    expect((await call(`GET /v1/billing/payments/${id}`)).body).toMatchObject({
+      refunded: String(usd('7')),
+      refunds: [{ state: 'settled' }, { state: 'settled' }],
+    });
+    expect(await credit()).toBe(String(usd('13')));
+  });
 });
 
 describe('the webhook', () => {

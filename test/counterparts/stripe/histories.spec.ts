@@ -23,6 +23,13 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('events'), cents: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('bank'), cents: fc.constant(0) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('late'), cents: fc.constant(0) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('refund-elsewhere'), cents: fc.integer({ min: 1, max: 4_000 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('dispute'), cents: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('dispute-ends'), cents: fc.nat(1) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('refund-fails'), cents: fc.constant(0) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('crash'), cents: fc.integer({ min: 1, max: 2 }) }) },
 );
 
@@ -44,6 +51,33 @@ async function act(
       await on.payments.refund(one.id, BigInt(of.cents)).catch((error: unknown) => {
         expect(['not-refundable', 'insufficient-credit']).toContain((error as { code?: string }).code);
       });
+      return;
+    }
+    case 'refund-elsewhere': {
+      const charge = one(on, 'charge', random);
+      const left = charge ? Number(charge['amount_captured']) - Number(charge['amount_refunded']) : 0;
+      if (charge && left > 0 && charge['disputed'] !== true)
+        on.standIn.refundElsewhere(String(charge['payment_intent']), Math.min(left, of.cents));
+      return;
+    }
+    case 'refund-fails': {
+      const refund = one(on, 'refund', random);
+      const charge = refund && on.standIn.objects('charge').find((c) => c.id === refund['charge']);
+      if (refund?.['status'] === 'succeeded' && charge?.['disputed'] !== true) on.standIn.failRefund(refund.id);
+      return;
+    }
+    case 'dispute': {
+      const charge = one(on, 'charge', random);
+      const left = charge ? Number(charge['amount_captured']) - Number(charge['amount_refunded']) : 0;
+      if (charge && left > 0 && charge['disputed'] !== true)
+        on.standIn.openDispute(String(charge['payment_intent']), { inquiry: of.cents === 0 });
+      return;
+    }
+    case 'dispute-ends': {
+      const dispute = one(on, 'dispute', random);
+      if (dispute?.['status'] === 'warning_needs_response') on.standIn.escalateDispute(dispute.id);
+      else if (dispute?.['status'] === 'needs_response')
+        on.standIn.closeDispute(dispute.id, of.cents === 0 ? 'won' : 'lost');
       return;
     }
     case 'card':
@@ -70,15 +104,25 @@ async function act(
   }
 }
 
+const one = (on: Rig, object: string, random: SeededRandom) => {
+  const all = on.standIn.objects(object);
+  return all[Math.floor(random.float() * all.length)];
+};
+
 /** What must hold when everything has come to rest. */
 async function check(on: Rig, organizationId: string): Promise<void> {
   const captured = BigInt(on.standIn.capturedCents);
-  expect(await on.creditCents(organizationId)).toBe(captured);
+  const left = captured - BigInt(on.standIn.disputedCents);
+  expect(await on.creditCents(organizationId)).toBe(left);
   expect(await on.balanceCents(account.refunds)).toBe(0n);
   const net = on.standIn.objects('balance_transaction').reduce((n, t) => n + Number(t['net']), 0);
   expect(-(await on.balanceCents(account.clearing))).toBe(BigInt(net));
   const rows = await on.tx((tx) => tx.find(payments, {}));
-  for (const row of rows) expect(['settled', 'declined', 'refused', 'processing']).toContain(row.state);
+  for (const row of rows) {
+    const dispute = on.standIn.objects('dispute').find((d) => d['payment_intent'] === row.processorId);
+    const disputed = { needs_response: 'disputed', lost: 'charged_back' }[String(dispute?.['status'])];
+    expect(disputed ? [disputed] : ['settled', 'declined', 'refused', 'processing']).toContain(row.state);
+  }
   const taken = rows.reduce((n, r) => n + r.capturedCents - r.refundedCents, 0n);
   expect(taken).toBe(captured);
   for (const refund of await on.tx((tx) => tx.find(refunds, {}))) expect(['settled', 'failed']).toContain(refund.state);
@@ -88,7 +132,7 @@ async function check(on: Rig, organizationId: string): Promise<void> {
   expect(new Set(references).size).toBe(references.length);
   await on.till.audit();
   const held = await on.balanceCents(account.credit(organizationId));
-  expect(held * NANO_PER_CENT).toBe(captured * NANO_PER_CENT);
+  expect(held * NANO_PER_CENT).toBe(left * NANO_PER_CENT);
   expect(on.failures).toEqual([]);
   expect(on.standIn.mistakes).toEqual([]);
 }

@@ -66,6 +66,17 @@ class Issued {
       });
       return true;
     },
+    takeBack: async (tx, id, { reference, cents, to }) => {
+      const invoice = this.all.get(id);
+      if (!invoice) return 0n;
+      this.all.set(id, { ...invoice, openCents: invoice.openCents + cents });
+      await this.move(tx, `taken-back:${reference}`, account.receivable(invoice.organizationId), to, cents);
+      return cents;
+    },
+    demand: async (_tx, id) => {
+      this.demanded.push(id);
+    },
+    owedOf: async (_tx, id) => this.notes.filter((n) => !n.done && n.invoiceId === id),
     owed: async () => this.notes.filter((n) => !n.done),
     refunded: async (tx, creditNoteId) => {
       const note = this.notes.find((n) => n.creditNoteId === creditNoteId);
@@ -74,6 +85,8 @@ class Issued {
       await this.move(tx, `credit-note-refund:${creditNoteId}`, account.refunds, account.clearing, note.cents);
     },
   };
+
+  readonly demanded: string[] = [];
 
   private changed: Parameters<InvoicesToCollect['onChange']>[0] = () => Promise.resolve();
 
@@ -357,5 +370,91 @@ describe('an invoice that the card did not pay', () => {
     await rig.drive();
     expect((await triesOf(id)).map((t) => t.state)).toEqual(['settled']);
     expect([await rig.creditCents(organizationId), rig.standIn.capturedCents]).toEqual([2_000n, 2_000]);
+  });
+});
+
+describe('an invoice whose payment is disputed', () => {
+  const disputed = async () => {
+    const { organizationId } = await rig.payer();
+    const id = await issued.issue(organizationId, 'B-1', [2_000n]);
+    await rig.payments.collect();
+    await rig.drive();
+    const [payment] = await triesOf(id);
+    const { id: disputeId } = rig.standIn.openDispute(payment?.processorId ?? '');
+    await tell();
+    return { id, organizationId, disputeId };
+  };
+  const tell = async (): Promise<void> => {
+    await rig.standIn.webhooks.deliver({ copies: 2 });
+    await rig.drive();
+  };
+  const stateOf = async (id: string) => (await triesOf(id)).map((t) => t.state);
+
+  it('is open again, and the card is not asked for it any more', async () => {
+    const { id, organizationId } = await disputed();
+    expect([await stateOf(id), open(id), issued.demanded]).toEqual([['disputed'], 2_000n, []]);
+    expect(await rig.balanceCents(account.receivable(organizationId))).toBe(-2_000n);
+    rig.clock.advance(30 * DAY);
+    expect(await rig.payments.collect()).toBe(0);
+  });
+
+  it('is paid when the dispute is won', async () => {
+    const { id, organizationId, disputeId } = await disputed();
+    rig.standIn.closeDispute(disputeId, 'won');
+    await tell();
+    expect([await stateOf(id), open(id)]).toEqual([['settled'], 0n]);
+    expect(await rig.balanceCents(account.receivable(organizationId))).toBe(0n);
+    expect(await rig.creditCents(organizationId)).toBe(0n);
+  });
+
+  it('is demanded when the dispute is lost', async () => {
+    const { id, disputeId } = await disputed();
+    rig.standIn.closeDispute(disputeId, 'lost');
+    await tell();
+    expect([await stateOf(id), open(id), issued.demanded]).toEqual([['charged_back'], 2_000n, [id]]);
+  });
+
+  it('and paid by hand meanwhile makes what a won dispute gives back credit', async () => {
+    const { id, organizationId, disputeId } = await disputed();
+    await issued.change(id, 0n);
+    rig.standIn.closeDispute(disputeId, 'won');
+    await tell();
+    expect(await rig.creditCents(organizationId)).toBe(2_000n);
+  });
+});
+
+describe('a card’s money for an invoice that somebody pays back in Stripe’s own pages', () => {
+  const paid = async () => {
+    const { organizationId } = await rig.payer();
+    const id = await issued.issue(organizationId, 'B-1', [2_000n]);
+    await rig.payments.collect();
+    await rig.drive();
+    const [payment] = await triesOf(id);
+    return { id, organizationId, intentId: payment?.processorId ?? '' };
+  };
+  const tell = async (): Promise<void> => {
+    await rig.standIn.webhooks.deliver({ copies: 2 });
+    await rig.drive();
+  };
+
+  it('opens the invoice again, for people to see to', async () => {
+    const { id, organizationId, intentId } = await paid();
+    const { id: refundId } = rig.standIn.refundElsewhere(intentId, 700);
+    await tell();
+    expect([open(id), await rig.balanceCents(account.refunds)]).toEqual([700n, 0n]);
+    expect(await rig.payments.collect()).toBe(0);
+    rig.standIn.failRefund(refundId);
+    await tell();
+    expect([open(id), await rig.balanceCents(account.receivable(organizationId))]).toEqual([0n, 0n]);
+    expect(await rig.creditCents(organizationId)).toBe(0n);
+  });
+
+  it('is what a credit note owed, when it owed exactly that', async () => {
+    const { id, intentId } = await paid();
+    await issued.credit(id, 700n);
+    rig.standIn.refundElsewhere(intentId, 700);
+    await tell();
+    expect([issued.notes[0]?.done, open(id), await rig.balanceCents(account.refunds)]).toEqual([true, 0n, 0n]);
+    expect(await rig.payments.payBack()).toBe(0);
   });
 });

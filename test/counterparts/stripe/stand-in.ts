@@ -7,8 +7,9 @@ import { catalogue } from './resources/catalogue.js';
 import { checkout, expireSession, leaveCard } from './resources/checkout.js';
 import { completeAccount, connect } from './resources/connect.js';
 import { customers } from './resources/customers.js';
+import { closeDispute, disputedCents, disputes, escalateDispute, openDispute } from './resources/disputes.js';
 import { invoices } from './resources/invoices.js';
-import { capture, payments } from './resources/payments.js';
+import { capture, failRefund, payments } from './resources/payments.js';
 import { ApiChecker, type Match } from './schema/checker.js';
 import { loadApi } from './schema/load.js';
 import { Shelf, type Obj } from './shelf.js';
@@ -16,7 +17,15 @@ import { invalid, rateLimited, serverFailure, StripeFailure } from './stripe-err
 import { Webhooks } from './webhooks.js';
 import type { CardBehaviour, Handlers, World } from './world.js';
 
-const handlers: Handlers = { ...customers, ...checkout, ...payments, ...invoices, ...connect, ...catalogue };
+const handlers: Handlers = {
+  ...customers,
+  ...checkout,
+  ...payments,
+  ...invoices,
+  ...connect,
+  ...catalogue,
+  ...disputes,
+};
 
 /** One checker for all stand-ins of a process: its checks take a second to compile. */
 let checker: ApiChecker | null = null;
@@ -101,6 +110,28 @@ export class StripeStandIn {
   /** A payment that was processing has come through. */
   settle(paymentIntentId: string): void {
     capture(this.world, this.world.shelf.get('payment_intent', paymentIntentId));
+  }
+  /** Somebody pays back in Stripe's own pages. */
+  refundElsewhere(paymentIntentId: string, cents: number): Obj {
+    const handler = handlers['POST /v1/refunds'];
+    return handler?.(this.world, { payment_intent: paymentIntentId, amount: cents }, []) as Obj;
+  }
+  /** A refund that the bank sends back. */
+  failRefund(refundId: string): void {
+    failRefund(this.world, refundId);
+  }
+  openDispute(paymentIntentId: string, of: Parameters<typeof openDispute>[2] = {}): Obj {
+    return openDispute(this.world, paymentIntentId, of);
+  }
+  escalateDispute(disputeId: string): void {
+    escalateDispute(this.world, disputeId);
+  }
+  closeDispute(disputeId: string, as: Parameters<typeof closeDispute>[2]): void {
+    closeDispute(this.world, disputeId, as);
+  }
+  /** Cents that banks have taken back. */
+  get disputedCents(): number {
+    return disputedCents(this.world);
   }
   setCard(methodId: string, behaviour: CardBehaviour): void {
     this.world.cards.set(methodId, behaviour);

@@ -6,6 +6,7 @@ import type { Broker } from '#broker';
 import { audit, authorOf } from '#identity/audit';
 import { NANO_PER_CENT } from '#money/billing';
 import {
+  disputeStates,
   paymentKinds,
   Payments,
   paymentStates,
@@ -13,6 +14,7 @@ import {
   setupStates,
   TOP_UP_CENTS,
   type CustomerRow,
+  type DisputeRow,
   type PaymentRow,
   type RefundRow,
   type SetupRow,
@@ -82,6 +84,18 @@ const paymentSchema = z
     settledAt: isoTime.nullable(),
   })
   .meta({ id: 'Payment' });
+
+const disputeSchema = z
+  .object({
+    state: z.enum(disputeStates).describe('inquiry: the bank only asks, and has taken nothing'),
+    reason: z.string().describe('The bank’s word'),
+    amount: nanoUsdText,
+    withdrawn: nanoUsdText.describe('What the bank has taken back'),
+    evidenceDueAt: isoTime.nullable(),
+    createdAt: isoTime,
+    endedAt: isoTime.nullable(),
+  })
+  .meta({ id: 'PaymentDispute' });
 
 const getPaying = route({
   method: 'GET',
@@ -164,10 +178,12 @@ const getPayment = route({
   path: '/v1/billing/payments/{id}',
   tag,
   name: 'getPayment',
-  summary: 'Show a payment with its refunds',
+  summary: 'Show a payment with its refunds and disputes',
   access: { roles: wholeOrganization },
   params: z.strictObject({ id: idOf('payment') }),
-  returns: paymentSchema.extend({ refunds: z.array(refundSchema) }).meta({ id: 'PaymentWithRefunds' }),
+  returns: paymentSchema
+    .extend({ refunds: z.array(refundSchema), disputes: z.array(disputeSchema) })
+    .meta({ id: 'PaymentWithRefunds' }),
 });
 
 const refundPayment = route({
@@ -258,8 +274,8 @@ export class PaymentsController {
 
   @Serve(getPayment)
   async get({ principal, params }: Call<typeof getPayment>) {
-    const { payment, refunds } = await this.payments.get(principal.actor, params.id);
-    return { ...showPayment(payment), refunds: refunds.map(showRefund) };
+    const { payment, refunds, disputes } = await this.payments.get(principal.actor, params.id);
+    return { ...showPayment(payment), refunds: refunds.map(showRefund), disputes: disputes.map(showDispute) };
   }
 
   @Serve(refundPayment)
@@ -357,6 +373,18 @@ function showPayment(row: PaymentRow) {
     message: row.message,
     createdAt: timeText(row.createdAt),
     settledAt: row.settledAt === null ? null : timeText(row.settledAt),
+  };
+}
+
+function showDispute(row: DisputeRow) {
+  return {
+    state: row.state,
+    reason: row.reason,
+    amount: nanoText(row.amountCents),
+    withdrawn: nanoText(row.withdrawnCents),
+    evidenceDueAt: timeText(row.evidenceDueAt),
+    createdAt: timeText(row.createdAt),
+    endedAt: timeText(row.endedAt),
   };
 }
 

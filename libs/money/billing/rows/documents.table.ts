@@ -52,7 +52,7 @@ export interface InvoicePaymentRow {
   /** manual: to the bank account, confirmed by a person. processor: through the payment processor. */
   method: 'manual' | 'processor';
   reference: string;
-  /** What it paid of the invoice; what was paid beyond that went to the credit. */
+  /** What it paid of the invoice, below zero: what a bank took back of it; what was paid beyond that went to the credit. */
   cents: bigint;
   creditCents: bigint;
   transactionId: string | null;

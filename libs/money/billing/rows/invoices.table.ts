@@ -25,8 +25,8 @@ export const invoiceMachine = new StateMachine<InvoiceState>('invoice', 'draft',
   past_due: ['paid', 'uncollectible', 'void'],
   // Written off, and paid after all.
   uncollectible: ['paid'],
-  // Nothing was to be paid, so there is nothing that voiding would have to give back.
-  paid: ['void'],
+  // Voided: nothing was to be paid, so there is nothing to give back. Open again: a bank took its payment back.
+  paid: ['void', 'open'],
   void: [],
 });
 

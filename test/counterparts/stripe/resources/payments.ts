@@ -114,6 +114,19 @@ function refusal(world: World, intent: Obj, card: Obj, authentication: boolean):
   return new StripeFailure(402, { ...error, payment_intent: structuredClone(intent) });
 }
 
+/** The bank sends a refund back: the money is Stripe's to hold again. */
+export function failRefund(world: World, refundId: string): void {
+  const refund = world.shelf.get('refund', refundId);
+  const charge = world.shelf.get('charge', refund['charge']);
+  const amount = Number(refund['amount']);
+  refund['status'] = 'failed';
+  charge['amount_refunded'] = Number(charge['amount_refunded']) - amount;
+  charge['refunded'] = false;
+  const of = { amount, fee: 0, type: 'refund_failure', source: refund.id, availableNow: true };
+  refund['failure_balance_transaction'] = bookBalance(world, of);
+  world.emit('refund.failed', refund);
+}
+
 export function newIntent(world: World, params: Params): Obj {
   if (Number(params['amount']) < 50) throw invalid('Amount must be at least $0.50 usd', { code: 'amount_too_small' });
   const intent = world.make('PaymentIntents.PaymentIntent', {
@@ -185,6 +198,7 @@ export const payments: Handlers = {
     const intent =
       params['payment_intent'] === undefined ? null : world.shelf.get('payment_intent', params['payment_intent']);
     const charge = world.shelf.get('charge', params['charge'] ?? intent?.['latest_charge']);
+    if (charge['disputed'] === true) throw invalid('The charge is disputed.', { code: 'charge_disputed' });
     const left = Number(charge['amount_captured']) - Number(charge['amount_refunded']);
     const amount = Number(params['amount'] ?? left);
     if (left === 0) throw invalid('Charge has already been refunded.', { code: 'charge_already_refunded' });
