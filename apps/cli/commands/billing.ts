@@ -9,7 +9,7 @@ type Payment = Awaited<ReturnType<typeof readPayment>>;
 type Paying = Awaited<ReturnType<typeof readPaying>>;
 
 const LOOK_EVERY_MS = 1_000;
-const OVER = ['settled', 'declined', 'refused'];
+const OVER = ['settled', 'declined', 'refused', 'disputed', 'charged_back'];
 
 async function readPayment({ client }: Run, id: string) {
   const { answerOf, getPayment } = await import('#client');
@@ -112,7 +112,8 @@ export function registerBilling(berth: Command): void {
         const { client, output } = run;
         const { answerOf, createTopUp } = await import('#client');
         const begun = await answerOf(createTopUp({ client, body: { amount } }));
-        const payment = options.wait === false ? { ...begun, refunds: [] } : await waitFor(run, begun.id, options.wait);
+        const payment =
+          options.wait === false ? { ...begun, refunds: [], disputes: [] } : await waitFor(run, begun.id, options.wait);
         print(factsText(payment, paymentText(payment), output));
         if (payment.state === 'declined' || payment.state === 'refused')
           throw new Ended(EXIT.failed, `the payment was ${payment.state}: ${payment.message ?? 'no reason was given'}`);
