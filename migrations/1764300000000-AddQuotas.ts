@@ -21,6 +21,7 @@ export class AddQuotas1764300000000 implements MigrationInterface {
       drop function quota_set(text, text, text, text, text, text, text, text, numeric, text, text, text, numeric, numeric, timestamptz);
       drop function quota_give_back(text, numeric, timestamptz);
       drop function quota_release(text, text[]);
+      drop function quota_count(text, text, text, jsonb);
       drop function quota_take(text, text, text, text, timestamptz, jsonb);
       drop function quota_bucket(text, timestamptz);
       drop function grants_fold(text);
@@ -208,6 +209,37 @@ begin
     end if;
   end loop;
   return query select true, null::jsonb, said;
+end $$;
+-- For rates alone, as a transaction of its own: nobody waits for the disk. A crash of the database may forget its last counts, never a limit.
+create function quota_count(p_organization text, p_project text, p_key text, p_amounts jsonb)
+returns table (taken boolean, refusal jsonb, alerts jsonb) language plpgsql as $$
+declare q record; had numeric; ids text[] := '{}';
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  for q in
+    select o.id, o.scope, o.scope_id, o.dimension, o.per, o.limit_n, o.mode, o.used, (p_amounts ->> o.dimension)::numeric as asked,
+        o.window_start < quota_bucket(o.per, now()) as over
+      from quotas o where o.organization_id = p_organization and o.scope_id in (p_organization, p_project, p_key) and p_amounts ? o.dimension
+      order by o.id for update
+  loop
+    -- Thresholds are told of as everywhere else.
+    if q.mode = 'soft' then
+      return query select t.taken, t.refusal, t.alerts from quota_take(null, p_organization, p_project, p_key, null, p_amounts) as t;
+      return;
+    end if;
+    had := case when q.over then 0 else q.used end;
+    if q.asked > 0 and q.asked > q.limit_n - had then
+      return query select false, jsonb_build_object('quotaId', q.id, 'scope', q.scope, 'scopeId', q.scope_id, 'dimension', q.dimension, 'per', q.per,
+        'limit', q.limit_n::text, 'used', had::text, 'asked', q.asked::text, 'room', greatest(q.limit_n - had, 0)::text, 'cohortId', null), '[]'::jsonb;
+      return;
+    end if;
+    ids := ids || q.id;
+  end loop;
+  update quotas o set used = case when o.window_start < quota_bucket(o.per, now()) then 0 else o.used end + (p_amounts ->> o.dimension)::numeric,
+      alerted = case when o.window_start < quota_bucket(o.per, now()) then 0 else o.alerted end,
+      window_start = greatest(o.window_start, quota_bucket(o.per, now()))
+    where o.id = any (ids);
+  return query select true, null::jsonb, '[]'::jsonb;
 end $$;
 create function quota_release(p_holder text, p_dimensions text[]) returns table (released integer) language plpgsql as $$
 declare n integer := 0;

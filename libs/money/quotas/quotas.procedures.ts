@@ -110,6 +110,17 @@ export const quotaTake: Procedure<
   },
 };
 
+/** Counts rates as `quotaTake` does for no holder. Only as a transaction of its own: its commit does not wait for the disk. */
+export const quotaCount: Procedure<
+  { organizationId: string; projectId: string; keyId: string | null; amounts: QuotaAmounts },
+  QuotaTaken
+> = {
+  name: 'quota_count',
+  args: { organizationId: 'text', projectId: 'text', keyId: 'text', amounts: 'json' },
+  result: { taken: 'bool', refusal: 'json', alerts: 'json' },
+  inMemory: (tx, of) => tx.call(quotaTake, { ...of, holder: null, at: null }),
+};
+
 /** Ends what a holder counts for in these dimensions; harmless to repeat. Of spend it is `quotaGiveBack` that gives back. */
 export const quotaRelease: Procedure<{ holder: string; dimensions: string[] }, { released: number }> = {
   name: 'quota_release',

@@ -1,6 +1,6 @@
 import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
-import type { Tx } from '#platform/database';
-import { quotaRelease, quotaSet, quotaTake, type QuotaAmounts } from './quotas.procedures.js';
+import { callAlone, type Actor, type Store, type Tx } from '#platform/database';
+import { quotaCount, quotaRelease, quotaSet, quotaTake, type QuotaAmounts } from './quotas.procedures.js';
 import {
   cohorts,
   quotas,
@@ -34,6 +34,8 @@ export interface NewQuota extends Pick<
 /** Dimensions that are used for as long as something lasts, those that add up in a window, and those that are both. */
 const GAUGES = /^(leases|jobs-queued|storage-bytes|gpus(:[A-Za-z0-9._ +-]{1,60})?)$/;
 const RATES = /^(spend|requests|tokens)$/;
+/** Rates of which nothing is held. */
+const COUNTED = /^(requests|tokens)$/;
 /** What a lease counts for; a limit on these may stop running leases. */
 const OF_LEASES = /^(leases|gpus(:.*)?)$/;
 
@@ -50,6 +52,20 @@ export class Quotas {
     const done = await tx.call(quotaTake, { holder, organizationId, projectId, keyId, at: null, amounts });
     if (done.refusal) throw refused(done.refusal);
     await tell(tx, organizationId, done.alerts, this.random);
+  }
+
+  /**
+   * Counts requests and tokens in one statement; throws the limit that says no. What is committed of limits binds at once, in every process;
+   * the counts themselves wait for no disk: a crash of the database may forget those of its last second.
+   */
+  async count(store: Store, actor: Actor, of: Omit<Holder, 'holder'>, amounts: QuotaAmounts): Promise<void> {
+    const odd = Object.keys(amounts).find((dimension) => !COUNTED.test(dimension));
+    if (odd !== undefined) throw new RangeError(`${odd} is not a rate that is counted by itself`);
+    const { organizationId, projectId, keyId = null } = of;
+    const done = await callAlone(store, actor, quotaCount, { organizationId, projectId, keyId, amounts });
+    if (done.refusal) throw refused(done.refusal);
+    if (done.alerts.length > 0)
+      await store.transaction(actor, (tx) => tell(tx, organizationId, done.alerts, this.random));
   }
 
   /** Ends what a holder counts for; harmless to repeat. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ManualClock, usd } from '#kernel';
-import { outbox, type OutboxRow } from '#platform/database';
+import { outbox, type Actor, type OutboxRow } from '#platform/database';
 import { account, accounts } from '#money/ledger';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
@@ -203,6 +203,63 @@ describe.each(specStores)('quotas $name', ({ open }) => {
       details: { fix: expect.stringContaining('next day') },
     });
     expect(await used(quota)).toBe(600n);
+  });
+
+  it('counted by themselves never let one more in, however many ask at once', async () => {
+    const tenant = await till.tenant('0');
+    const { organizationId, projectId } = tenant;
+    const { quota: tokens } = await set(tenant, { dimension: 'tokens', per: 'day', limitN: 1_000n });
+    const { quota: requests } = await set(tenant, {
+      dimension: 'requests',
+      per: 'month',
+      limitN: 70n,
+      scope: 'project',
+      scopeId: projectId,
+      projectId,
+    });
+    const actor: Actor = { as: 'tenant', organizationId, projectIds: [projectId] };
+    const count = (amounts: Record<string, bigint>, as = actor) => till.quotas.count(till.store, as, tenant, amounts);
+    const asked = await Promise.allSettled(Array.from({ length: 100 }, () => count({ tokens: 3n, requests: 1n })));
+    const refused = asked.flatMap((a) => (a.status === 'rejected' ? [a.reason as unknown] : []));
+    expect(refused).toHaveLength(30);
+    expect(refused[0]).toMatchObject({
+      code: 'quota-exceeded',
+      details: { facts: { used: '70', asked: '1', room: '0' } },
+    });
+    expect([await used(tokens), await used(requests)]).toEqual([210n, 70n]);
+    await expect(count({ tokens: 791n })).rejects.toMatchObject({
+      message: expect.stringContaining('1000 tokens per day'),
+    });
+    await count({ tokens: 790n });
+    // Committed, so it binds: the very next one is refused.
+    await set(tenant, { dimension: 'tokens', per: 'day', limitN: 0n });
+    await expect(count({ tokens: 1n })).rejects.toMatchObject({ code: 'quota-exceeded' });
+    await expect(count({ spend: 1n })).rejects.toThrow('spend is not a rate');
+    // Row-level security binds the one statement too: nobody counts on another's limits.
+    const stranger: Actor = { as: 'tenant', organizationId: 'org_stranger', projectIds: 'all' };
+    if (opened.postgres) await count({ requests: 1n }, stranger);
+    expect(await used(requests)).toBe(70n);
+  });
+
+  it('counted by themselves begin anew with the window, and tell of soft limits', async () => {
+    const tenant = await till.tenant('0');
+    const { organizationId } = tenant;
+    const { quota } = await set(tenant, { dimension: 'requests', per: 'day', limitN: 10n });
+    const yesterday = { used: 10n, windowStart: quota.windowStart - 86_400_000 };
+    await till.tx((tx) => tx.update(quotas, { id: quota.id }, yesterday));
+    const actor: Actor = { as: 'tenant', organizationId, projectIds: 'all' };
+    const count = (n: bigint) => till.quotas.count(till.store, actor, tenant, { requests: n });
+    await count(4n);
+    expect(await till.tx((tx) => tx.first(quotas, { id: quota.id }))).toMatchObject({
+      used: 4n,
+      windowStart: quota.windowStart,
+    });
+    expect(await told(tenant)).toEqual([]);
+    await set(tenant, { dimension: 'requests', per: 'day', limitN: 10n, mode: 'soft' });
+    await count(4n);
+    await count(40n);
+    const percents = (await told(tenant)).map((e) => (e.payload as { percent: number }).percent);
+    expect(percents.toSorted((x, y) => x - y)).toEqual([80, 100]);
   });
 
   it('let a tenant who pays afterwards go as far below zero as its limit says, also when the limit was lowered', async () => {

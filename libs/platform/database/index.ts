@@ -6,4 +6,5 @@ export { databaseRoles, migrate, openDataSource, roleUrl, type DatabaseRole } fr
 export { openStore, type OpenStore } from './open.js';
 export { Bell } from './bell.js';
 export { Gather } from './gather.js';
+export { callAlone } from './call-alone.js';
 export { Outbox, outbox, defaultOutboxTimes, type OutboxRow, type OutboxTimes } from './outbox.js';

@@ -5,7 +5,7 @@ import { openStore, type OpenStore } from './open.js';
 import type { PgStore } from './pg-store.js';
 import { sql } from './sql.js';
 import { describeStoreContract, things, THINGS_SQL } from './store.contract.js';
-import { UniqueViolation, WORKER } from './table.js';
+import { UniqueViolation, WORKER, type Procedure } from './table.js';
 
 let db: TestDatabase;
 let open: OpenStore;
@@ -171,6 +171,36 @@ describe('transactions on PostgreSQL', () => {
       expect((await slow.store.transaction(WORKER, (tx) => tx.first(things, { id: 'held' })))?.n).toBe(1);
     } finally {
       await slow.close();
+    }
+  });
+
+  it('of one call alone belong to their tenant, and leave nothing of it on the connection', async () => {
+    await owner.query(`create function contract_who(p_n bigint, p_at timestamptz, p_tags text[], p_money numeric, p_body jsonb, p_nothing text)
+      returns table (n bigint, at timestamptz, tags text[], money numeric, body jsonb, nothing text, who text) language plpgsql volatile as $$ begin
+      return query select p_n, p_at, p_tags, p_money, p_body, p_nothing,
+        concat_ws('/', current_setting('berth.organization', true), current_setting('berth.projects', true), current_user); end $$`);
+    type Given = { n: number; at: number; tags: string[]; money: bigint; body: unknown; nothing: string | null };
+    const args = { n: 'int', at: 'time', tags: 'texts', money: 'bigint', body: 'json', nothing: 'text' } as const;
+    const inMemory = () => Promise.reject(new Error('on PostgreSQL'));
+    const who: Procedure<Given, Given & { who: string }> = {
+      name: 'contract_who',
+      args,
+      result: { ...args, who: 'text' },
+      inMemory,
+    };
+    const given: Given = { n: 4, at: 1_763_700_000_123, tags: ['x'], money: 5n, body: { a: [1] }, nothing: null };
+    const one = await openStore(db.ownerUrl, db.secret, { poolSize: 1, name: 'spec' });
+    try {
+      for (const organizationId of ['org_a', 'org_b']) {
+        const actor = { as: 'tenant', organizationId, projectIds: ['p', 'q'] } as const;
+        const expected = { ...given, who: `${organizationId}/p,q/berth_app` };
+        expect(await one.store.callAlone(actor, who, given)).toEqual(expected);
+      }
+      const bare = { as: 'tenant', organizationId: '', projectIds: [] } as const;
+      expect((await one.store.callAlone(bare, who, given)).who).toBe('//berth_app');
+      expect((await one.store.callAlone(WORKER, who, given)).who).toContain('berth_worker');
+    } finally {
+      await one.close();
     }
   });
 

@@ -1,4 +1,4 @@
-import type { DataSource } from 'typeorm';
+import type { DataSource, QueryRunner } from 'typeorm';
 import type { ClientBase } from 'pg';
 import {
   addition,
@@ -46,19 +46,39 @@ export class PgStore implements Store {
   ) {}
 
   async transaction<T>(actor: Actor, work: (tx: PgTx) => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
+    const { result, after } = await again(() => this.once(actor, work));
+    await runAfterCommit(after, this.onAfterCommitError);
+    return result;
+  }
+
+  /** One function of the schema as a transaction of its own: a single round trip, and the actor's row-level security in it. */
+  async callAlone<A extends object, R extends object>(actor: Actor, procedure: Procedure<A, R>, args: A): Promise<R> {
+    const { text, params } = callSql(procedure, args, actor).compile();
+    const name = preparedName(text);
+    const row = await again(async () => {
+      const runner = this.runnerFor(actor);
+      const client = (await runner.connect()) as ClientBase;
       try {
-        const { result, after } = await this.once(actor, work);
-        await runAfterCommit(after, this.onAfterCommitError);
-        return result;
+        this.counts.transactions++;
+        this.counts.statements++;
+        const { rows } = await client.query<object>({ text, values: params, ...(name === undefined ? {} : { name }) });
+        return rows[0];
       } catch (error) {
-        if (attempt >= 5 || !RETRYABLE.has(sqlState(error))) throw error;
+        throw translate(error);
+      } finally {
+        await runner.release();
       }
-    }
+    });
+    if (!row) throw new Error(`${procedure.name} gave no row`);
+    return readRow<R>(procedure.result, row);
+  }
+
+  private runnerFor(actor: Actor): QueryRunner {
+    return (actor.as === 'worker' ? this.roles.worker : this.roles.app).createQueryRunner();
   }
 
   private async once<T>(actor: Actor, work: (tx: PgTx) => Promise<T>): Promise<{ result: T; after: AfterCommit[] }> {
-    const runner = (actor.as === 'worker' ? this.roles.worker : this.roles.app).createQueryRunner();
+    const runner = this.runnerFor(actor);
     // TypeORM keeps the pools; its query runner knows no prepared statements, which take half the work off PostgreSQL here.
     const client = (await runner.connect()) as ClientBase;
     const tx = new PgTx(client, this.counts);
@@ -96,6 +116,38 @@ function translate(error: unknown): unknown {
 const PREPARED_AT_MOST = 500;
 const prepared = new Map<string, string>();
 
+/** Runs it again after a deadlock or a serialization failure, which undid it whole. */
+async function again<T>(once: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await once();
+    } catch (error) {
+      if (attempt >= 5 || !RETRYABLE.has(sqlState(error))) throw error;
+    }
+  }
+}
+
+/** Says whose rows the policies let through, until the end of the transaction. */
+function entering({ organizationId, projectIds }: Exclude<Actor, { as: 'worker' }>): Sql {
+  const projects = projectIds === 'all' ? '*' : projectIds.join(',');
+  return sql`set_config('berth.organization', ${organizationId}, true) as organization, set_config('berth.projects', ${projects}, true) as projects`;
+}
+
+/** The call of a function; `alone` for an actor it enters first: the call needs what the entering gives, so it cannot come before it. */
+function callSql<A extends object, R extends object>(procedure: Procedure<A, R>, args: A, alone: Actor | null): Sql {
+  const given = args as Record<string, unknown>;
+  const enters = alone === null || alone.as === 'worker' ? null : alone;
+  const values = (Object.entries(procedure.args) as [string, ColumnKind][]).map(([name, kind]) =>
+    enters === null
+      ? sql`${toSql(kind, given[name])}`
+      : sql`case when entered.organization || entered.projects is not null then ${toSql(kind, given[name])}${TYPE[kind]} end`,
+  );
+  const columns = join([...Object.keys(procedure.result).map((name) => identifier(snake(name))), NOW], ', ');
+  const call = sql`${identifier(procedure.name)}(${join(values, ', ')})`;
+  if (enters === null) return sql`select ${columns} from ${call}`;
+  return sql`select ${columns} from (select ${entering(enters)}) as entered cross join lateral ${call} as called`;
+}
+
 /** The name under which a connection keeps a statement's plan; none for texts that hardly come again. */
 function preparedName(text: string): string | undefined {
   const known = prepared.get(text);
@@ -123,10 +175,7 @@ export class PgTx implements Tx {
 
   /** Sets whose rows the policies let through; local to the transaction. */
   async enter(actor: Exclude<Actor, { as: 'worker' }>): Promise<void> {
-    const projects = actor.projectIds === 'all' ? '*' : actor.projectIds.join(',');
-    await this.query(
-      sql`select set_config('berth.organization', ${actor.organizationId}, true), set_config('berth.projects', ${projects}, true), ${NOW}`,
-    );
+    await this.query(sql`select ${entering(actor)}, ${NOW}`);
   }
 
   /** Raw SQL for reports and bulk work that the Store port cannot say; PostgreSQL only. */
@@ -249,14 +298,7 @@ export class PgTx implements Tx {
   }
 
   async call<A extends object, R extends object>(procedure: Procedure<A, R>, args: A): Promise<R> {
-    const given = args as Record<string, unknown>;
-    const values = (Object.entries(procedure.args) as [string, ColumnKind][]).map(
-      ([name, kind]) => sql`${toSql(kind, given[name])}`,
-    );
-    const columns = Object.keys(procedure.result).map((name) => identifier(snake(name)));
-    const [row] = await this.query(
-      sql`select ${join([...columns, NOW], ', ')} from ${identifier(procedure.name)}(${join(values, ', ')})`,
-    );
+    const [row] = await this.query(callSql(procedure, args, null));
     if (!row) throw new Error(`${procedure.name} gave no row`);
     return readRow<R>(procedure.result, row);
   }

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
+import { callAlone } from './call-alone.js';
 import { batch, table, UniqueViolation, WORKER, type Procedure, type Store, type Tx } from './table.js';
 
 interface ThingRow {
@@ -356,6 +357,11 @@ export function describeStoreContract(name: string, open: () => Promise<Store>):
       expect(await call(false)).toEqual(changed);
       expect(await call(true, `${id}-none`)).toEqual({ found: false, money: null, at: null, body: null, tags: null });
       expect((await store.transaction(WORKER, (tx) => tx.first(things, { id })))?.n).toBe(5);
+      expect(await callAlone(store, WORKER, addToThing, { ...args, id, flag: true })).toEqual({
+        ...changed,
+        money: changed.money + args.money,
+      });
+      expect((await store.transaction(WORKER, (tx) => tx.first(things, { id })))?.n).toBe(9);
     });
 
     it('has one time per transaction', async () => {

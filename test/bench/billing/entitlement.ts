@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { DomainError, newId, systemClock, systemRandom, usd } from '#kernel';
-import { WORKER, type Store } from '#platform/database';
+import { WORKER, type Actor, type Store } from '#platform/database';
 import { organizations, projects } from '#identity/tenancy';
 import { Ledger } from '#money/ledger';
 import { Quotas } from '#money/quotas';
@@ -35,12 +35,13 @@ export async function run({ store, quick = false }: EntitlementContext): Promise
         await tx.insert(projects, { id: projectId, organizationId, name: 'default', createdAt });
         await ledger.credit(tx, organizationId, usd('10'), 'grant', `bench:${organizationId}`);
       });
-      return { organizationId, projectId };
+      const actor: Actor = { as: 'tenant', organizationId, projectIds: [projectId] };
+      return { organizationId, projectId, actor };
     }),
   );
   const limit = (limitN: bigint): Promise<unknown> =>
     Promise.all(
-      who.flatMap((of) =>
+      who.flatMap(({ actor: _, ...of }) =>
         (['requests', 'tokens'] as const).map((dimension) =>
           store.transaction(WORKER, (tx) =>
             quotas.set(tx, {
@@ -74,8 +75,8 @@ export async function run({ store, quick = false }: EntitlementContext): Promise
       const of = who[i % who.length];
       if (!of) continue;
       checks.push(
-        store
-          .transaction(WORKER, (tx) => quotas.take(tx, { ...of, holder: null }, { requests: 1n, tokens: 1_000n }))
+        quotas
+          .count(store, of.actor, of, { requests: 1n, tokens: 1_000n })
           .then(
             () => void (stale += forbidden ? 1 : 0),
             (error: unknown) => {

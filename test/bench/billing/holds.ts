@@ -139,7 +139,7 @@ async function renewals(
 }
 
 /** CPU time of our own PostgreSQL: the parent of our connection and all its children; 0 where there is no /proc. */
-async function postgresCpuMs(store: Store): Promise<number> {
+export async function postgresCpuMs(store: Store): Promise<number> {
   if (!(store instanceof PgStore)) return 0;
   const [row] = await store.transaction(WORKER, (tx) => tx.query<{ pid: number }>(sql`select pg_backend_pid() as pid`));
   const stat = (pid: string): string[] | null => {
