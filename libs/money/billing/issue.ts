@@ -190,9 +190,11 @@ async function usedSince(tx: Tx, { organizationId, periodEnd }: InvoiceRow): Pro
     const rows = await tx.find(usageRecords, { organizationId, side: 'charge', toAt: { gt: periodEnd } });
     return rows.reduce((a, r) => a + r.amountNano, 0n);
   }
+  // What ends after this month lies in a later one: the partitions before need not be opened.
+  const since = new Date(periodEnd).toISOString();
   const [sum] = await tx.query<{ amount: string }>(
     sql`select coalesce(sum(amount_nano), 0)::text as amount from usage_records
-        where organization_id = ${organizationId} and side = 'charge' and to_at > ${new Date(periodEnd).toISOString()}`,
+        where organization_id = ${organizationId} and side = 'charge' and to_at > ${since} and period_month >= ${since}`,
   );
   return BigInt(sum?.amount ?? 0);
 }
