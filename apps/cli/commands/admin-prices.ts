@@ -92,6 +92,7 @@ export function registerAdminPrices(admin: Command): void {
               { title: 'cost', of: (r) => dollars(r.cost), right: true },
               { title: 'margin', of: (r) => dollars(r.margin), right: true },
               { title: '%', of: (r) => (r.marginBps === null ? '' : (r.marginBps / 100).toFixed(1)), right: true },
+              { title: 'tail', of: (r) => dollars(r.tail), right: true },
               { title: 'unpaid s', of: (r) => String(BigInt(r.costOnlyMs) / 1_000n), right: true },
             ],
             output,

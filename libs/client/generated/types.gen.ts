@@ -786,6 +786,10 @@ export type Margins = {
      */
     marginBps: number | null;
     /**
+     * Part of the cost: what least times and increments of vendors add at the ends of leases
+     */
+    tail: string;
+    /**
      * Machine time that the provider bills and no tenant pays for
      */
     costOnlyMs: string;

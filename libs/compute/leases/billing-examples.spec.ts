@@ -5,6 +5,7 @@ import { formatUsd, ManualClock, SeededRandom, usd } from '#kernel';
 import { MemoryStore, WORKER, type Tx } from '#platform/database';
 import { account, Ledger } from '#money/ledger';
 import { Credit, Holds, Quotas, renewalOf, roomOf } from '#money/quotas';
+import { costTail } from '#money/rating';
 import { burn, defaultLeaseTimes as times, graceUntil, renewalFor } from './index.js';
 
 /** The examples of docs/billing.md on holds and quotas: each sentence is made of what the code answers. */
@@ -62,6 +63,13 @@ describe('docs/billing.md', () => {
     await m.spend(hold.id, usd('2.40'));
     expect(doc).toContain(
       `With $25.00 of credit, a job with \`maxCost\` $10.00 leaves ${dollars(left)} available. It costs $2.40: ${dollars(await m.available())} are available when it has ended.`,
+    );
+  });
+
+  it('what a vendor bills beyond the use', () => {
+    const { usedNano, tailNano } = costTail(rate, 0, 90_000, { minimumS: 60, incrementS: 60 });
+    expect(doc).toContain(
+      `At $3.60 an hour of a vendor that bills whole minutes, 90 s of use cost the broker ${dollars(usedNano)}, and the rest of the second minute ${dollars(tailNano)}.`,
     );
   });
 

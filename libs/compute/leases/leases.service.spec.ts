@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { createJobSchema } from '#contracts';
 import { WORKER } from '#platform/database';
+import { usageRecords } from '#money/metering';
+import { costTail } from '#money/rating';
 import { openWorld, type World } from '#testing/world';
 import { leases, unmeteredCharge, type LeaseRow } from './index.js';
 import { leaseWith } from '#testing';
@@ -47,6 +49,43 @@ describe('a lease whose job is done and that is to be kept warm', () => {
       [id, lost],
       [id, lost],
     ]);
+  });
+});
+
+describe('the end of a machine', () => {
+  it('costs what the vendor bills, and what nobody used of it is a record of its own', async () => {
+    const world = await openWorld();
+    await world.credit('25');
+    const job = await world.broker.jobs.submit({
+      organizationId: world.organizationId,
+      projectId: world.projectId,
+      actor: WORKER,
+      request: createJobSchema.parse({ spec: { kind: 'command', command: ['true'] }, maxCost: '1000000000' }),
+    });
+    // The vendor bills at least five minutes, and then by the minute.
+    const billing = { minimumS: 300, incrementS: 60 };
+    for (let i = 0; i < 100 && (await leaseOf(world)) === null; i++) await world.run(100);
+    const bill = (lease: LeaseRow) => ({ offer: { ...lease.offer, billing } });
+    const began = await leaseOf(world);
+    if (!began) throw new Error('no machine was asked for');
+    await world.store.transaction(WORKER, (tx) => tx.update(leases, { id: began.id }, bill(began)));
+    await world.run(240_000);
+    expect((await world.broker.jobs.get(WORKER, job.id)).state).toBe('succeeded');
+    const lease = await leaseOf(world);
+    if (lease?.bootedAt == null || lease.endedAt === null) throw new Error('the machine has not ended');
+    const records = await world.store.transaction(WORKER, (tx) =>
+      tx.find(usageRecords, { leaseId: lease.id, side: 'cost' }, { orderBy: [['fromAt', 'asc']] }),
+    );
+    const tail = costTail(lease.costPerHour, lease.bootedAt, lease.endedAt, billing);
+    expect(tail.billedMs).toBe(300_000);
+    const sumOf = (source: string) => records.filter((r) => r.source === source).reduce((n, r) => n + r.amountNano, 0n);
+    expect([sumOf('lease'), sumOf('lease-tail')]).toEqual([tail.usedNano, tail.tailNano]);
+    expect(tail.tailNano).toBeGreaterThan(0n);
+    expect(records.at(-1)).toMatchObject({
+      source: 'lease-tail',
+      fromAt: lease.endedAt,
+      toAt: lease.bootedAt + 300_000,
+    });
   });
 });
 

@@ -4,7 +4,7 @@ import type { Offer } from '#contracts';
 import type { Patch, Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
 import { Holds, Quotas, type Renewed } from '#money/quotas';
-import { billedMs, chargedUntil, priceOf, type ChargeTerms } from '#money/rating';
+import { chargedUntil, costTail, priceOf, type ChargeTerms } from '#money/rating';
 import { Metering, type MeteredAmounts } from '#money/metering';
 import { leaseMachine, leases, type LeaseRow, type LeasedOffer } from './leases.table.js';
 import type { LeaseTimes } from './decide.js';
@@ -199,9 +199,11 @@ export class Leases {
       leaves && lease.acceptedAt !== null && lease.chargeTerms !== null
         ? chargedUntil(lease.acceptedAt, nowMs, lease.chargeTerms)
         : (end?.chargeToMs ?? nowMs);
-    let costTo = end?.costToMs ?? nowMs;
+    const usedTo = end?.costToMs ?? nowMs;
+    let costTo = usedTo;
     if (end && lease.bootedAt !== null && costFrom !== null) {
-      costTo = Math.max(costFrom, lease.bootedAt + billedMs(end.costToMs - lease.bootedAt, lease.offer.billing));
+      const { billedMs } = costTail(lease.costPerHour, lease.bootedAt, usedTo, lease.offer.billing);
+      costTo = Math.max(costFrom, lease.bootedAt + billedMs);
     }
     // Somebody was late: the hold may not cover what its parent still pays for.
     if (!stopped && chargeFrom !== null && chargeTo - chargeFrom > this.times.holdAheadMs)
@@ -239,6 +241,7 @@ export class Leases {
                 startMs: lease.bootedAt,
                 fromMs: costFrom,
                 toMs: Math.max(costFrom, costTo),
+                usedToMs: usedTo,
               },
       },
       settleHold,

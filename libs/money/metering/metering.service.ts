@@ -4,6 +4,9 @@ import type { Holds } from '#money/quotas';
 import { meterTime, type TimePiece } from './meter-time.js';
 import { monthEnd, usageRecords, usageRow, type Meter, type UsageRow } from './usage.table.js';
 
+/** Of records of what a vendor's least time and increment add at a lease's end: nobody used it. */
+const TAIL = 'lease-tail';
+
 /** A leased machine as usage tells of it. */
 export type Machine = Pick<UsageRow, 'providerClass' | 'model' | 'sku'>;
 
@@ -31,6 +34,8 @@ export interface LeaseInterval {
     readonly startMs: number;
     readonly fromMs: number;
     readonly toMs: number;
+    /** Where the use ended; what lies beyond it the vendor's least time and increment add. Left out: all of it was used. */
+    readonly usedToMs?: number;
   } | null;
 }
 
@@ -79,12 +84,14 @@ export class Metering {
     for (const side of ['charge', 'cost'] as const) {
       const s = interval[side];
       if (!s || s.toMs <= s.fromMs) continue;
-      // Cut at month ends, so that each record belongs to one invoice.
+      const usedTo = 'usedToMs' in s ? (s.usedToMs ?? s.toMs) : s.toMs;
+      // Cut at month ends, so that each record belongs to one invoice, and where the use ended.
       for (let from = s.fromMs; from < s.toMs;) {
-        const to = Math.min(s.toMs, monthEnd(from));
+        const to = Math.min(s.toMs, monthEnd(from), from < usedTo ? usedTo : Infinity);
         pieces.push(
           this.row(interval, {
             ...interval.machine,
+            ...(from < usedTo ? {} : { source: TAIL }),
             key: `${interval.leaseId}:lease-time:${side}:${from}`,
             meter: 'lease-time',
             side,

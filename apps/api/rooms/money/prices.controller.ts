@@ -137,6 +137,9 @@ const getMargins = route({
           cost: nanoUsdText,
           margin: nanoUsdText,
           marginBps: z.int().nullable().describe('Of the charge; null where nothing was charged'),
+          tail: nanoUsdText.describe(
+            'Part of the cost: what least times and increments of vendors add at the ends of leases',
+          ),
           costOnlyMs: z.string().describe('Machine time that the provider bills and no tenant pays for'),
         }),
       ),
@@ -250,6 +253,7 @@ export class PricesController {
         cost: String(r.costNano),
         margin: String(r.marginNano),
         marginBps: r.marginBps,
+        tail: String(r.tailNano),
         costOnlyMs: String(r.costOnlyMs),
       })),
     };
