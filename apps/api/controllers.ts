@@ -9,6 +9,7 @@ import { ArtifactsController } from './rooms/artifacts.controller.js';
 import { JobsController } from './rooms/jobs.controller.js';
 import { LeasesController } from './rooms/leases.controller.js';
 import { HostsController } from './rooms/hosts.controller.js';
+import { UsageController } from './rooms/money/usage.controller.js';
 import { MoneyController } from './rooms/money/money.controller.js';
 import { InvoicesController } from './rooms/money/invoices.controller.js';
 import { AdminInvoicesController } from './rooms/money/admin-invoices.controller.js';
@@ -34,6 +35,7 @@ export const controllers: readonly Type[] = [
   JobsController,
   LeasesController,
   HostsController,
+  UsageController,
   MoneyController,
   UsageEventsController,
   LedgerController,

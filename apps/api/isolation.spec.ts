@@ -127,7 +127,6 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   getHost: byId('hostId'),
   inviteHost: byId('hostId'),
   removeHost: byId('hostId'),
-  getUsage: { asks: () => ['project', 'job', 'day'].map((by) => ({ query: { by } })) },
   sendUsageEvents: {
     asks: (ids) =>
       [{ projectId: ids.projectId }, { jobId: ids.batchJobId }, { leaseId: ids.leaseId }].map((of) => ({
@@ -139,6 +138,16 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   attributeUsage: {
     asks: (ids) => [{ body: { ids: [ids.unattributedId], projectId: ids.projectId } }],
   },
+  getUsage: {
+    asks: (ids) => [
+      ...['project', 'job', 'day'].map((by) => ({ query: { by } })),
+      { query: { bucket: 'hour', groupBy: 'project,job,provider' } },
+      { query: { project: ids.projectId, groupBy: 'job' } },
+    ],
+  },
+  getAllUsage: { asks: (ids) => [{}, { query: { organizationId: ids.organizationId, side: 'cost', groupBy: 'job' } }] },
+  checkUsage: { asks: () => [{ query: { from: '2026-11-20', to: '2026-11-21' } }] },
+  rebuildUsage: { asks: () => [{ body: { from: '2026-11-20', to: '2026-11-21' } }] },
   getBalance: { asks: () => [{}], sharedInOrganization: true },
   listTransactions: none,
   listInvoices: none,

@@ -10,6 +10,7 @@ import { registerLocal } from './commands/local.js';
 import { registerMarket } from './commands/market.js';
 import { registerQuotas } from './commands/quotas.js';
 import { registerMoney } from './commands/money.js';
+import { registerUsage } from './commands/usage.js';
 import { VERSION } from './version.js';
 
 /**
@@ -41,6 +42,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerMarket(berth);
   registerJobs(berth);
   registerHosts(berth);
+  registerUsage(berth);
   registerMoney(berth);
   registerStatement(berth);
   registerQuotas(berth);

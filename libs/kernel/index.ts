@@ -5,3 +5,4 @@ export * from './errors.js';
 export * from './machine.js';
 export * from './random.js';
 export * from './gather.js';
+export * from './csv.js';

@@ -11,6 +11,7 @@ import { from, lastValueFrom, type Observable } from 'rxjs';
 import type { Readable } from 'node:stream';
 import { notFound, type DomainError } from '#kernel';
 import { callerOf } from './access.guard.js';
+import { CsvAnswer } from './csv.js';
 import { Cursors, digestOf } from './cursor.js';
 import { eventStream } from './events.js';
 import { Idempotency, type IdempotentRun } from './idempotency.js';
@@ -171,6 +172,12 @@ function shown(spec: RouteSpec, answer: unknown): unknown {
 }
 
 function answerOf(spec: RouteSpec, answer: unknown, reply: FastifyReply, signal: AbortSignal): unknown {
+  if (spec.csv) void reply.header('vary', 'accept');
+  if (answer instanceof CsvAnswer)
+    return new StreamableFile(Buffer.from(answer.text), {
+      type: 'text/csv; charset=utf-8',
+      disposition: `attachment; filename*=UTF-8''${encodeURIComponent(answer.fileName)}`,
+    });
   if (isSchema(spec.returns)) return shown(spec, answer);
   if (spec.returns === 'nothing') return undefined;
   if ('text' in spec.returns) {

@@ -237,7 +237,8 @@ function answerDescription(spec: RouteSpec, components: Components): JsonSchema 
       properties: { items: { type: 'array', items: schema }, nextCursor: { type: ['string', 'null'] } },
       required: ['items', 'nextCursor'],
     };
-    return { description, content: { 'application/json': { schema: spec.page ? page : schema } } };
+    const csv = spec.csv ? { 'text/csv': { schema: { type: 'string' } } } : {};
+    return { description, content: { 'application/json': { schema: spec.page ? page : schema }, ...csv } };
   }
   if ('events' in returns) {
     // One event's data; the stream is not one JSON document.

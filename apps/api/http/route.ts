@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { AgentRow } from '#compute/agents';
 import type { Principal, Role } from '#identity/tenancy';
 import type { Tx } from '#platform/database';
+import type { CsvAnswer } from './csv.js';
 import type { Page, PageCall } from './page.js';
 
 /** Who may call a route: anybody, an enrolled agent, or the holder of a key with one of these roles. */
@@ -46,6 +47,8 @@ export interface RouteSpec {
   readonly creates?: boolean;
   /** Adds `limit` and `cursor` to the query and `call.page` to the call; `returns` is then the schema of one item. */
   readonly page?: boolean;
+  /** The handler may answer a `CsvAnswer` in place of what `returns` says, where the caller asks for it (`asksCsv`). */
+  readonly csv?: boolean;
 }
 
 /** Declares a route; the type keeps every detail, so that `Call<typeof thisRoute>` knows body, query and principal. */
@@ -96,7 +99,9 @@ export interface EventAnswer<T> {
 }
 
 /** What the handler of a route gives back. */
-export type AnswerOf<R extends RouteSpec> = R['returns'] extends z.ZodType
+export type AnswerOf<R extends RouteSpec> = (R['csv'] extends true ? CsvAnswer : never) | PlainAnswerOf<R>;
+
+type PlainAnswerOf<R extends RouteSpec> = R['returns'] extends z.ZodType
   ? R['page'] extends true
     ? Page<z.input<R['returns']>>
     : z.input<R['returns']>

@@ -8,6 +8,7 @@ import { registerAdminBilling } from './admin-billing.js';
 import { registerAdminInvoices } from './admin-invoices.js';
 import { registerOrphans } from './orphans.js';
 import { registerAdminPrices } from './admin-prices.js';
+import { registerAdminUsage } from './usage.js';
 
 import { registerAdminQuotas } from './quotas.js';
 
@@ -28,6 +29,7 @@ export function registerAdmin(berth: Command): void {
   registerAdminBilling(admin);
   registerAdminQuotas(admin);
   registerAdminPrices(admin);
+  registerAdminUsage(admin);
   registerAudit(admin);
   registerLedger(admin);
   registerOrphans(admin);

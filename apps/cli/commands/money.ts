@@ -1,50 +1,11 @@
 import type { Command } from 'commander';
 import { idArgument, withBroker } from '../command.js';
 import { Ended, EXIT } from '../exit.js';
-import { instant, oneOf } from '../flags.js';
-import { factsText, print, rowsText } from '../output.js';
-import { dollars, jsonText, quantityText } from '../text.js';
+import { factsText, print } from '../output.js';
+import { dollars } from '../text.js';
 import { invoiceText } from './invoices.js';
 
-const GROUPS = ['hour', 'day', 'project', 'job', 'resource'] as const;
-
 export function registerMoney(berth: Command): void {
-  berth
-    .command('usage')
-    .description('what was used and what it cost')
-    .option('--from <time>', 'ISO 8601, default 30 days ago', instant)
-    .option('--to <time>', 'ISO 8601, default now', instant)
-    .option('--by <group>', GROUPS.join(', '), oneOf(GROUPS), 'resource')
-    .addHelpText('after', '\nExamples:\n  berth usage --by day\n  berth usage --by job --json')
-    .action(
-      withBroker(async ({ client, output }, o: { from?: string; to?: string; by: (typeof GROUPS)[number] }) => {
-        const { answerOf, getUsage } = await import('#client');
-        const usage = await answerOf(
-          getUsage({
-            client,
-            query: {
-              by: o.by,
-              ...(o.from === undefined ? {} : { from: o.from }),
-              ...(o.to === undefined ? {} : { to: o.to }),
-            },
-          }),
-        );
-        if (output.json) return print(`${jsonText(usage)}\n`);
-        print(
-          rowsText(
-            usage.totals,
-            [
-              { title: o.by, of: (r) => r.group },
-              { title: 'meter', of: (r) => r.meter },
-              { title: 'quantity', of: (r) => quantityText(r.quantity, r.unit), right: true },
-              { title: 'amount', of: (r) => dollars(r.amount), right: true },
-            ],
-            output,
-          ),
-        );
-      }),
-    );
-
   berth
     .command('balance')
     .description('show the credit')

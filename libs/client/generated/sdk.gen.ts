@@ -31,6 +31,9 @@ import type {
   ChangeOrganizationData,
   ChangeOrganizationErrors,
   ChangeOrganizationResponses,
+  CheckUsageData,
+  CheckUsageErrors,
+  CheckUsageResponses,
   ConfirmOrphansData,
   ConfirmOrphansErrors,
   ConfirmOrphansResponses,
@@ -67,6 +70,9 @@ import type {
   GetAccountStatementData,
   GetAccountStatementErrors,
   GetAccountStatementResponses,
+  GetAllUsageData,
+  GetAllUsageErrors,
+  GetAllUsageResponses,
   GetArtifactData,
   GetArtifactErrors,
   GetArtifactResponses,
@@ -259,6 +265,9 @@ import type {
   ReadWorkInputData,
   ReadWorkInputErrors,
   ReadWorkInputResponses,
+  RebuildUsageData,
+  RebuildUsageErrors,
+  RebuildUsageResponses,
   RefundPaymentData,
   RefundPaymentErrors,
   RefundPaymentResponses,
@@ -1079,7 +1088,7 @@ export const inviteHost = <ThrowOnError extends boolean = false>(
 /**
  * Sum up usage
  *
- * What was used and what it cost between `from` (default: 30 days ago) and `to` (default: now), by one dimension; with a member key, in its project. Time is in milliseconds.
+ * What was used and what it cost between `from` (default: 30 days ago) and `to` (default: now); with a member key, in its project. Either by one dimension (`by`), or for each hour or day (`bucket`) and each combination of `groupBy`, page by page; `project`, `model` and the others keep to these. Time is in milliseconds. CSV: `Accept: text/csv`, or `format=csv`.
  *
  * For keys with the role member, admin.
  */
@@ -1096,6 +1105,74 @@ export const getUsage = <ThrowOnError extends boolean = false>(
     ],
     url: '/v1/usage',
     ...options,
+  });
+
+/**
+ * Sum up usage of all organizations, or of one
+ *
+ * As `GET /v1/usage`. `side` is what tenants are charged, or what providers are owed (`cost`).
+ *
+ * For keys with the role platform-admin.
+ */
+export const getAllUsage = <ThrowOnError extends boolean = false>(
+  options?: Options<GetAllUsageData, ThrowOnError>,
+): RequestResult<GetAllUsageResponses, GetAllUsageErrors, ThrowOnError> =>
+  (options?.client ?? client).get<GetAllUsageResponses, GetAllUsageErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/usage',
+    ...options,
+  });
+
+/**
+ * Compare sums of usage with the records
+ *
+ * Whole days (UTC), both ends within; at most 1,000 differences are listed.
+ *
+ * For keys with the role platform-admin.
+ */
+export const checkUsage = <ThrowOnError extends boolean = false>(
+  options: Options<CheckUsageData, ThrowOnError>,
+): RequestResult<CheckUsageResponses, CheckUsageErrors, ThrowOnError> =>
+  (options.client ?? client).get<CheckUsageResponses, CheckUsageErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/usage/check',
+    ...options,
+  });
+
+/**
+ * Make the sums of usage of whole days anew from the records
+ *
+ * For keys with the role platform-admin.
+ */
+export const rebuildUsage = <ThrowOnError extends boolean = false>(
+  options: Options<RebuildUsageData, ThrowOnError>,
+): RequestResult<RebuildUsageResponses, RebuildUsageErrors, ThrowOnError> =>
+  (options.client ?? client).post<RebuildUsageResponses, RebuildUsageErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/usage/rebuild',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
   });
 
 /**

@@ -1681,8 +1681,25 @@ export type Usage = {
    * UTC time, ISO 8601
    */
   to: string;
-  by: 'hour' | 'day' | 'project' | 'job' | 'resource';
+  by: 'hour' | 'day' | 'project' | 'job' | 'resource' | null;
+  bucket: 'hour' | 'day' | null;
+  groupBy: Array<'project' | 'provider' | 'class' | 'resource' | 'model' | 'sku' | 'job' | 'endpoint' | 'meter'>;
   totals: Array<{
+    project?: string | null;
+    provider?: string | null;
+    class?: string | null;
+    resource?: string | null;
+    model?: string | null;
+    sku?: string | null;
+    job?: string | null;
+    endpoint?: string | null;
+    /**
+     * Start of the hour or day
+     */
+    at?: string;
+    /**
+     * What it is a sum of, in words
+     */
     group: string;
     meter: string;
     unit: string;
@@ -1693,15 +1710,64 @@ export type Usage = {
     amount: string;
   }>;
   /**
-   * Nano-dollars (1e-9 USD) as decimal text
+   * Of all pages together
    */
   amount: string;
+  nextCursor: string | null;
 };
 
 export type UsageAttribution = {
   ids: Array<string>;
   projectId: string;
   jobId?: string;
+};
+
+export type UsageCheck = {
+  from: string;
+  to: string;
+  differences: Array<UsageDifference>;
+};
+
+export type UsageDays = {
+  from: string;
+  to: string;
+};
+
+export type UsageDifference = {
+  keptIn: 'days' | 'hours' | 'job hours';
+  /**
+   * UTC time, ISO 8601
+   */
+  at: string;
+  organizationId: string;
+  projectId: string;
+  meter: string;
+  side: string;
+  resource: string;
+  providerId: string;
+  model: string;
+  jobId: string;
+  records: {
+    /**
+     * What the records say
+     */
+    raw: string;
+    kept: string;
+  };
+  quantity: {
+    /**
+     * What the records say
+     */
+    raw: string;
+    kept: string;
+  };
+  amount: {
+    /**
+     * What the records say
+     */
+    raw: string;
+    kept: string;
+  };
 };
 
 export type UsageEvent = {
@@ -1756,6 +1822,21 @@ export type UsageEventData = {
    * What was used, for reports; `external` where left out
    */
   resource?: string | null;
+};
+
+export type UsageRebuilt = {
+  /**
+   * Sums of hours
+   */
+  hours: number;
+  /**
+   * Sums of days
+   */
+  days: number;
+  /**
+   * Records in them
+   */
+  records: number;
 };
 
 export type UsageReceipt = {
@@ -3487,7 +3568,36 @@ export type GetUsageData = {
      * UTC time, ISO 8601
      */
     to?: string;
+    /**
+     * One dimension, all on one page; `resource` where nothing else is asked
+     */
     by?: 'hour' | 'day' | 'project' | 'job' | 'resource';
+    /**
+     * A sum for each hour or day (UTC)
+     */
+    bucket?: 'hour' | 'day';
+    /**
+     * A sum for each combination; meters are always apart
+     */
+    groupBy?: Array<string>;
+    project?: Array<string>;
+    provider?: Array<string>;
+    class?: Array<string>;
+    resource?: Array<string>;
+    model?: Array<string>;
+    sku?: Array<string>;
+    job?: Array<string>;
+    endpoint?: Array<string>;
+    meter?: Array<string>;
+    /**
+     * `csv`, or `Accept: text/csv`: all sums on one page, as CSV
+     */
+    format?: 'json' | 'csv';
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
   };
   url: '/v1/usage';
 };
@@ -3521,6 +3631,169 @@ export type GetUsageResponses = {
 };
 
 export type GetUsageResponse = GetUsageResponses[keyof GetUsageResponses];
+
+export type GetAllUsageData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * UTC time, ISO 8601
+     */
+    from?: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    to?: string;
+    /**
+     * One dimension, all on one page; `resource` where nothing else is asked
+     */
+    by?: 'hour' | 'day' | 'project' | 'job' | 'resource';
+    /**
+     * A sum for each hour or day (UTC)
+     */
+    bucket?: 'hour' | 'day';
+    /**
+     * A sum for each combination; meters are always apart
+     */
+    groupBy?: Array<string>;
+    project?: Array<string>;
+    provider?: Array<string>;
+    class?: Array<string>;
+    resource?: Array<string>;
+    model?: Array<string>;
+    sku?: Array<string>;
+    job?: Array<string>;
+    endpoint?: Array<string>;
+    meter?: Array<string>;
+    /**
+     * `csv`, or `Accept: text/csv`: all sums on one page, as CSV
+     */
+    format?: 'json' | 'csv';
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+    organizationId?: string;
+    side?: 'charge' | 'cost';
+  };
+  url: '/v1/admin/usage';
+};
+
+export type GetAllUsageErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetAllUsageError = GetAllUsageErrors[keyof GetAllUsageErrors];
+
+export type GetAllUsageResponses = {
+  /**
+   * OK
+   */
+  200: Usage;
+};
+
+export type GetAllUsageResponse = GetAllUsageResponses[keyof GetAllUsageResponses];
+
+export type CheckUsageData = {
+  body?: never;
+  path?: never;
+  query: {
+    from: string;
+    to: string;
+  };
+  url: '/v1/admin/usage/check';
+};
+
+export type CheckUsageErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type CheckUsageError = CheckUsageErrors[keyof CheckUsageErrors];
+
+export type CheckUsageResponses = {
+  /**
+   * OK
+   */
+  200: UsageCheck;
+};
+
+export type CheckUsageResponse = CheckUsageResponses[keyof CheckUsageResponses];
+
+export type RebuildUsageData = {
+  body: UsageDays;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/usage/rebuild';
+};
+
+export type RebuildUsageErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type RebuildUsageError = RebuildUsageErrors[keyof RebuildUsageErrors];
+
+export type RebuildUsageResponses = {
+  /**
+   * OK
+   */
+  200: UsageRebuilt;
+};
+
+export type RebuildUsageResponse = RebuildUsageResponses[keyof RebuildUsageResponses];
 
 export type GetBalanceData = {
   body?: never;

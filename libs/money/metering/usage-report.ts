@@ -1,5 +1,5 @@
 import type { Tx } from '#platform/database';
-import { usageSums } from './usage-sums.js';
+import { usageSums, type UsageQuery } from './usage-sums.js';
 
 export const usageGroups = ['hour', 'day', 'project', 'job', 'resource'] as const;
 export type UsageGroup = (typeof usageGroups)[number];
@@ -13,18 +13,22 @@ export interface UsageTotal {
 }
 
 /**
- * What a tenant used and what it cost, by one dimension; in some projects or in all. An interval counts where its last millisecond
+ * What was used and what it cost, by one dimension; in some projects or in all. An interval counts where its last millisecond
  * lies, as on invoices, so that reports of adjoining times add up. Row-level security keeps it to the
  * caller's own once more.
  */
 export async function usageBy(
   tx: Tx,
-  of: { organizationId: string; projectIds: readonly string[] | 'all'; fromMs: number; toMs: number; by: UsageGroup },
+  of: Pick<UsageQuery, 'projectIds' | 'fromMs' | 'toMs' | 'only'> & {
+    readonly organizationId: string | null;
+    readonly by: UsageGroup;
+    readonly side?: UsageQuery['side'];
+  },
 ): Promise<UsageTotal[]> {
-  const { by, ...rest } = of;
+  const { by, side = 'charge', ...rest } = of;
   const bucket = by === 'hour' || by === 'day' ? by : null;
   const groupBy = by === 'hour' || by === 'day' ? [] : [by];
-  const { rows } = await usageSums(tx, { ...rest, side: 'charge', bucket, groupBy });
+  const { rows } = await usageSums(tx, { ...rest, side, bucket, groupBy });
   return rows
     .map(({ at, group, ...sum }) => ({ group: at === null ? (group[0] ?? 'idle') : timeOf(at, by), ...sum }))
     .sort((a, b) => (a.group < b.group ? -1 : a.group > b.group ? 1 : 0));

@@ -1,49 +1,19 @@
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
-import { HOUR, notFound } from '#kernel';
+import { notFound } from '#kernel';
 import { idOf, isoTime, nanoUsdText } from '#contracts';
 import { WORKER, type Store } from '#platform/database';
 import { audit, authorOf } from '#identity/audit';
 import { organizations } from '#identity/tenancy';
 import { account, entries, Ledger, transactions } from '#money/ledger';
-import { usageBy, usageGroups } from '#money/metering';
-import type { Ground } from '../../ground.js';
 import { route, type Call } from '../../http/route.js';
 import { Serve } from '../../http/serve.js';
-import { GROUND } from '../../services.js';
 import { STORE } from '../../tokens.js';
 import { nameText, timeText } from '../shapes.js';
 
 const roles = ['member', 'admin'] as const;
 /** Invoices and ledger are the organization's, over all its projects: a key of one project does not see them. */
 const wholeOrganization = ['admin'] as const;
-
-const getUsage = route({
-  method: 'GET',
-  path: '/v1/usage',
-  tag: 'Money',
-  name: 'getUsage',
-  summary: 'Sum up usage',
-  description:
-    'What was used and what it cost between `from` (default: 30 days ago) and `to` (default: now), by one dimension; with a member key, in its project. Time is in milliseconds.',
-  access: { roles },
-  query: z.strictObject({
-    from: isoTime.optional(),
-    to: isoTime.optional(),
-    by: z.enum(usageGroups).default('resource'),
-  }),
-  returns: z
-    .object({
-      from: isoTime,
-      to: isoTime,
-      by: z.enum(usageGroups),
-      totals: z.array(
-        z.object({ group: z.string(), meter: z.string(), unit: z.string(), quantity: z.string(), amount: nanoUsdText }),
-      ),
-      amount: nanoUsdText,
-    })
-    .meta({ id: 'Usage' }),
-});
 
 const transactionSchema = z
   .object({
@@ -110,31 +80,7 @@ export class MoneyController {
   constructor(
     private readonly ledger: Ledger,
     @Inject(STORE) private readonly store: Store,
-    @Inject(GROUND) private readonly ground: Ground,
   ) {}
-
-  @Serve(getUsage)
-  async usage({ principal, query }: Call<typeof getUsage>) {
-    const toMs = query.to === undefined ? this.ground.clock.now() : Date.parse(query.to);
-    const fromMs = query.from === undefined ? toMs - 30 * 24 * HOUR : Date.parse(query.from);
-    const { organizationId, projectIds } = principal;
-    const totals = await this.store.transaction(principal.actor, (tx) =>
-      usageBy(tx, { organizationId, projectIds, fromMs, toMs, by: query.by }),
-    );
-    return {
-      from: timeText(fromMs),
-      to: timeText(toMs),
-      by: query.by,
-      totals: totals.map((t) => ({
-        group: t.group,
-        meter: t.meter,
-        unit: t.unit,
-        quantity: String(t.quantity),
-        amount: String(t.amountNano),
-      })),
-      amount: String(totals.reduce((a, t) => a + t.amountNano, 0n)),
-    };
-  }
 
   @Serve(getBalance)
   async balance({ principal }: Call<typeof getBalance>) {

@@ -1,4 +1,4 @@
-import { formatUsd } from '#kernel';
+import { csvText, formatUsd } from '#kernel';
 import type { BillingDocument } from './document.js';
 
 const COLUMNS = [
@@ -16,12 +16,6 @@ const COLUMNS = [
   'amount_usd_exact',
   'amount_usd',
 ] as const;
-
-/** A cell that no spreadsheet takes for a formula, quoted where it must be. */
-function cell(value: string): string {
-  const harmless = /^[=+\-@\t\r]/.test(value) && !/^-?[\d.,]+$/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
-}
 
 const plainUsd = (nano: bigint): string => formatUsd(nano).replace(/[$,]/g, '');
 
@@ -49,5 +43,5 @@ export function csvOf(document: BillingDocument): string {
     ...Array.from({ length: COLUMNS.length - 3 }, () => ''),
     plainUsd(t.cents * 10_000_000n),
   ]);
-  return [COLUMNS, ...lines, ...totals].map((row) => `${row.map(cell).join(',')}\r\n`).join('');
+  return csvText([COLUMNS, ...lines, ...totals]);
 }
