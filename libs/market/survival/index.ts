@@ -1,5 +1,7 @@
 export { bandAt, cumulativeHazard, expectedLifetimeH, scaledBands, survivalP, type HazardBand } from './bands.js';
 export { attemptValueH, chooseZone, type ChoiceTerms } from './choice.js';
+export { deadlineSteps, type DeadlineMoment, type Footing, type Step } from './deadline.js';
+export { planDeadline, type DeadlinePlan, type PlanTerms, type PlanZone } from './deadline-plan.js';
 export {
   durationOf,
   durationQuantileS,
