@@ -16,6 +16,8 @@ import { AdminInvoicesController } from './rooms/money/admin-invoices.controller
 import { LedgerController } from './rooms/money/ledger.controller.js';
 import { PricesController } from './rooms/money/prices.controller.js';
 import { UsageEventsController } from './rooms/money/usage-events.controller.js';
+import { RevenueController } from './rooms/money/revenue.controller.js';
+import { VendorInvoicesController } from './rooms/money/vendor-invoices.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
 import { QuotasController } from './rooms/money/quotas.controller.js';
 import { PaymentsController } from './rooms/money/payments.controller.js';
@@ -44,6 +46,8 @@ export const controllers: readonly Type[] = [
   QuotasController,
   PaymentsController,
   PricesController,
+  RevenueController,
+  VendorInvoicesController,
   AuditController,
   OrphansController,
   AgentController,

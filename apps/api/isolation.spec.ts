@@ -4,6 +4,7 @@ import { ID_PREFIXES, newId, type IdKind } from '#kernel';
 import { routes } from './controllers.js';
 import type { RouteSpec } from './http/route.js';
 import { batchJob, commandJob, OUTPUT_PATH, openOwner, type Ids, type Owner } from './testing/owned.js';
+import { strayBill } from './testing/owned-vendor-invoices.js';
 import { TestApi, type TestAnswer } from './testing/test-api.js';
 
 /**
@@ -160,6 +161,7 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   issueInvoice: byId('draftInvoiceId'),
   voidInvoice: byId('voidableInvoiceId', { body: { reason: 'r' } }),
   creditInvoice: byId('creditableInvoiceId', { body: { reason: 'r', amountCents: '5' } }),
+  listCreditNotes: { asks: (ids) => [{}, { query: { organizationId: ids.organizationId } }] },
   confirmRefund: byId('creditNoteId'),
   payInvoice: byId('payableInvoiceId', { body: { reference: 'r' } }),
   writeOffInvoice: byId('lostInvoiceId', { body: { reason: 'r' } }),
@@ -190,6 +192,16 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
     body: { per: 'hour', amount: '1', discountBps: 1, endsAt: '2099-01-01T00:00:00Z' },
   }),
   getMargins: { asks: () => [{}, { query: { by: 'lease' } }] },
+  getPlan: byId('organizationId'),
+  listOwnCommitments: none,
+  getRevenue: none,
+  importVendorInvoice: {
+    asks: (ids) => [{ query: { providerId: ids.vendorId, format: 'csv' }, body: strayBill('stray'), headers: ndjson }],
+  },
+  listVendorInvoices: { asks: (ids) => [{}, { query: { providerId: ids.vendorId } }] },
+  getVendorInvoice: byId('vendorInvoiceId'),
+  listVendorDifferences: byId('vendorInvoiceId'),
+  acceptVendorDifferences: byId('vendorInvoiceId', { body: { reason: 'r', kinds: ['only-at-vendor'] } }),
   listAudit: {
     asks: (ids) => [{}, { query: { organizationId: ids.organizationId } }, { query: { actorKeyId: ids.keyId } }],
   },
@@ -326,6 +338,13 @@ async function rowsOf(owner: Owner): Promise<string> {
     const { rows } = await database.query<{ row: string }>(
       `select (to_jsonb(t) - 'last_used_at')::text as row from "${name}" t where organization_id = any($1) order by 1`,
       [organizations],
+    );
+    all.push(...rows.map(({ row }) => `${name} ${row}`));
+  }
+  for (const name of ['vendor_invoices', 'vendor_comparisons']) {
+    const { rows } = await database.query<{ row: string }>(
+      `select to_jsonb(t)::text as row from "${name}" t where provider_id = $1 order by 1`,
+      [owner.ids.vendorId],
     );
     all.push(...rows.map(({ row }) => `${name} ${row}`));
   }

@@ -15,6 +15,7 @@ import { UsageEvents } from '#money/metering';
 import { Credit, Quotas } from '#money/quotas';
 import { Leases } from '#compute/leases';
 import { Payments } from '#money/payments';
+import { VendorInvoices } from '#money/vendor-invoices';
 import { Jobs, JobWork } from '#work/jobs';
 import type { Ground } from './ground.js';
 import { BELL, BROKER, STORE } from './tokens.js';
@@ -50,6 +51,7 @@ export function services(ground: Ground): Provider[] {
     { provide: Leases, useValue: broker.leases },
     { provide: Billing, useValue: broker.billing },
     { provide: Payments, useValue: broker.payments },
+    { provide: VendorInvoices, useValue: broker.vendorInvoices },
     { provide: Agents, useValue: broker.agents },
   ];
 }

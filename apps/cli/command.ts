@@ -8,8 +8,8 @@ export interface Run extends Session {
 }
 
 /** Flags that every command takes, wherever they stand on the line. */
-export function flagsOf(command: Command): { json?: boolean; quiet?: boolean; profile: string } {
-  return command.optsWithGlobals<{ json?: boolean; quiet?: boolean; profile: string }>();
+export function flagsOf(command: Command): { json?: boolean; csv?: boolean; quiet?: boolean; profile: string } {
+  return command.optsWithGlobals<{ json?: boolean; csv?: boolean; quiet?: boolean; profile: string }>();
 }
 
 /** An action with a session and an output; `work` gets the command's arguments and options. */
@@ -36,6 +36,9 @@ const TAKERS = {
   org: 'berth orgs credit',
   quo: 'berth admin quotas rm',
   crn: 'berth admin invoices refunded',
+  prv: 'berth admin vendor-invoices list --provider',
+  vin: 'berth admin vendor-invoices show',
+  vcm: 'berth admin vendor-invoices accept VIN --difference',
 } as const;
 const KINDS: Readonly<Record<string, string>> = TAKERS;
 

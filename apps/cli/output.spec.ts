@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { factsText, outputOf, rowsText, type Column } from './output.js';
+import { amountColumn, factsText, outputOf, rowsText, type Column } from './output.js';
 
 const terminal = { isTTY: true };
 const table = outputOf({}, terminal, terminal);
@@ -32,6 +32,24 @@ describe('rows', () => {
     expect(JSON.parse(rowsText(rows, columns, json))).toEqual(rows);
     expect(rowsText([], columns, json)).toBe('[]\n');
   });
+});
+
+describe('rows as CSV', () => {
+  const csv = outputOf({ csv: true }, terminal, terminal);
+  const amounts = [
+    { title: 'who', of: (r: { who: string }) => r.who },
+    amountColumn('paid', (r: { nano: string }) => r.nano),
+  ];
+  const of = (who: string, nano: string): string =>
+    rowsText([{ who, nano }], amounts as Column<{ who: string; nano: string }>[], csv);
+
+  it('have exact amounts, and nothing that a spreadsheet computes', () => {
+    expect(of('a', '1250000001')).toBe('who,paid\r\na,1.250000001\r\n');
+    expect(of('=1+1', '-3')).toBe("who,paid\r\n'=1+1,-0.000000003\r\n");
+    expect(of('a "b", c', '5000000000')).toBe('who,paid\r\n"a ""b"", c",5.00\r\n');
+  });
+  it('have a heading when there are none', () => expect(rowsText([], columns, csv)).toBe('name,n\r\n'));
+  it('are not JSON too', () => expect(() => outputOf({ csv: true, json: true })).toThrow('not both'));
 });
 
 it('facts leave out what is not known, and no value starts a line of its own', () => {

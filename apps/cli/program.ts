@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { registerAccount } from './commands/account.js';
 import { registerAdmin } from './commands/admin.js';
+import { registerCommitments } from './commands/admin-plans.js';
 import { registerBilling } from './commands/billing.js';
 import { registerStatement } from './commands/ledger.js';
 import { registerHosts } from './commands/hosts.js';
@@ -21,6 +22,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   const berth = new Command('berth')
     .description('A broker for GPU capacity: the cheapest honest offer, rented, run, metered.')
     .option('--json', 'print the API’s JSON instead of tables; problems as JSON on standard error')
+    .option('--csv', 'print lists as CSV, with exact amounts in dollars')
     .option('--quiet', 'say nothing on standard error but errors')
     .option('--profile <name>', 'login to use', 'default')
     .showSuggestionAfterError(true)
@@ -47,6 +49,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerStatement(berth);
   registerQuotas(berth);
   registerInvoices(berth);
+  registerCommitments(berth);
   registerBilling(berth);
   registerAdmin(berth);
   return berth;

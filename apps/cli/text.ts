@@ -41,6 +41,14 @@ export function dollars(nano: string | bigint): string {
   return `${negative ? '-' : ''}$${shown}`;
 }
 
+/** Nano-dollars as text to dollars with all their decimals: "-1.250000001". */
+export function exactDollars(nano: string | bigint): string {
+  const value = BigInt(nano);
+  const abs = (value < 0n ? -value : value).toString().padStart(10, '0');
+  const fraction = abs.slice(-9).replace(/0+$/, '').padEnd(2, '0');
+  return `${value < 0n ? '-' : ''}${abs.slice(0, -9)}.${fraction}`;
+}
+
 function roundTo(nano: bigint, digits: number): bigint {
   const step = 10n ** BigInt(9 - digits);
   return (nano + step / 2n) / step;

@@ -7,6 +7,7 @@ import { paymentCustomers, payments, paymentSetups } from '#money/payments';
 import { leases, type LeaseRow } from '#compute/leases';
 import { jobLogs, jobs, outputKey, resultKey, shards, type ShardRow } from '#work/jobs';
 import { ownInvoices } from './owned-invoices.js';
+import { ownVendorInvoices } from './owned-vendor-invoices.js';
 import type { TestApi } from './test-api.js';
 
 /** Ids of things that belong to somebody, by what they are. */
@@ -26,6 +27,7 @@ export type Ids = Readonly<
     | 'commandShardId'
     | 'invoiceId'
     | keyof Awaited<ReturnType<typeof ownInvoices>>
+    | keyof Awaited<ReturnType<typeof ownVendorInvoices>>
     | 'quotaId'
     | 'unattributedId'
     | 'paymentId'
@@ -150,6 +152,7 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
       unattributedId: unattributed[0]?.id ?? '',
       quotaId: String((quota['quota'] as unknown as { id: string }).id),
       ...(await payByCard(api, organizationId)),
+      ...(await ownVendorInvoices(api)),
       providerOrganizationId: String((provider['organization'] as unknown as { id: string }).id),
       hostId: String((hosts[0]?.['host'] as unknown as { id: string }).id),
     },
@@ -277,6 +280,13 @@ async function runOnMachines(
         createdAt: now,
       }),
     );
+    await broker.prices.commit(tx, {
+      organizationId,
+      per: 'month',
+      amountNano: 1n,
+      discountBps: 1,
+      endsAt: now + 1_000_000_000,
+    });
     const billed = await ownInvoices(tx, { organizationId, projectId, now });
     return { first, second, left, busy, billed };
   });

@@ -3,7 +3,7 @@ import { idArgument, pages, withBroker } from '../command.js';
 import { UsageError } from '../exit.js';
 import { money, oneOf, wholeNumber } from '../flags.js';
 import { factsText, print, rowsText, type Output } from '../output.js';
-import { centsText, invoiceColumns, invoiceText } from './invoices.js';
+import { centsColumn, centsText, invoiceColumns, invoiceText } from './invoices.js';
 
 const STATES = ['draft', 'issuing', 'issuing_failed', 'open', 'paid', 'past_due', 'uncollectible', 'void'] as const;
 
@@ -17,7 +17,51 @@ function cents(text: string): string {
 const invoiceId = idArgument('inv');
 const asInvoice = (id: string) => id as `inv_${string}`;
 
+function registerNoteList(admin: Command): void {
+  admin
+    .command('credit-notes')
+    .description('credit notes of all tenants, newest first')
+    .option('--org <id>', 'of one organization', idArgument('org'))
+    .option('--limit <n>', 'most credit notes', wholeNumber(1, 10_000), 50)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  berth --profile admin admin credit-notes\n  berth --profile admin --csv admin credit-notes --limit 1000',
+    )
+    .action(
+      withBroker(async ({ client, output }, o: { org?: string; limit: number }) => {
+        const { answerOf, listCreditNotes } = await import('#client');
+        const filter = o.org === undefined ? {} : { organizationId: o.org as `org_${string}` };
+        const rows = await pages(o.limit, (cursor, limit) =>
+          answerOf(
+            listCreditNotes({ client, query: { ...filter, limit, ...(cursor === undefined ? {} : { cursor }) } }),
+          ),
+        );
+        print(
+          rowsText(
+            rows,
+            [
+              { title: 'organization', of: (r) => r.organizationId },
+              { title: 'id', of: (r) => r.id },
+              { title: 'number', of: (r) => r.number },
+              { title: 'issued', of: (r) => r.issuedAt.slice(0, 10) },
+              { title: 'invoice', of: (r) => r.invoiceId },
+              centsColumn('total', (r) => r.totalCents),
+              centsColumn('tax', (r) => r.taxCents),
+              centsColumn('off the invoice', (r) => r.appliedCents),
+              centsColumn('to the credit', (r) => r.toCreditCents),
+              centsColumn('to pay back', (r) => r.refundCents),
+              { title: 'refund', of: (r) => r.refundState },
+              { title: 'reason', of: (r) => r.reason },
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+}
+
 export function registerAdminInvoices(admin: Command): void {
+  registerNoteList(admin);
   const invoices = admin.command('invoices').description('invoices of all tenants');
   invoices
     .command('ls')

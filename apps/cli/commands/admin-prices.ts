@@ -3,8 +3,8 @@ import { Option, type Command } from 'commander';
 import type { PriceTerms } from '#client';
 import { withBroker } from '../command.js';
 import { instant } from '../flags.js';
-import { print, rowsText } from '../output.js';
-import { dollars, jsonText } from '../text.js';
+import { amountColumn, print, rowsText } from '../output.js';
+import { jsonText } from '../text.js';
 
 interface MarginFlags {
   by: 'provider' | 'sku' | 'day' | 'lease';
@@ -88,11 +88,11 @@ export function registerAdminPrices(admin: Command): void {
             rows,
             [
               { title: o.by, of: (r) => r.group },
-              { title: 'charged', of: (r) => dollars(r.charge), right: true },
-              { title: 'cost', of: (r) => dollars(r.cost), right: true },
-              { title: 'margin', of: (r) => dollars(r.margin), right: true },
+              amountColumn('charged', (r) => r.charge),
+              amountColumn('cost', (r) => r.cost),
+              amountColumn('margin', (r) => r.margin),
               { title: '%', of: (r) => (r.marginBps === null ? '' : (r.marginBps / 100).toFixed(1)), right: true },
-              { title: 'tail', of: (r) => dollars(r.tail), right: true },
+              amountColumn('tail', (r) => r.tail),
               { title: 'unpaid s', of: (r) => String(BigInt(r.costOnlyMs) / 1_000n), right: true },
             ],
             output,

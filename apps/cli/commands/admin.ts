@@ -7,8 +7,11 @@ import { registerLedger } from './ledger.js';
 import { registerAdminBilling } from './admin-billing.js';
 import { registerAdminInvoices } from './admin-invoices.js';
 import { registerOrphans } from './orphans.js';
+import { registerAdminPlans } from './admin-plans.js';
 import { registerAdminPrices } from './admin-prices.js';
 import { registerAdminUsage } from './usage.js';
+import { registerAdminRevenue } from './admin-revenue.js';
+import { registerAdminVendorInvoices } from './admin-vendor-invoices.js';
 
 import { registerAdminQuotas } from './quotas.js';
 
@@ -30,6 +33,9 @@ export function registerAdmin(berth: Command): void {
   registerAdminQuotas(admin);
   registerAdminPrices(admin);
   registerAdminUsage(admin);
+  registerAdminPlans(admin);
+  registerAdminRevenue(admin);
+  registerAdminVendorInvoices(admin);
   registerAudit(admin);
   registerLedger(admin);
   registerOrphans(admin);

@@ -3,19 +3,28 @@ import type { Invoice, InvoiceWithLines } from '#client';
 import { idArgument, pages, withBroker, type Run } from '../command.js';
 import { UsageError } from '../exit.js';
 import { saveResults } from '../jobs/results.js';
-import { print, rowsText, type Column, type Output } from '../output.js';
-import { dollars, jsonText, quantityText } from '../text.js';
+import { amountColumn, print, rowsText, type Column, type Output } from '../output.js';
+import { dollars, exactDollars, jsonText, quantityText } from '../text.js';
 
 /** Whole cents as dollars. */
 export const centsText = (cents: string): string => dollars(BigInt(cents) * 10_000_000n);
+
+/** An amount in whole cents; null where there is none yet. */
+export function centsColumn<T>(title: string, of: (row: T) => string | null): Column<T> {
+  const as = (show: (nano: bigint) => string) => (row: T) => {
+    const cents = of(row);
+    return cents === null ? '' : show(BigInt(cents) * 10_000_000n);
+  };
+  return { title, of: as(dollars), exact: as(exactDollars), right: true };
+}
 
 export const invoiceColumns: readonly Column<Invoice>[] = [
   { title: 'id', of: (r) => r.id },
   { title: 'number', of: (r) => r.number },
   { title: 'month', of: (r) => r.periodStart.slice(0, 7) },
   { title: 'state', of: (r) => r.state },
-  { title: 'total', of: (r) => (r.number === null ? '' : centsText(r.issuedTotalCents)), right: true },
-  { title: 'open', of: (r) => (r.number === null ? '' : centsText(r.openCents)), right: true },
+  centsColumn('total', (r) => (r.number === null ? null : r.issuedTotalCents)),
+  centsColumn('open', (r) => (r.number === null ? null : r.openCents)),
   { title: 'due', of: (r) => (r.state === 'open' || r.state === 'past_due' ? (r.dueAt?.slice(0, 10) ?? '') : '') },
 ];
 
@@ -28,14 +37,14 @@ export function invoiceText(invoice: InvoiceWithLines, output: Output): string {
       { title: 'project', of: (r) => r.project },
       {
         title: 'resource',
-        of: (r) => (r.model === null || r.resource.startsWith(r.model) ? r.resource : `${r.model} on ${r.resource}`),
+        of: (r) => r.description,
       },
       { title: 'class', of: (r) => r.providerClass },
       { title: 'meter', of: (r) => r.meter },
       { title: 'month', of: (r) => r.month.slice(0, 7) },
       { title: 'quantity', of: (r) => quantityText(r.quantity, r.unit), right: true },
-      { title: 'exact', of: (r) => dollars(r.amount), right: true },
-      { title: 'amount', of: (r) => centsText(r.cents), right: true },
+      amountColumn('exact', (r) => r.amount),
+      centsColumn('amount', (r) => r.cents),
     ],
     output,
   );

@@ -12,7 +12,7 @@ import { neighboursOf, vectorsOf } from './neighbours.js';
 import type { Stage } from './stage.js';
 import { chatBatch, embeddingBatch, texts } from './texts.js';
 
-const TABLE = { json: false, quiet: false, table: true } as const;
+const TABLE = { json: false, csv: false, quiet: false, table: true } as const;
 
 /** The demo's own tenant: made once with $25, topped up when it runs low. */
 export async function tenant(stage: Stage, home: string, url: string, platformKey: string): Promise<Told> {

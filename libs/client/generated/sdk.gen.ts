@@ -10,6 +10,9 @@ import type {
   TDataShape,
 } from './client/index.js';
 import type {
+  AcceptVendorDifferencesData,
+  AcceptVendorDifferencesErrors,
+  AcceptVendorDifferencesResponses,
   AddCommitmentData,
   AddCommitmentErrors,
   AddCommitmentResponses,
@@ -130,12 +133,18 @@ import type {
   GetPlacementData,
   GetPlacementErrors,
   GetPlacementResponses,
+  GetPlanData,
+  GetPlanErrors,
+  GetPlanResponses,
   GetProjectData,
   GetProjectErrors,
   GetProjectResponses,
   GetReadyData,
   GetReadyErrors,
   GetReadyResponses,
+  GetRevenueData,
+  GetRevenueErrors,
+  GetRevenueResponses,
   GetStatementData,
   GetStatementErrors,
   GetStatementResponses,
@@ -145,9 +154,15 @@ import type {
   GetUsageData,
   GetUsageErrors,
   GetUsageResponses,
+  GetVendorInvoiceData,
+  GetVendorInvoiceErrors,
+  GetVendorInvoiceResponses,
   GiveGrantData,
   GiveGrantErrors,
   GiveGrantResponses,
+  ImportVendorInvoiceData,
+  ImportVendorInvoiceErrors,
+  ImportVendorInvoiceResponses,
   InviteHostData,
   InviteHostErrors,
   InviteHostResponses,
@@ -163,6 +178,9 @@ import type {
   ListCommitmentsData,
   ListCommitmentsErrors,
   ListCommitmentsResponses,
+  ListCreditNotesData,
+  ListCreditNotesErrors,
+  ListCreditNotesResponses,
   ListGrantsData,
   ListGrantsErrors,
   ListGrantsResponses,
@@ -199,6 +217,9 @@ import type {
   ListOrphansData,
   ListOrphansErrors,
   ListOrphansResponses,
+  ListOwnCommitmentsData,
+  ListOwnCommitmentsErrors,
+  ListOwnCommitmentsResponses,
   ListPaymentsData,
   ListPaymentsErrors,
   ListPaymentsResponses,
@@ -217,6 +238,12 @@ import type {
   ListUnattributedUsageData,
   ListUnattributedUsageErrors,
   ListUnattributedUsageResponses,
+  ListVendorDifferencesData,
+  ListVendorDifferencesErrors,
+  ListVendorDifferencesResponses,
+  ListVendorInvoicesData,
+  ListVendorInvoicesErrors,
+  ListVendorInvoicesResponses,
   PauseOrphanSweepData,
   PauseOrphanSweepErrors,
   PauseOrphanSweepResponses,
@@ -1620,6 +1647,26 @@ export const creditInvoice = <ThrowOnError extends boolean = false>(
   });
 
 /**
+ * List the credit notes of all organizations, newest first
+ *
+ * For keys with the role platform-admin.
+ */
+export const listCreditNotes = <ThrowOnError extends boolean = false>(
+  options?: Options<ListCreditNotesData, ThrowOnError>,
+): RequestResult<ListCreditNotesResponses, ListCreditNotesErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListCreditNotesResponses, ListCreditNotesErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/credit-notes',
+    ...options,
+  });
+
+/**
  * Say that what a credit note pays back was paid by hand
  *
  * For keys with the role platform-admin.
@@ -2146,6 +2193,26 @@ export const publishPriceBook = <ThrowOnError extends boolean = false>(
   });
 
 /**
+ * Show which plan a tenant is on, and was
+ *
+ * For keys with the role platform-admin.
+ */
+export const getPlan = <ThrowOnError extends boolean = false>(
+  options: Options<GetPlanData, ThrowOnError>,
+): RequestResult<GetPlanResponses, GetPlanErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetPlanResponses, GetPlanErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/organizations/{id}/plan',
+    ...options,
+  });
+
+/**
  * Put a tenant on a plan of the price book, or off it
  *
  * For keys with the role platform-admin.
@@ -2167,6 +2234,26 @@ export const setPlan = <ThrowOnError extends boolean = false>(
       'Content-Type': 'application/json',
       ...options.headers,
     },
+  });
+
+/**
+ * List what your organization has promised to spend
+ *
+ * For keys with the role admin.
+ */
+export const listOwnCommitments = <ThrowOnError extends boolean = false>(
+  options?: Options<ListOwnCommitmentsData, ThrowOnError>,
+): RequestResult<ListOwnCommitmentsResponses, ListOwnCommitmentsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListOwnCommitmentsResponses, ListOwnCommitmentsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/commitments',
+    ...options,
   });
 
 /**
@@ -2235,6 +2322,143 @@ export const getMargins = <ThrowOnError extends boolean = false>(
     ],
     url: '/v1/admin/reports/margin',
     ...options,
+  });
+
+/**
+ * Show revenue and cost by day or month, out of the ledger
+ *
+ * Between `from` (default: 30 days ago) and `to` (default: now), by when it was booked (UTC). The results add up to what the broker’s own accounts moved by between two trial balances.
+ *
+ * For keys with the role platform-admin.
+ */
+export const getRevenue = <ThrowOnError extends boolean = false>(
+  options?: Options<GetRevenueData, ThrowOnError>,
+): RequestResult<GetRevenueResponses, GetRevenueErrors, ThrowOnError> =>
+  (options?.client ?? client).get<GetRevenueResponses, GetRevenueErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/revenue',
+    ...options,
+  });
+
+/**
+ * List imported invoices of vendors, newest first
+ *
+ * For keys with the role platform-admin.
+ */
+export const listVendorInvoices = <ThrowOnError extends boolean = false>(
+  options?: Options<ListVendorInvoicesData, ThrowOnError>,
+): RequestResult<ListVendorInvoicesResponses, ListVendorInvoicesErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListVendorInvoicesResponses, ListVendorInvoicesErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/vendor-invoices',
+    ...options,
+  });
+
+/**
+ * Compare a vendor’s invoice with what was metered
+ *
+ * The body is the file as it is, or packed with gzip. `aws-cur`: Cost and Usage Report as CSV with resource ids; `gcp`: detailed billing export of BigQuery as JSON lines or CSV; `csv`: `machine_id,from,to,amount_usd` and, where known, `line_id,duration_s,description`. The same content again changes nothing. Without `from` and `to`, the whole days (UTC) in which its lines lie are compared.
+ *
+ * For keys with the role platform-admin.
+ */
+export const importVendorInvoice = <ThrowOnError extends boolean = false>(
+  options: Options<ImportVendorInvoiceData, ThrowOnError>,
+): RequestResult<ImportVendorInvoiceResponses, ImportVendorInvoiceErrors, ThrowOnError> =>
+  (options.client ?? client).post<ImportVendorInvoiceResponses, ImportVendorInvoiceErrors, ThrowOnError>({
+    bodySerializer: null,
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/vendor-invoices',
+    ...options,
+    headers: {
+      'Content-Type': 'application/octet-stream',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Show the sums of a vendor’s invoice
+ *
+ * For keys with the role platform-admin.
+ */
+export const getVendorInvoice = <ThrowOnError extends boolean = false>(
+  options: Options<GetVendorInvoiceData, ThrowOnError>,
+): RequestResult<GetVendorInvoiceResponses, GetVendorInvoiceErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetVendorInvoiceResponses, GetVendorInvoiceErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/vendor-invoices/{id}',
+    ...options,
+  });
+
+/**
+ * List where a vendor’s invoice and metering differ, in the order of time
+ *
+ * `only-at-vendor`: no lease had the machine then; `only-ours`: metered and not billed; `duration`: another time; `amount`: another amount for the same time; `agreed` (when asked for): the same within the tolerance.
+ *
+ * For keys with the role platform-admin.
+ */
+export const listVendorDifferences = <ThrowOnError extends boolean = false>(
+  options: Options<ListVendorDifferencesData, ThrowOnError>,
+): RequestResult<ListVendorDifferencesResponses, ListVendorDifferencesErrors, ThrowOnError> =>
+  (options.client ?? client).get<ListVendorDifferencesResponses, ListVendorDifferencesErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/vendor-invoices/{id}/differences',
+    ...options,
+  });
+
+/**
+ * Take differences as they are: what the provider is owed becomes what it bills
+ *
+ * By id or by kind. Books the difference on the provider’s account against `vendor-differences:berth`, once. What was accepted before stays as it is.
+ *
+ * For keys with the role platform-admin.
+ */
+export const acceptVendorDifferences = <ThrowOnError extends boolean = false>(
+  options: Options<AcceptVendorDifferencesData, ThrowOnError>,
+): RequestResult<AcceptVendorDifferencesResponses, AcceptVendorDifferencesErrors, ThrowOnError> =>
+  (options.client ?? client).post<AcceptVendorDifferencesResponses, AcceptVendorDifferencesErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/vendor-invoices/{id}/accept',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
   });
 
 /**

@@ -448,6 +448,10 @@ export type InvoiceLine = {
   projectId: string;
   project: string;
   resource: string;
+  /**
+   * Resource and model in words
+   */
+  description: string;
   model: string | null;
   providerClass: string | null;
   meter: string;
@@ -746,6 +750,43 @@ export type LimitedCredit = {
    * Nano-dollars (1e-9 USD) as decimal text
    */
   held: string;
+};
+
+export type ListedCreditNote = {
+  id: string;
+  invoiceId: string;
+  number: string;
+  reason: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  issuedAt: string;
+  /**
+   * Whole US cents
+   */
+  usageCents: string;
+  /**
+   * Whole US cents
+   */
+  taxCents: string;
+  /**
+   * Whole US cents
+   */
+  totalCents: string;
+  /**
+   * Taken off what was still to be paid
+   */
+  appliedCents: string;
+  /**
+   * Given to the credit
+   */
+  toCreditCents: string;
+  /**
+   * To be paid back
+   */
+  refundCents: string;
+  refundState: 'none' | 'pending' | 'done';
+  organizationId: string;
 };
 
 export type LogLine = {
@@ -1110,6 +1151,10 @@ export type OrphansToEnd = {
   machines: Array<Orphan>;
 };
 
+export type OwnCommitments = {
+  items: Array<Commitment>;
+};
+
 export type Paying = {
   /**
    * manual: no cards are taken here
@@ -1325,6 +1370,23 @@ export type PlacementPreview = {
   projectId?: string;
 };
 
+export type Plan = {
+  /**
+   * Now
+   */
+  plan: string | null;
+  /**
+   * The latest change first; null: off the plan
+   */
+  history: Array<{
+    plan: string | null;
+    /**
+     * UTC time, ISO 8601
+     */
+    effectiveAt: string;
+  }>;
+};
+
 export type PlanChange = {
   plan: string | null;
   /**
@@ -1531,6 +1593,63 @@ export type Refund = {
    * UTC time, ISO 8601
    */
   createdAt: string;
+};
+
+export type Revenue = {
+  /**
+   * UTC time, ISO 8601
+   */
+  from: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  to: string;
+  rows: Array<{
+    /**
+     * `2026-11-21` or `2026-11`
+     */
+    period: string;
+    /**
+     * Charged for use, less credit notes
+     */
+    revenue: string;
+    /**
+     * Owed to providers for it, with failed starts and accepted differences
+     */
+    cost: string;
+    /**
+     * Ran beyond tenants’ holds; the broker bears it
+     */
+    exposure: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    slaCredits: string;
+    /**
+     * Revenue less cost, exposure and SLA credits
+     */
+    margin: string;
+    /**
+     * Given away, less what expired unspent
+     */
+    credits: string;
+    /**
+     * Kept by payment processors
+     */
+    fees: string;
+    /**
+     * Invoices given up and lost disputes
+     */
+    losses: string;
+    /**
+     * What whole cents brought
+     */
+    rounding: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    result: string;
+  }>;
 };
 
 export type SetQuota = {
@@ -1860,6 +1979,128 @@ export type UsageReceipt = {
     field?: string;
     reason?: string;
   }>;
+};
+
+export type VendorDifference = {
+  id: string;
+  kind: 'agreed' | 'amount' | 'duration' | 'only-ours' | 'only-at-vendor';
+  leaseId: string | null;
+  machineId: string | null;
+  what: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  from: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  to: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  vendor: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  metered: string;
+  /**
+   * `vendor` less `metered`
+   */
+  difference: string;
+  /**
+   * Machine time on the bill; null where the vendor does not say
+   */
+  vendorMs: number | null;
+  meteredMs: number;
+  lines: number;
+  /**
+   * Where in the file to look
+   */
+  firstLine: number | null;
+  acceptedAt: string | null;
+  acceptedFor: string | null;
+  transactionId: string | null;
+};
+
+export type VendorDifferencesAcceptance = {
+  reason: string;
+  ids?: Array<string>;
+  kinds?: Array<'agreed' | 'amount' | 'duration' | 'only-ours' | 'only-at-vendor'>;
+};
+
+export type VendorDifferencesAccepted = {
+  /**
+   * Those that were not accepted before
+   */
+  accepted: number;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+};
+
+export type VendorInvoice = {
+  id: string;
+  providerId: string;
+  format: 'aws-cur' | 'gcp' | 'csv';
+  fileName: string;
+  /**
+   * SHA-256 of the content; packed or not, it is the same
+   */
+  fileHash: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  from: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  to: string;
+  /**
+   * Lines that count
+   */
+  lines: number;
+  /**
+   * Lines that an earlier file had
+   */
+  knownLines: number;
+  /**
+   * Lines that could not be read
+   */
+  skippedLines: number;
+  /**
+   * The first of the skipped lines
+   */
+  problems: Array<{
+    line: number;
+    message: string;
+    fix: string;
+  }>;
+  /**
+   * What the vendor bills: `matched` + `onlyAtVendor`
+   */
+  total: string;
+  /**
+   * Of it, for leases
+   */
+  matched: string;
+  /**
+   * Of it, for machines and services that no lease had
+   */
+  onlyAtVendor: string;
+  /**
+   * What was metered as owed in that time
+   */
+  metered: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  importedAt: string;
+};
+
+export type VendorInvoiceImport = {
+  invoice: VendorInvoice;
+  again: boolean;
 };
 
 export type Workload = {
@@ -4710,6 +4951,56 @@ export type CreditInvoiceResponses = {
 
 export type CreditInvoiceResponse = CreditInvoiceResponses[keyof CreditInvoiceResponses];
 
+export type ListCreditNotesData = {
+  body?: never;
+  path?: never;
+  query?: {
+    organizationId?: string;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/credit-notes';
+};
+
+export type ListCreditNotesErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListCreditNotesError = ListCreditNotesErrors[keyof ListCreditNotesErrors];
+
+export type ListCreditNotesResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<ListedCreditNote>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListCreditNotesResponse = ListCreditNotesResponses[keyof ListCreditNotesResponses];
+
 export type ConfirmRefundData = {
   body?: never;
   path: {
@@ -5729,6 +6020,45 @@ export type PublishPriceBookResponses = {
 
 export type PublishPriceBookResponse = PublishPriceBookResponses[keyof PublishPriceBookResponses];
 
+export type GetPlanData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/organizations/{id}/plan';
+};
+
+export type GetPlanErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetPlanError = GetPlanErrors[keyof GetPlanErrors];
+
+export type GetPlanResponses = {
+  /**
+   * OK
+   */
+  200: Plan;
+};
+
+export type GetPlanResponse = GetPlanResponses[keyof GetPlanResponses];
+
 export type SetPlanData = {
   body: PlanChange;
   path: {
@@ -5779,6 +6109,39 @@ export type SetPlanResponses = {
 };
 
 export type SetPlanResponse = SetPlanResponses[keyof SetPlanResponses];
+
+export type ListOwnCommitmentsData = {
+  body?: never;
+  path?: never;
+  query?: never;
+  url: '/v1/commitments';
+};
+
+export type ListOwnCommitmentsErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListOwnCommitmentsError = ListOwnCommitmentsErrors[keyof ListOwnCommitmentsErrors];
+
+export type ListOwnCommitmentsResponses = {
+  /**
+   * OK
+   */
+  200: OwnCommitments;
+};
+
+export type ListOwnCommitmentsResponse = ListOwnCommitmentsResponses[keyof ListOwnCommitmentsResponses];
 
 export type ListCommitmentsData = {
   body?: never;
@@ -5916,6 +6279,320 @@ export type GetMarginsResponses = {
 };
 
 export type GetMarginsResponse = GetMarginsResponses[keyof GetMarginsResponses];
+
+export type GetRevenueData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * UTC time, ISO 8601
+     */
+    from?: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    to?: string;
+    by?: 'day' | 'month';
+  };
+  url: '/v1/admin/revenue';
+};
+
+export type GetRevenueErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetRevenueError = GetRevenueErrors[keyof GetRevenueErrors];
+
+export type GetRevenueResponses = {
+  /**
+   * OK
+   */
+  200: Revenue;
+};
+
+export type GetRevenueResponse = GetRevenueResponses[keyof GetRevenueResponses];
+
+export type ListVendorInvoicesData = {
+  body?: never;
+  path?: never;
+  query?: {
+    providerId?: string;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/vendor-invoices';
+};
+
+export type ListVendorInvoicesErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListVendorInvoicesError = ListVendorInvoicesErrors[keyof ListVendorInvoicesErrors];
+
+export type ListVendorInvoicesResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<VendorInvoice>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListVendorInvoicesResponse = ListVendorInvoicesResponses[keyof ListVendorInvoicesResponses];
+
+export type ImportVendorInvoiceData = {
+  body: Blob | File;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query: {
+    providerId: string;
+    format: 'aws-cur' | 'gcp' | 'csv';
+    name?: string;
+    /**
+     * What to do with lines that cannot be read
+     */
+    badLines?: 'stop' | 'skip';
+    /**
+     * UTC time, ISO 8601
+     */
+    from?: string;
+    /**
+     * UTC time, ISO 8601
+     */
+    to?: string;
+    /**
+     * Hundredths of a percent that bill and metering may be apart; default 50
+     */
+    toleranceBps?: number;
+  };
+  url: '/v1/admin/vendor-invoices';
+};
+
+export type ImportVendorInvoiceErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ImportVendorInvoiceError = ImportVendorInvoiceErrors[keyof ImportVendorInvoiceErrors];
+
+export type ImportVendorInvoiceResponses = {
+  /**
+   * Created
+   */
+  201: VendorInvoiceImport;
+};
+
+export type ImportVendorInvoiceResponse = ImportVendorInvoiceResponses[keyof ImportVendorInvoiceResponses];
+
+export type GetVendorInvoiceData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/vendor-invoices/{id}';
+};
+
+export type GetVendorInvoiceErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetVendorInvoiceError = GetVendorInvoiceErrors[keyof GetVendorInvoiceErrors];
+
+export type GetVendorInvoiceResponses = {
+  /**
+   * OK
+   */
+  200: VendorInvoice;
+};
+
+export type GetVendorInvoiceResponse = GetVendorInvoiceResponses[keyof GetVendorInvoiceResponses];
+
+export type ListVendorDifferencesData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: {
+    kind?: Array<string>;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/vendor-invoices/{id}/differences';
+};
+
+export type ListVendorDifferencesErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListVendorDifferencesError = ListVendorDifferencesErrors[keyof ListVendorDifferencesErrors];
+
+export type ListVendorDifferencesResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<VendorDifference>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListVendorDifferencesResponse = ListVendorDifferencesResponses[keyof ListVendorDifferencesResponses];
+
+export type AcceptVendorDifferencesData = {
+  body: VendorDifferencesAcceptance;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/vendor-invoices/{id}/accept';
+};
+
+export type AcceptVendorDifferencesErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type AcceptVendorDifferencesError = AcceptVendorDifferencesErrors[keyof AcceptVendorDifferencesErrors];
+
+export type AcceptVendorDifferencesResponses = {
+  /**
+   * OK
+   */
+  200: VendorDifferencesAccepted;
+};
+
+export type AcceptVendorDifferencesResponse = AcceptVendorDifferencesResponses[keyof AcceptVendorDifferencesResponses];
 
 export type ListAuditData = {
   body?: never;

@@ -31,7 +31,10 @@ export async function bookEnd(
   const bps = slaCreditBps(lease, reason);
   if (bps === 0) return;
   const charged = await tx.find(usageRecords, { leaseId: id, meter: 'lease-time', side: 'charge' });
-  const creditNano = divRound(charged.reduce((a, r) => a + r.amountNano, 0n) * BigInt(bps), 10_000n);
+  const creditNano = slaCredit(
+    charged.reduce((a, r) => a + r.amountNano, 0n),
+    bps,
+  );
   if (creditNano > 0n)
     await ledger.post(tx, {
       idempotencyKey: `sla-credit:${id}`,
@@ -44,6 +47,9 @@ export async function bookEnd(
       ],
     });
 }
+
+/** What comes back of a charge when the machine is lost. */
+export const slaCredit = (chargedNano: bigint, bps: number): bigint => divRound(chargedNano * BigInt(bps), 10_000n);
 
 /** What the vendor is owed for a machine that no tenant ever paid for. */
 export function failedStartCost(

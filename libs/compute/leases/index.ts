@@ -9,7 +9,8 @@ export {
   type NewLease,
 } from './leases.service.js';
 export { LeaseReconciler, type LeaseReconcilerDeps } from './leases.reconciler.js';
-export { vendorMachines, type VendorMachine } from './vendor-machines.js';
+export { slaCredit } from './book-end.js';
+export { vendorMachines, type MachineOfLease } from './vendor-machines.js';
 export { defaultLeaseTimes, isAlive, probe, type LeaseTimes } from './decide.js';
 export {
   leases,

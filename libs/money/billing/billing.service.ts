@@ -10,6 +10,7 @@ import type { BillingParts, InvoiceChanged } from './parts.js';
 import { Payments } from './payments.js';
 import { TakenBack } from './taken-back.js';
 import { Profiles } from './profiles.js';
+import { creditNotes, type CreditNoteRow } from './rows/documents.table.js';
 import { invoices, newDraft, type InvoiceRow, type InvoiceState } from './rows/invoices.table.js';
 import { findInvoice, viewOf, type InvoiceView } from './view.js';
 
@@ -90,6 +91,13 @@ export class Billing {
   /** Of all organizations; for administrators. */
   listAll(filter: { organizationId?: string; state?: InvoiceState }, page: InvoicePage): Promise<InvoiceRow[]> {
     return this.find(WORKER, filter, page);
+  }
+
+  /** Credit notes of all organizations, newest first; for administrators. */
+  listNotes(filter: { organizationId?: string }, page: InvoicePage): Promise<CreditNoteRow[]> {
+    return this.d.store.transaction(WORKER, (tx) =>
+      tx.find(creditNotes, filter, { orderBy: [['id', 'desc']], ...page }),
+    );
   }
 
   private find(

@@ -5,6 +5,7 @@ export { documentFormats, type DocumentBytes, type DocumentFormat, type Rendered
 export { type StopWork } from './invoice.reconciler.js';
 export { settlementOf, type Settlement } from './issue.js';
 export { centsOf, NANO_PER_CENT, splitCents } from './lines/cents.js';
+export { describeLine } from './lines/wording.js';
 export { type BillingParts } from './parts.js';
 export { type NewPayment } from './payments.js';
 export { type NewBillingProfile } from './profiles.js';

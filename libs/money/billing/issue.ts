@@ -7,6 +7,7 @@ import { account, accounts } from '#money/ledger';
 import { usageRecords } from '#money/metering';
 import { centsOf, NANO_PER_CENT, splitCents } from './lines/cents.js';
 import { linesOf } from './lines/usage-lines.js';
+import { projectOfLine } from './lines/wording.js';
 import { nextNumber } from './numbering.js';
 import { auditInvoice, openAccounts, tell, type BillingParts } from './parts.js';
 import { billingProfiles, type BillingProfileRow } from './rows/documents.table.js';
@@ -84,7 +85,7 @@ export class Issuing {
           invoiceId: id,
           n,
           organizationId: row.organizationId,
-          projectName: names.get(line.projectId) ?? line.projectId,
+          projectName: projectOfLine(line.projectId, names),
           cents: cents[n] ?? 0n,
         })),
       );

@@ -4,6 +4,7 @@ import { account, accounts } from '#money/ledger';
 import { buyerOf, settlementOf } from './issue.js';
 import { splitCents } from './lines/cents.js';
 import { linesOf } from './lines/usage-lines.js';
+import { projectOfLine } from './lines/wording.js';
 import {
   billingProfiles,
   creditNotes,
@@ -103,7 +104,7 @@ async function named(tx: Tx, lines: readonly UsageLine[]): Promise<ViewLine[]> {
   const ids = [...new Set(lines.map((l) => l.projectId))];
   const found = ids.length === 0 ? [] : await tx.find(projects, { id: { in: ids } });
   const names = new Map(found.map((p) => [p.id, p.name]));
-  return lines.map((l, n) => ({ ...l, n, projectName: names.get(l.projectId) ?? l.projectId, cents: cents[n] ?? 0n }));
+  return lines.map((l, n) => ({ ...l, n, projectName: projectOfLine(l.projectId, names), cents: cents[n] ?? 0n }));
 }
 
 /** Invoices that an actor may see, by id. */

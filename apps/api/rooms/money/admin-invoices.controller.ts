@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { idOf, isoTime } from '#contracts';
 import { authorOf } from '#identity/audit';
 import { WORKER } from '#platform/database';
-import { Billing, invoiceStates, refundTargets, type BillingProfileRow } from '#money/billing';
+import { Billing, invoiceStates, refundTargets, type BillingProfileRow, type CreditNoteRow } from '#money/billing';
 import { route, type Call } from '../../http/route.js';
 import { Serve } from '../../http/serve.js';
 import {
@@ -11,6 +11,7 @@ import {
   creditNoteSchema,
   invoiceSchema,
   invoiceWithLines,
+  listedNoteSchema,
   showInvoice,
   showNote,
   showView,
@@ -91,6 +92,18 @@ const creditInvoice = route({
     .meta({ id: 'NewCreditNote' }),
   returns: creditNoteSchema,
   creates: true,
+});
+
+const listCreditNotes = route({
+  method: 'GET',
+  path: '/v1/admin/credit-notes',
+  tag,
+  name: 'listCreditNotes',
+  summary: 'List the credit notes of all organizations, newest first',
+  access,
+  query: z.strictObject({ organizationId: idOf('organization').optional() }),
+  returns: listedNoteSchema,
+  page: true,
 });
 
 const confirmRefund = route({
@@ -223,6 +236,14 @@ export class AdminInvoicesController {
       call.remember(tx, showNote(made)),
     );
     return showNote(note);
+  }
+
+  @Serve(listCreditNotes)
+  async notes({ query, page }: Call<typeof listCreditNotes>) {
+    const filter = query.organizationId === undefined ? {} : { organizationId: query.organizationId };
+    const rows = await this.billing.listNotes(filter, orderOf(page.order));
+    const show = (note: CreditNoteRow) => ({ organizationId: note.organizationId, ...showNote(note) });
+    return page.answer(rows, (row) => [row.id], show);
   }
 
   @Serve(confirmRefund)

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { idOf, isoTime, nanoUsdText } from '#contracts';
 import {
+  describeLine,
   invoiceStates,
   openCents,
   type CreditNoteRow,
@@ -58,6 +59,10 @@ export const creditNoteSchema = z
   })
   .meta({ id: 'CreditNote' });
 
+export const listedNoteSchema = creditNoteSchema
+  .extend({ organizationId: z.string() })
+  .meta({ id: 'ListedCreditNote' });
+
 const lineSchema = z
   .object({
     n: z.int(),
@@ -65,6 +70,7 @@ const lineSchema = z
     projectId: z.string(),
     project: z.string(),
     resource: z.string(),
+    description: z.string().describe('Resource and model in words'),
     model: z.string().nullable(),
     providerClass: z.string().nullable(),
     meter: z.string(),
@@ -136,6 +142,7 @@ function showLine(l: ViewLine) {
     projectId: l.projectId,
     project: l.projectName,
     resource: l.resource,
+    description: describeLine(l),
     model: l.model,
     providerClass: l.providerClass,
     meter: l.meter,

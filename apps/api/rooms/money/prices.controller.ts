@@ -5,7 +5,7 @@ import { idOf, isoTime, nanoUsdText, priceTermsSchema } from '#contracts';
 import type { Broker } from '#broker';
 import { audit, authorOf } from '#identity/audit';
 import { organizations } from '#identity/tenancy';
-import { commitments, type CommitmentRow, type PriceBookRow } from '#money/rating';
+import { commitments, organizationPlans, type CommitmentRow, type PriceBookRow } from '#money/rating';
 import { marginBy, marginGroups } from '#money/margins';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import type { Ground } from '../../ground.js';
@@ -79,6 +79,34 @@ const setPlan = route({
   params: ofTenant,
   body: z.strictObject({ plan: nameText.nullable(), effectiveAt }).meta({ id: 'PlanChange' }),
   returns: 'nothing',
+});
+
+const getPlan = route({
+  method: 'GET',
+  path: '/v1/admin/organizations/{id}/plan',
+  tag,
+  name: 'getPlan',
+  summary: 'Show which plan a tenant is on, and was',
+  access,
+  params: ofTenant,
+  returns: z
+    .object({
+      plan: z.string().nullable().describe('Now'),
+      history: z
+        .array(z.object({ plan: z.string().nullable(), effectiveAt: isoTime }))
+        .describe('The latest change first; null: off the plan'),
+    })
+    .meta({ id: 'Plan' }),
+});
+
+const listOwnCommitments = route({
+  method: 'GET',
+  path: '/v1/commitments',
+  tag: 'Money',
+  name: 'listOwnCommitments',
+  summary: 'List what your organization has promised to spend',
+  access: { roles: ['admin'] },
+  returns: z.object({ items: z.array(commitmentSchema) }).meta({ id: 'OwnCommitments' }),
 });
 
 const listCommitments = route({
@@ -202,6 +230,27 @@ export class PricesController {
         after: { plan, effectiveAt: at ?? null },
       });
     });
+  }
+
+  @Serve(getPlan)
+  async planOf({ params }: Call<typeof getPlan>) {
+    return this.store.transaction(WORKER, async (tx) => {
+      await tenant(tx, params.id);
+      const rows = await tx.find(organizationPlans, { organizationId: params.id }, { orderBy: [['n', 'desc']] });
+      return {
+        plan: await this.broker.prices.planAt(tx, params.id, await tx.now()),
+        history: rows.map((r) => ({ plan: r.plan, effectiveAt: timeText(r.effectiveAt) })),
+      };
+    });
+  }
+
+  @Serve(listOwnCommitments)
+  async ownPromises({ principal }: Call<typeof listOwnCommitments>) {
+    const { organizationId } = principal;
+    const rows = await this.store.transaction(principal.actor, (tx) =>
+      tx.find(commitments, { organizationId }, { orderBy: [['id', 'desc']] }),
+    );
+    return { items: rows.map(showCommitment) };
   }
 
   @Serve(listCommitments)

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { HOUR, newId, usd } from '#kernel';
 import type { ProviderKind } from '#contracts';
 import { WORKER } from '#platform/database';
-import { monthStart } from '#money/metering';
+import { monthStart, usageRecords, usageRow } from '#money/metering';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
 import { charge, openBilling } from '../billing.fixture.js';
@@ -100,6 +100,31 @@ describe.each(specStores)('lines of an invoice, $name', ({ open }) => {
     expect(said(view)).toEqual(wanted);
     expect(view.usageNano).toBe(usd('12.5'));
     await till.audit();
+  });
+
+  it('are of all projects where the organization as a whole owes', async () => {
+    const { organizationId } = await till.tenant('10');
+    const record = usageRow({
+      id: newId('usage'),
+      key: `commitment:${organizationId}`,
+      organizationId,
+      projectId: organizationId,
+      source: 'commitment',
+      meter: 'commitment',
+      side: 'charge',
+      resource: 'committed use per month',
+      fromAt: last + HOUR,
+      toAt: last + HOUR,
+      quantity: 1n,
+      unitPriceNano: 0n,
+      amountNano: 0n,
+      createdAt: last,
+    });
+    await till.tx((tx) => tx.insert(usageRecords, record));
+    const preview = await made.billing.preview(WORKER, organizationId, last);
+    const view = await issued({ organizationId, projectId: organizationId });
+    for (const { lines } of [preview, view])
+      expect(lines.map((l) => [l.resource, l.projectName])).toEqual([['committed use per month', 'all projects']]);
   });
 
   it('tell late usage of another kind of provider from what was billed', async () => {

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import PDFDocument from 'pdfkit';
+import { describeLine } from '../lines/wording.js';
 import type { Party } from '../rows/invoices.table.js';
 import { centsText, quantityText, type BillingDocument, type DocumentLine } from './document.js';
 
@@ -121,12 +122,9 @@ function tableHead(pdf: Pdf, y: number): number {
 
 /** What was used, on one line, and what says more of it on a second. */
 function describe(line: DocumentLine): { readonly main: string; readonly more: string } {
-  // Of a lease the model is the accelerator, which its resource begins with.
-  const named = line.model === null || line.resource.startsWith(line.model);
-  const main = named ? line.resource : `${line.model} on ${line.resource}`;
   const more = [line.meter.replaceAll('-', ' '), ...(line.providerClass === null ? [] : [line.providerClass])];
   if (line.kind === 'late usage') more.push(`of ${line.month}, arrived after its invoice`);
-  return { main, more: more.join(' · ') };
+  return { main: describeLine(line), more: more.join(' · ') };
 }
 
 function heightOf(pdf: Pdf, text: string, width: number, size: number): number {
