@@ -7,6 +7,7 @@ import { removeEmbedded, startEmbedded } from '#platform/embedded';
 import { run as entitlement } from './billing/entitlement.js';
 import { run as holds } from './billing/holds.js';
 import { run as invoice } from './billing/invoice.js';
+import { run as usageQuery } from './billing/usage-query.js';
 
 /**
  * `npm run bench:billing`: what money costs to keep: reservations and their renewal, checks against limits, and an invoice from raw usage
@@ -34,6 +35,7 @@ async function bench(): Promise<void> {
   const checked = await entitlement({ store, quick });
   if (checked.stale > 0) throw new Error(`${checked.stale} checks passed a limit that was already zero`);
   const issued = await invoice({ store, quick });
+  const asked = await usageQuery({ store, quick });
   await close();
 
   const invoiceS = issued.seconds.toFixed(2);
@@ -62,6 +64,11 @@ async function bench(): Promise<void> {
       `${quick ? 'goal is for 1,000,000 rows: under 10 s' : 'goal: under 10'}; raw records, PDF included`,
     ],
     ['invoiced rows a second', String(rowsPerSecond), `over ${rows} rows`],
+    [
+      'usage by the hour, p50 / p95 ms',
+      `${asked.usageQueryP50Ms} / ${asked.usageQueryP95Ms}`,
+      `goal: p95 under 300${quick ? ' over 10,000,000 rows' : ''}; ${asked.rows.toLocaleString('en')} rows, ${asked.hours.toLocaleString('en')} sums of hours`,
+    ],
   ];
   console.log(
     `\nMoney on PostgreSQL with fsync, ${POOL_SIZE} connections${quick ? '; --quick: small samples, and fewer rows' : ''}\n`,
@@ -73,6 +80,7 @@ async function bench(): Promise<void> {
       holdsPerSecond: held.holdsPerSecond,
       hotHoldsPerSecond: held.hotHoldsPerSecond,
       entitlementP99Ms: checked.entitlementP99Ms,
+      usageQueryP95Ms: asked.usageQueryP95Ms,
       ...(quick ? { invoiceRowsPerSecond: rowsPerSecond } : { invoiceMillionRowsS: Number(invoiceS) }),
     })}`,
   );

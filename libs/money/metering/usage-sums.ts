@@ -60,16 +60,18 @@ export function placeOf(sum: UsageSum): (string | number)[] {
 /**
  * Usage summed up by hour or day and by any dimensions, ordered by `placeOf`; different meters are never added up. An interval counts
  * where its last millisecond lies, as on invoices. Sums and what waits for them are read in one statement: never behind, never double.
+ * A page is read in as many statements as it takes, each over whole days.
  */
 export async function usageSums(tx: Tx, query: UsageQuery): Promise<UsageSums> {
   return tx instanceof PgTx ? inPostgres(tx, query) : inMemory(tx, query);
 }
 
 const PERIOD = {
-  usage_days: 'period_day',
-  usage_hours: 'period_hour',
-  usage_job_hours: 'period_hour',
-  usage_deltas: 'period_hour',
+  usage_days: sql`period_day`,
+  usage_hours: sql`period_hour`,
+  usage_job_hours: sql`period_hour`,
+  usage_deltas: sql`period_hour`,
+  usage_records: sql`period_hour`,
 };
 const DIMENSION_SQL: Record<UsageDimension, Sql> = {
   project: sql`project_id`,
@@ -85,58 +87,106 @@ const DIMENSION_SQL: Record<UsageDimension, Sql> = {
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 async function inPostgres(tx: PgTx, query: UsageQuery): Promise<UsageSums> {
-  const { bucket, groupBy, only = {} } = query;
-  const byJob = groupBy.includes('job') || only.job !== undefined;
-  const spans = usageSpans(query.fromMs, query.toMs, bucket === 'hour' || byJob ? 'hour' : 'day');
-  const shown = groupBy.map((d, i) => sql`coalesce(${DIMENSION_SQL[d]}, '') as ${identifier(`g${i}`)}`);
-  const columns = join([...shown, sql`meter`, sql`unit`, sql`quantity`, sql`amount_nano`], ', ');
-  const mine = [
-    sql`side = ${query.side}`,
-    ...(query.organizationId === null ? [] : [sql`organization_id = ${query.organizationId}`]),
-    ...(query.projectIds === 'all' ? [] : [sql`project_id = any(${[...query.projectIds]})`]),
+  const { bucket, after, toMs, limit } = query;
+  if (limit === undefined) {
+    const rows = await sumsIn(tx, query);
+    return { rows, amountNano: rows.reduce((n, r) => n + r.amountNano, 0n) };
+  }
+  const amountNano = await wholeAmount(tx, query);
+  if (bucket === null) return { rows: await sumsIn(tx, query), amountNano };
+  // Sums come in the order of their hours: no earlier time than the page's is read, and no more than fills it.
+  const startMs = Math.max(query.fromMs, typeof after?.[0] === 'number' ? after[0] : 0);
+  const rows: UsageSum[] = [];
+  let spanMs = DAY;
+  for (let fromMs = startMs; fromMs < toMs && rows.length < limit;) {
+    const endMs = Math.min(toMs, Math.floor((fromMs + spanMs) / DAY) * DAY);
+    const left = limit - rows.length;
+    rows.push(...(await sumsIn(tx, { ...query, fromMs, toMs: endMs, limit: left })));
+    const perMs = rows.length / (endMs - startMs);
+    spanMs = Math.max(DAY, rows.length === 0 ? 4 * spanMs : (1.2 * (limit - rows.length)) / perMs);
+    fromMs = endMs;
+  }
+  return { rows, amountNano };
+}
+
+/** What the query is about, as conditions; not its time. */
+function asked({ side, organizationId, projectIds, only = {} }: UsageQuery): Sql[] {
+  return [
+    sql`side = ${side}`,
+    ...(organizationId === null ? [] : [sql`organization_id = ${organizationId}`]),
+    ...(projectIds === 'all' ? [] : [sql`project_id = any(${[...projectIds]})`]),
     ...Object.entries(only).map(([d, values]) => sql`${DIMENSION_SQL[d as UsageDimension]} = any(${[...values]})`),
   ];
-  const from = (table: keyof typeof PERIOD, { fromMs, toMs }: Span): Sql => {
-    const at = identifier(PERIOD[table]);
-    const where = join([...mine, sql`${at} >= ${iso(fromMs)}`, sql`${at} < ${iso(toMs)}`], ' and ');
-    return sql`select ${at} as at, ${columns} from ${identifier(table)} where ${where}`;
-  };
-  const records = ({ fromMs, toMs }: Span): Sql => {
-    const where = join([...mine, sql`to_at >= ${iso(fromMs + 1)}`, sql`to_at < ${iso(toMs + 1)}`], ' and ');
-    return sql`select period_hour as at, ${columns} from usage_records where ${where}`;
-  };
-  const sources = [
-    ...spans.days.flatMap((s) => [from('usage_days', s), from('usage_deltas', s)]),
-    ...spans.hours.flatMap((s) => [from(byJob ? 'usage_job_hours' : 'usage_hours', s), from('usage_deltas', s)]),
-    ...spans.records.map(records),
-  ];
-  if (sources.length === 0) return { rows: [], amountNano: 0n };
-  const at =
-    bucket === null ? sql`0::bigint` : sql`(extract(epoch from date_trunc(${bucket}, at, 'UTC')) * 1000)::bigint`;
-  const groups = groupBy.map((_, i) => identifier(`g${i}`));
-  const place = [sql`at`, ...[...groups, sql`meter`, sql`unit`].map((c) => sql`${c} collate "C"`)];
-  const after = query.after?.map((v) => (typeof v === 'number' ? sql`${v}::bigint` : sql`${v}::text`));
-  const names = join([sql`at`, ...groups, sql`meter`, sql`unit`], ', ');
-  const rows = await tx.query<Record<string, string>>(
-    sql`with sums as (
-          select ${at} as at, ${join([...groups, sql`meter`, sql`unit`], ', ')}, sum(quantity) as quantity, sum(amount_nano) as amount
-          from (${join(sources, ' union all ')}) as used group by ${join([sql`1`, ...groups, sql`meter`, sql`unit`], ', ')}
-        )
-        select ${names}, quantity::text as quantity, amount::text as amount, (select coalesce(sum(amount), 0) from sums)::text as whole
-        from sums ${after ? sql`where (${join(place, ', ')}) > (${join(after, ', ')})` : sql``}
-        order by ${join(place, ', ')} ${query.limit === undefined ? sql`` : sql`limit ${query.limit}`}`,
+}
+
+async function wholeAmount(tx: PgTx, query: UsageQuery): Promise<bigint> {
+  const parts = sources(query, 'day', query.only?.job !== undefined).map((s) => sql`select amount_nano ${s.rest}`);
+  if (parts.length === 0) return 0n;
+  const [row] = await tx.query<{ whole: string }>(
+    sql`select coalesce(sum(amount_nano), 0)::text as whole from (${join(parts, ' union all ')}) as every`,
   );
-  return {
-    rows: rows.map((r) => ({
-      at: bucket === null ? null : Number(r['at']),
-      group: groupBy.map((_, i) => r[`g${i}`] || null),
-      meter: r['meter'] ?? '',
-      unit: r['unit'] ?? '',
-      quantity: BigInt(r['quantity'] ?? 0),
-      amountNano: BigInt(r['amount'] ?? 0),
-    })),
-    amountNano: BigInt(rows[0]?.['whole'] ?? 0),
-  };
+  return BigInt(row?.whole ?? 0);
+}
+
+/** All sums of a time in one statement. */
+async function sumsIn(tx: PgTx, query: UsageQuery): Promise<UsageSum[]> {
+  const { bucket, groupBy, after, limit } = query;
+  const byJob = query.only?.job !== undefined || groupBy.includes('job');
+  const from = sources(query, bucket === 'hour' ? 'hour' : 'day', byJob);
+  if (from.length === 0) return [];
+  // One collation for grouping and order: one sort serves both.
+  const shown = groupBy.map((d, i) => sql`coalesce(${DIMENSION_SQL[d]}, '') collate "C" as ${identifier(`g${i}`)}`);
+  const columns = join(
+    [...shown, sql`meter collate "C" as meter`, sql`unit collate "C" as unit`, sql`quantity`, sql`amount_nano`],
+    ', ',
+  );
+  const rows = from.map(({ at, rest }) => {
+    const cut = bucket === null ? sql`null::timestamptz` : bucket === 'day' ? sql`date_trunc('day', ${at}, 'UTC')` : at;
+    return sql`select ${cut} as at, ${columns} ${rest}`;
+  });
+  const groups = [...groupBy.map((_, i) => identifier(`g${i}`)), sql`meter`, sql`unit`];
+  const place = join(bucket === null ? groups : [sql`at`, ...groups], ', ');
+  const mark = (bucket === null ? after?.slice(1) : after)?.map((v) =>
+    typeof v === 'number' ? sql`${iso(v)}::timestamptz` : sql`${v}::text collate "C"`,
+  );
+  const found = await tx.query<Record<string, string> & { at?: Date }>(
+    sql`select ${place}, sum(quantity)::text as quantity, sum(amount_nano)::text as amount
+        from (${join(rows, ' union all ')}) as used ${mark ? sql`where (${place}) > (${join(mark, ', ')})` : sql``}
+        group by ${place} order by ${place} ${limit === undefined ? sql`` : sql`limit ${limit}`}`,
+  );
+  return found.map((r) => ({
+    at: r.at?.getTime() ?? null,
+    group: groupBy.map((_, i) => r[`g${i}`] || null),
+    meter: r['meter'] ?? '',
+    unit: r['unit'] ?? '',
+    quantity: BigInt(r['quantity'] ?? 0),
+    amountNano: BigInt(r['amount'] ?? 0),
+  }));
+}
+
+interface Source {
+  /** The hour or day that a row counts in. */
+  readonly at: Sql;
+  readonly rest: Sql;
+}
+
+/** Every table and time that together hold each quantity once. */
+function sources(query: UsageQuery, finest: 'hour' | 'day', byJob: boolean): Source[] {
+  const mine = asked(query);
+  const from = (table: keyof typeof PERIOD, low: Sql, high: Sql): Source => ({
+    at: PERIOD[table],
+    rest: sql`from ${identifier(table)} where ${join([...mine, low, high], ' and ')}`,
+  });
+  const within = (table: keyof typeof PERIOD, span: Span): Source =>
+    from(table, sql`${PERIOD[table]} >= ${iso(span.fromMs)}`, sql`${PERIOD[table]} < ${iso(span.toMs)}`);
+  const spans = usageSpans(query.fromMs, query.toMs, byJob ? 'hour' : finest);
+  return [
+    ...spans.days.flatMap((s) => [within('usage_days', s), within('usage_deltas', s)]),
+    ...spans.hours.flatMap((s) => [within(byJob ? 'usage_job_hours' : 'usage_hours', s), within('usage_deltas', s)]),
+    ...spans.records.map((s) =>
+      from('usage_records', sql`to_at >= ${iso(s.fromMs + 1)}`, sql`to_at < ${iso(s.toMs + 1)}`),
+    ),
+  ];
 }
 
 async function inMemory(tx: Tx, query: UsageQuery): Promise<UsageSums> {
