@@ -4,7 +4,7 @@ import { usd } from '#kernel';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Till } from '#testing/till';
 import { account, accounts, chain, days, GENESIS, seals, Sealer, unsealed, type Posting } from './index.js';
-import { canonicalText, checkLink, daysOf, linkHash } from './seal.js';
+import { canonicalText, checkLink, daysOf, digestOf, linkHash } from './seal.js';
 import type { EntryRow, TransactionRow } from './ledger.table.js';
 
 const move = (amountNano: bigint): Posting['entries'] => [
@@ -71,6 +71,32 @@ describe('the text that is sealed', () => {
     });
     expect(checkLink(link, { n: 2, hash: 'q' }, [], [])).toMatchObject({ seal: 3, what: 'chain-cut' });
     expect(checkLink({ ...link, sealedAt: 3 }, { n: 2, hash: 'p' }, [], [])).toMatchObject({ what: 'seal-changed' });
+  });
+
+  it('tells a transaction that is gone, and one that is not as it was', () => {
+    const own = [e(0, -5n), e(1, 5n)];
+    const other = { ...t, id: 'txn_0' };
+    const body = {
+      n: 3,
+      previous: 'p',
+      transactionIds: ['txn_0', 'txn_1'],
+      digests: [digestOf(other, []), digestOf(t, own)],
+      throughAt: 1,
+      sealedAt: 2,
+    };
+    const link = { ...body, hash: linkHash(body) };
+    const judged = (transactions: TransactionRow[], entries: EntryRow[]) =>
+      checkLink(link, { n: 2, hash: 'p' }, transactions, entries);
+    expect(digestOf(t, own)).toMatch(/^[0-9a-f]{64}$/);
+    expect(judged([t, other], own)).toBeNull();
+    expect(judged([other], own)).toEqual({ seal: 3, transactionId: 'txn_1', what: 'transaction-missing' });
+    const changed = { seal: 3, transactionId: 'txn_1', what: 'transaction-changed' };
+    expect(judged([{ ...t, reference: 'x' }, other], own)).toEqual(changed);
+    expect(judged([t, other], [e(0, -6n), e(1, 6n)])).toEqual(changed);
+    expect(judged([t, other], [])).toEqual(changed);
+    // Entries that were slipped under one that has none are told too.
+    const slipped = { ...e(0, 1n), transactionId: 'txn_0' };
+    expect(judged([t, other], [...own, slipped])).toEqual({ ...changed, transactionId: 'txn_0' });
   });
 
   it('sums entries up by account and day, cut at midnight', () => {

@@ -5,7 +5,7 @@ export const NANO_PER_CENT = 10_000_000n;
 /** The sum in whole cents, halves away from zero. */
 export const centsOf = (nano: bigint): bigint => divRound(nano, NANO_PER_CENT);
 
-const floorDiv = (n: bigint, d: bigint): bigint => (n >= 0n ? n / d : -((-n + d - 1n) / d));
+const floorDiv = (n: bigint, d: bigint): bigint => n / d - (n % d < 0n ? 1n : 0n);
 
 /**
  * Whole cents for each amount, by largest remainder, so that they add up to the rounded sum. Each is less than a cent from its
@@ -17,7 +17,7 @@ export function splitCents(amountsNano: readonly bigint[]): { cents: bigint[]; t
   const rests = amountsNano.map((n, i) => ({ i, rest: n - (cents[i] ?? 0n) * NANO_PER_CENT }));
   let left = totalCents - cents.reduce((a, c) => a + c, 0n);
   // The floors lack less than one cent for each amount that has a remainder, so what is left reaches no amount twice.
-  for (const { i } of rests.sort((a, b) => (a.rest === b.rest ? a.i - b.i : a.rest > b.rest ? -1 : 1))) {
+  for (const { i } of rests.sort((a, b) => (a.rest < b.rest ? 1 : a.rest > b.rest ? -1 : 0))) {
     if (left <= 0n) break;
     cents[i] = (cents[i] ?? 0n) + 1n;
     left -= 1n;
