@@ -27,11 +27,21 @@ const FUNCTIONS = `
 create function hold_take(p_id text, p_organization text, p_project text, p_key text, p_job text, p_lease text, p_amount numeric, p_at timestamptz,
   p_quotas jsonb)
 returns table (taken boolean, refusal jsonb, alerts jsonb) language plpgsql as $$
-declare counted record;
+declare counted record; credit ledger_accounts; unpaid numeric := 0;
 begin
-  update ledger_accounts set available_nano = available_nano - p_amount, held_nano = held_nano + p_amount
-    where id = 'credit:' || p_organization and available_nano + credit_limit_nano >= p_amount;
-  if not found then return query select false, null::jsonb, '[]'::jsonb; return; end if;
+  -- What costs nothing needs no credit.
+  if p_amount > 0 then
+    select * into credit from ledger_accounts where id = 'credit:' || p_organization for update;
+    -- A statement of its own, after the lock: an invoice that was issued meanwhile is seen.
+    if credit.credit_limit_nano > 0 then
+      select greatest(0, -a.balance_nano) into unpaid from ledger_accounts a where a.id = 'receivable:' || p_organization;
+    end if;
+    if credit.id is null or credit.available_nano + greatest(0, credit.credit_limit_nano - coalesce(unpaid, 0)) < p_amount then
+      return query select false, null::jsonb, '[]'::jsonb;
+      return;
+    end if;
+    update ledger_accounts set available_nano = available_nano - p_amount, held_nano = held_nano + p_amount where id = credit.id;
+  end if;
   select * into counted from quota_take(p_id, p_organization, p_project, p_key, p_at, p_quotas || jsonb_build_object('spend', p_amount));
   if not counted.taken then
     update ledger_accounts set available_nano = available_nano + p_amount, held_nano = held_nano - p_amount where id = 'credit:' || p_organization;

@@ -161,6 +161,7 @@ begin
   loop
     if not e.known then return query select 'short', e.account; return; end if;
     continue when e.folded;
+    if e.below then perform set_config('berth.below', e.account, true); end if;
     update ledger_accounts a set balance_nano = a.balance_nano + e.amount,
         available_nano = a.available_nano + case when e.held then 0 else e.amount end,
         held_nano = a.held_nano + case when e.held then e.amount else 0 end
@@ -169,6 +170,7 @@ begin
         and (not a.bounded or e.below or e.amount >= 0 or case when e.held then a.held_nano when p_reverses is null then a.available_nano
           else a.available_nano + a.credit_limit_nano end >= -e.amount);
     if not found then return query select 'short', e.account; return; end if;
+    if e.below then perform set_config('berth.below', '', true); end if;
   end loop;
   insert into ledger_entries (transaction_id, n, account_id, organization_id, amount_nano, currency, at)
     select p_id, x.ord - 1, x.value ->> 'accountId',

@@ -82,7 +82,8 @@ export const heldBy = (book: TenantBook): bigint =>
 
 /** Sets aside, or says how much is missing. */
 export function take(book: TenantBook, amount: bigint): JobBook | { missing: bigint } {
-  const room = book.available + book.limit;
+  // What is owed on invoices counts against the limit.
+  const room = book.available + positive(book.limit + book.receivable);
   if (amount > room) return { missing: amount - room };
   book.available -= amount;
   const job: JobBook = { remaining: amount, open: true, leases: [] };

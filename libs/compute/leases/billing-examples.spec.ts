@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { formatUsd, ManualClock, SeededRandom, usd } from '#kernel';
 import { MemoryStore, WORKER, type Tx } from '#platform/database';
 import { account, Ledger } from '#money/ledger';
-import { Credit, Holds, Quotas, renewalOf, roomOf } from '#money/quotas';
+import { Credit, creditRoom, Holds, Quotas, renewalOf, roomOf } from '#money/quotas';
 import { costTail } from '#money/rating';
 import { burn, defaultLeaseTimes as times, graceUntil, renewalFor } from './index.js';
 
@@ -113,6 +113,13 @@ describe('docs/billing.md', () => {
     await m.take('3');
     expect(await m.available()).toBe(-usd('2'));
     expect(doc).toContain('With $1.00 of credit and a credit limit of $5.00, $6.00 can be held, and not a cent more.');
+  });
+
+  it('what an unpaid invoice leaves of a credit limit', async () => {
+    const limit = { availableNano: 0n, creditLimitNano: usd('5') };
+    expect(doc).toContain(
+      `With a credit limit of $5.00, an unpaid invoice over $3.00 leaves ${dollars(creditRoom(limit, -usd('3')))} to be held.`,
+    );
   });
 
   it('what a budget counts', async () => {

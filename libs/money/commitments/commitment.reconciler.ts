@@ -3,7 +3,7 @@ import { WORKER, type Store, type Tx } from '#platform/database';
 import type { Reconciler } from '#platform/reconcile';
 import { account, type Ledger } from '#money/ledger';
 import { monthEnd, monthStart, usageRecords, usageRow } from '#money/metering';
-import type { Holds } from '#money/quotas';
+import { creditRoomOf, type Holds } from '#money/quotas';
 import { commitments, shortfall, type CommitmentRow } from '#money/rating';
 
 /** Usage of a month may still come in for so long before what is missing is counted. */
@@ -70,8 +70,7 @@ export class CommitmentReconciler implements Reconciler {
   /** Takes what is owed out of the credit as far as it goes, as a usage record that its invoice shows. */
   private async collect(tx: Tx, row: CommitmentRow): Promise<bigint> {
     const { organizationId, owedNano } = row;
-    const credit = await this.d.ledger.creditOf(tx, organizationId);
-    const most = credit.availableNano + credit.creditLimitNano;
+    const most = await creditRoomOf(tx, await this.d.ledger.creditOf(tx, organizationId));
     const amountNano = most < owedNano ? most : owedNano;
     if (amountNano <= 0n) return 0n;
     // The organization as a whole has promised, none of its projects.

@@ -39,6 +39,32 @@ describe.each(specStores)('the ledger $name', ({ open }) => {
     expect(await till.tx((tx) => tx.find(transactions, { idempotencyKey }))).toEqual([]);
   });
 
+  it('lets only what a bank forces leave a credit below its bound', async () => {
+    const { organizationId } = await till.tenant('3');
+    const credit = account.credit(organizationId);
+    const taken = (below: boolean) =>
+      posting(
+        [
+          { accountId: credit, amountNano: -usd('5'), ...(below ? { below } : {}) },
+          { accountId: account.clearing, amountNano: usd('5') },
+        ],
+        { kind: 'chargeback', organizationId },
+      );
+    await expect(post(taken(false))).rejects.toMatchObject({ code: 'insufficient-credit' });
+    expect(await post(taken(true))).not.toBeNull();
+    expect(await balance(credit)).toBe(-usd('2'));
+    // Afterwards everything is bounded as before, in the same transaction too.
+    await expect(
+      till.tx(async (tx) => {
+        await till.ledger.post(tx, taken(true));
+        await tx.update(accounts, { id: credit }, { availableNano: { add: -1n }, heldNano: { add: 1n } });
+        if (!opened.postgres) throw new Error('would go below its bound');
+      }),
+    ).rejects.toThrow('would go below its bound');
+    expect(await balance(credit)).toBe(-usd('2'));
+    await till.audit();
+  });
+
   it('posts one key once, whoever comes second', async () => {
     const tenant = await till.tenant('0');
     const give = (): Promise<string | null> =>

@@ -1,5 +1,6 @@
 import type { Procedure } from '#platform/database';
 import { account, accounts } from '#money/ledger';
+import { creditRoomOf } from './credit-room.js';
 import { holds, type HoldRow, type HoldState } from './holds.table.js';
 import { quotaGiveBack, quotaRelease, quotaTake, type QuotaAmounts, type QuotaTaken } from './quotas.procedures.js';
 
@@ -36,8 +37,9 @@ export const holdTake: Procedure<
   result: { taken: 'bool', refusal: 'json', alerts: 'json' },
   inMemory: async (tx, { organizationId, keyId, amountNano, at, quotas, ...of }) => {
     const id = account.credit(organizationId);
-    const credit = await tx.first(accounts, { id });
-    if (!credit || credit.availableNano + credit.creditLimitNano < amountNano)
+    // What costs nothing needs no credit.
+    const credit = amountNano > 0n ? await tx.first(accounts, { id }) : null;
+    if (amountNano > 0n && (!credit || (await creditRoomOf(tx, credit)) < amountNano))
       return { taken: false, refusal: null, alerts: [] };
     const amounts = { ...quotas, spend: amountNano };
     const counted = await tx.call(quotaTake, {

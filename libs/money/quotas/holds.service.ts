@@ -10,6 +10,7 @@ import {
   type Renewal,
   type Renewed,
 } from './holds.procedures.js';
+import { creditRoomOf } from './credit-room.js';
 import { refused, tell } from './refusal.js';
 import type { QuotaAmounts, QuotaTaken } from './quotas.procedures.js';
 import { holdTakeMany, holdTakeShared, type HoldAsked } from './hold-groups.procedures.js';
@@ -116,8 +117,7 @@ export class Holds {
       return null;
     }
     if (refusal) return refused(refusal);
-    const credit = await this.ledger.creditOf(tx, organizationId);
-    const availableNano = credit.availableNano + credit.creditLimitNano;
+    const availableNano = await creditRoomOf(tx, await this.ledger.creditOf(tx, organizationId));
     return new DomainError(
       'payment-required',
       'insufficient-credit',

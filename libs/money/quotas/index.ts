@@ -1,3 +1,4 @@
+export { creditRoom, creditRoomOf } from './credit-room.js';
 export { Holds, holdMachine, type HoldRequest } from './holds.service.js';
 export { holds, type HoldRow, type HoldState } from './holds.table.js';
 export { holdSettle, renewalOf, type Renewal, type Renewed } from './holds.procedures.js';
