@@ -11,6 +11,11 @@ export interface TenantBook {
   /** What invoices moved between the credit and what the tenant owes, and what credit notes gave back. */
   moved: bigint;
   receivable: bigint;
+  /** Limits that an administrator has set: on what is spent in a month, and on jobs without a machine. Null: none. */
+  budget: bigint | null;
+  queue: bigint | null;
+  /** What a card paid, in whole cents. */
+  readonly cards: CardBook[];
   readonly jobs: JobBook[];
   /** Charges by month; a month is there as soon as time was metered in it. */
   readonly charges: Map<number, bigint>;
@@ -34,7 +39,14 @@ export interface InvoiceBook {
   state: 'open' | 'paid' | 'void';
 }
 
+export interface CardBook {
+  readonly id: string;
+  left: bigint;
+}
+
 export interface JobBook {
+  /** Counts against the limit on jobs as long as it is open. */
+  readonly queued: boolean;
   remaining: bigint;
   open: boolean;
   readonly leases: LeaseBook[];
@@ -61,6 +73,9 @@ export const emptyBook = (limit = 0n): TenantBook => ({
   limit,
   moved: 0n,
   receivable: 0n,
+  budget: null,
+  queue: null,
+  cards: [],
   jobs: [],
   charges: new Map(),
   unbilled: new Map(),
@@ -80,13 +95,23 @@ export const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 export const heldBy = (book: TenantBook): bigint =>
   book.jobs.reduce((n, j) => n + j.remaining + j.leases.reduce((m, l) => m + l.remaining, 0n), 0n);
 
-/** Sets aside, or says how much is missing. */
-export function take(book: TenantBook, amount: bigint): JobBook | { missing: bigint } {
-  // What is owed on invoices counts against the limit.
+/** All that holds have taken from the budget and not given back. */
+export const spendOf = (book: TenantBook): bigint => heldBy(book) + book.charged;
+
+export const queuedOf = (book: TenantBook): bigint => BigInt(book.jobs.filter((j) => j.open && j.queued).length);
+
+/** Why so much cannot be set aside: what of credit is missing, or the limit that says no. */
+export function refusalOf(book: TenantBook, amount: bigint, queued: boolean): { missing: bigint } | 'limit' | null {
+  // What is owed on invoices counts against the limit; what costs nothing needs no credit.
   const room = book.available + positive(book.limit + book.receivable);
-  if (amount > room) return { missing: amount - room };
+  if (amount > 0n && amount > room) return { missing: amount - room };
+  if (book.budget !== null && amount > 0n && spendOf(book) + amount > book.budget) return 'limit';
+  return queued && book.queue !== null && queuedOf(book) + 1n > book.queue ? 'limit' : null;
+}
+
+export function take(book: TenantBook, amount: bigint, queued: boolean): JobBook {
   book.available -= amount;
-  const job: JobBook = { remaining: amount, open: true, leases: [] };
+  const job: JobBook = { remaining: amount, open: true, queued, leases: [] };
   book.jobs.push(job);
   return job;
 }
@@ -221,4 +246,22 @@ export function annul(book: TenantBook, invoice: InvoiceBook): boolean {
   for (const [month, nano] of invoice.usage) book.unbilled.set(month, (book.unbilled.get(month) ?? 0n) + nano);
   invoice.state = 'void';
   return true;
+}
+
+const refundable = (book: TenantBook, card: CardBook): bigint => least(card.left, positive(book.available / CENT));
+
+/** Gives credit back to the card that paid for it; false: so much is not there. */
+export function refund(book: TenantBook, card: CardBook, cents: bigint): boolean {
+  if (cents > refundable(book, card)) return false;
+  card.left -= cents;
+  book.available -= cents * CENT;
+  book.paidIn -= cents * CENT;
+  return true;
+}
+
+/** A card pays for credit. */
+export function charge(book: TenantBook, id: string, cents: bigint): void {
+  book.cards.push({ id, left: cents });
+  book.available += cents * CENT;
+  book.paidIn += cents * CENT;
 }

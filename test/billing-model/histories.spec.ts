@@ -23,6 +23,25 @@ async function live(world: World, steps: readonly Step[], deeperEvery: number): 
 const tell = ({ kind, who, which, amount, forMs, crash }: Step): string =>
   `  ${kind} who ${who} which ${which} amount ${amount} forMs ${forMs} crash ${crash}`;
 
+/** Mistakes that the product might have; a history must tell each. */
+const faults: Readonly<Record<string, (world: World) => void>> = {
+  'credit that is dropped': ({ till }) => Object.assign(till.ledger, { credit: () => Promise.resolve(null) }),
+  'a hold that gives nothing back': ({ till }) => Object.assign(till.holds, { settle: () => Promise.resolve(0n) }),
+  'a refund that is not asked for': ({ cards }) =>
+    Object.assign(cards, { refund: () => Promise.resolve({ id: 'none' }) }),
+  'a limit that is not kept': ({ till }) => {
+    const { set } = till.quotas;
+    till.quotas.set = (tx, order) => set.call(till.quotas, tx, { ...order, limitN: order.limitN + 1_000_000_000_000n });
+  },
+  'usage that is charged twice': ({ till }) => {
+    const { leaseTime } = till.metering;
+    till.metering.leaseTime = async (tx, interval, ends) => {
+      const charged = await leaseTime.call(till.metering, tx, interval, ends);
+      return { ...charged, chargedNano: charged.chargedNano * 2n };
+    };
+  },
+};
+
 /** The seed is in the name of the test: `SEED=... npm run test:billing-model` lives the same histories again. */
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000_000);
 
@@ -39,6 +58,20 @@ describe(`money over random histories, seed ${seed}`, () => {
       { numRuns: 1_000, seed },
     );
     expect(lived).toBeGreaterThanOrEqual(1_000);
+  });
+
+  it.each(Object.entries(faults))('would notice %s', async (_, inject) => {
+    let n = 0;
+    const run = await fc.check(
+      fc.asyncProperty(history(60), async (steps) => {
+        const world = await World.open(await inMemory.open(), `f${n++}`, 2);
+        inject(world);
+        await live(world, steps, 10);
+      }),
+      { numRuns: 30, seed, endOnFailure: true },
+    );
+    expect(run.failed).toBe(true);
+    expect(String(run.errorInstance)).toContain('after these steps');
   });
 
   describe('on PostgreSQL', () => {

@@ -1,11 +1,13 @@
 import { expect } from '@jest/globals';
 import fc from 'fast-check';
-import { holds, type HoldRow } from '#money/quotas';
+import { payments, refunds } from '#money/payments';
+import { holds, quotas, type HoldRow } from '#money/quotas';
 import { DomainError } from '#kernel';
 import { BROKER } from '#identity/audit';
 import {
   annul,
   carve,
+  charge,
   correct,
   endJob,
   endLease,
@@ -14,7 +16,11 @@ import {
   monthOf,
   nextMonth,
   pay,
+  queuedOf,
+  refund,
+  refusalOf,
   renew,
+  spendOf,
   take,
   type JobBook,
   type LeaseBook,
@@ -67,6 +73,8 @@ function holdOf(world: World, of: JobBook | LeaseBook): HoldRow {
   return hold;
 }
 
+const LIMITS = expect.stringMatching(/^(budget|quota)-exceeded$/) as unknown;
+
 const happenings = {
   /** What a step that does not matter shrinks to. */
   nothing: () => Promise.resolve(),
@@ -95,16 +103,22 @@ const happenings = {
         world.till.tx(
           async (tx) =>
             (await tx.first(holds, { jobId })) ??
-            (await world.till.holds.take(tx, { ...of, jobId, amountNano: step.amount })),
+            (await world.till.holds.take(tx, {
+              ...of,
+              jobId,
+              amountNano: step.amount,
+              quotas: { 'jobs-queued': 1n },
+            })),
         ),
       );
-    const job = take(book, step.amount);
-    if ('missing' in job) {
+    const no = refusalOf(book, step.amount, true);
+    if (no === 'limit') await expect(asked()).rejects.toMatchObject({ code: LIMITS });
+    else if (no) {
       await expect(asked()).rejects.toMatchObject({
         code: 'insufficient-credit',
-        details: { facts: { missingNano: String(job.missing) } },
+        details: { facts: { missingNano: String(no.missing) } },
       });
-    } else world.holdOf.set(job, await asked());
+    } else world.holdOf.set(take(book, step.amount, true), await asked());
   },
 
   /** A crowd asks at one moment: as many get their hold as the credit has room for. */
@@ -118,16 +132,15 @@ const happenings = {
     );
     for (const answer of asked) {
       if (answer.status === 'rejected') {
-        expect(answer.reason).toMatchObject({ code: 'insufficient-credit' });
+        expect(answer.reason).toMatchObject({ code: expect.stringMatching(/^(insufficient-credit|budget-exceeded)$/) });
         continue;
       }
-      const job = take(book, step.amount);
-      if ('missing' in job)
-        throw new Error(`a hold of ${step.amount} was given beyond the credit, ${job.missing} are missing`);
-      world.holdOf.set(job, answer.value);
+      if (refusalOf(book, step.amount, false))
+        throw new Error(`a hold of ${step.amount} was given beyond the credit or the budget`);
+      world.holdOf.set(take(book, step.amount, false), answer.value);
     }
     // Nobody was sent away for whom there was room.
-    if (asked.some((a) => a.status === 'rejected')) expect(book.available < step.amount).toBe(true);
+    if (asked.some((a) => a.status === 'rejected')) expect(refusalOf(book, step.amount, false)).not.toBeNull();
   },
 
   async lease(world, step) {
@@ -278,6 +291,60 @@ const happenings = {
     else await expect(asked).rejects.toBeInstanceOf(DomainError);
   },
 
+  /** A limit is set, raised, lowered below what is used, or taken away. */
+  async limit(world, step) {
+    const { of, book } = tenantOf(world, step);
+    const { organizationId } = of;
+    const budget = step.which % 2 === 0;
+    const [dimension, per] = budget ? (['spend', 'month'] as const) : (['jobs-queued', 'ever'] as const);
+    const known = await world.till.tx((tx) => tx.first(quotas, { organizationId, dimension }));
+    if (known && step.which % 3 === 0) {
+      await world.till.tx((tx) => world.till.quotas.remove(tx, known.id));
+      if (budget) book.budget = null;
+      else book.queue = null;
+      return;
+    }
+    // Around what is used now: as often below it as above.
+    const wanted = budget
+      ? spendOf(book) + 3n * step.amount - 30_000_000_000n
+      : queuedOf(book) + BigInt(step.which % 9) - 4n;
+    const limitN = wanted > 0n ? wanted : 0n;
+    const whole = { organizationId, projectId: null, scope: 'organization', scopeId: organizationId } as const;
+    const plain = { mode: 'hard', policy: 'keep', cohort: null, borrowingLimit: null, lendingLimit: null } as const;
+    await world.again(step.crash, () =>
+      world.till.tx((tx) => world.till.quotas.set(tx, { ...whole, ...plain, dimension, per, limitN })),
+    );
+    if (budget) book.budget = limitN;
+    else book.queue = limitN;
+  },
+
+  /** A card pays for credit; the process may die anywhere on the way. */
+  async card(world, step) {
+    const { of, book } = tenantOf(world, step);
+    const cents = 500n + step.amount / 20_000_000n;
+    await world.once(step.crash, () => world.cards.topUp(of.organizationId, cents));
+    const { organizationId } = of;
+    const begun = await world.till.tx((tx) => tx.first(payments, { organizationId, state: 'intended' }));
+    if (!begun) throw new Error('the payment was not begun');
+    await world.again(step.crash, () => world.drive('payment', begun.id), step.which % 5);
+    charge(book, begun.id, cents);
+  },
+
+  /** A part of it goes back, if it is there to go back. */
+  async refund(world, step) {
+    const { of, book } = tenantOf(world, step);
+    const { organizationId } = of;
+    const card = at(book.cards, step.which);
+    if (!card) return;
+    const cents = 1n + step.amount / 30_000_000n;
+    const asked = world.once(step.crash, () => world.cards.refund(card.id, cents));
+    if (!refund(book, card, cents)) return expect(asked).rejects.toBeInstanceOf(DomainError);
+    await asked;
+    const begun = await world.till.tx((tx) => tx.first(refunds, { organizationId, state: 'intended' }));
+    if (!begun) throw new Error('the refund was not begun');
+    await world.again(step.crash, () => world.drive('refund', begun.id), step.which % 5);
+  },
+
   async endJob(world, step) {
     const { book } = tenantOf(world, step);
     const job = at(book.jobs.slice(-4), step.which);
@@ -302,6 +369,9 @@ const often: Readonly<Record<keyof typeof happenings, number>> = {
   pay: 1,
   correct: 1,
   annul: 1,
+  limit: 2,
+  card: 1,
+  refund: 1,
   endJob: 2,
 };
 

@@ -3,7 +3,8 @@ import { DAY, SeededRandom, StaleVersion } from '#kernel';
 import { account, accounts } from '#money/ledger';
 import type { LeaseInterval } from '#money/metering';
 import { usageRecords } from '#money/metering';
-import { holds, type HoldRow } from '#money/quotas';
+import { newCustomer, noInvoices, paymentCustomers, Payments, payments, refunds } from '#money/payments';
+import { holds, quotas, type HoldRow } from '#money/quotas';
 import { Billing, defaultBillingSettings, invoices, manualRate } from '#money/billing';
 import { Outbox, UniqueViolation } from '#platform/database';
 import type { SpecStore } from '#testing';
@@ -12,13 +13,17 @@ import {
   balanceOf,
   emptyBook,
   heldBy,
+  queuedOf,
+  spendOf,
   type InvoiceBook,
   type JobBook,
   type LeaseBook,
   type TenantBook,
 } from './books.js';
 import { Crash, CrashingStore, type CrashAt } from './crashing-store.js';
+import { Processor } from './processor.js';
 
+const ASLEEP = { wake: () => Promise.resolve() };
 const NOWHERE = { put: () => Promise.resolve(), get: () => Promise.reject(new Error('no documents here')) };
 
 /** The real rooms on one store, beside the plain arithmetic of what they should hold. */
@@ -33,6 +38,7 @@ export class World {
   private constructor(
     readonly till: Till,
     readonly billing: Billing,
+    readonly cards: Payments,
     readonly crashing: CrashingStore,
     readonly providerId: string,
     /** Makes names that no other history on the same store uses. */
@@ -48,7 +54,17 @@ export class World {
     const parts = { store: crashing, clock: opened.clock, random, ledger: till.ledger, tax: manualRate };
     const settings = { ...defaultBillingSettings, invoiceSeries: `I${name}`, creditNoteSeries: `C${name}` };
     const billing = new Billing({ ...parts, outbox: new Outbox(crashing, random), settings }, NOWHERE);
-    const world = new World(till, billing, crashing, await till.provider(), name, opened.clock.now() - 1_500 * DAY);
+    const room = { store: crashing, ledger: till.ledger, invoices: noInvoices, wake: ASLEEP, clock: opened.clock };
+    const cards = new Payments({ ...room, random: new SeededRandom(`cards of ${name}`), port: new Processor().port });
+    const world = new World(
+      till,
+      billing,
+      cards,
+      crashing,
+      await till.provider(),
+      name,
+      opened.clock.now() - 1_500 * DAY,
+    );
     for (let i = 0; i < tenants; i++) {
       // Every other tenant pays afterwards.
       const book = emptyBook(i % 2 === 0 ? 0n : 20_000_000_000n);
@@ -57,6 +73,8 @@ export class World {
       await till.tx(async (tx) => {
         await till.ledger.open(tx, [{ id, kind: 'credit', organizationId: of.organizationId }]);
         await tx.update(accounts, { id }, { creditLimitNano: book.limit });
+        const card = { customerId: `cus_${of.organizationId}`, methodId: 'pm_1' };
+        await tx.insert(paymentCustomers, { ...newCustomer(of.organizationId, await tx.now()), ...card });
       });
       world.tenants.push({ of, book });
     }
@@ -93,6 +111,21 @@ export class World {
         if (error.committed) return null;
       }
     }
+  }
+
+  /** Drives a payment or a refund to its end, as its reconciler does whenever somebody wakes it. */
+  async drive(kind: 'payment' | 'refund', id: string): Promise<void> {
+    const reconciler = this.cards.reconcilers.find((r) => r.kind === kind);
+    for (let n = 0; n < 20; n++) {
+      const where = { id, state: { not: 'settled' } } as const;
+      const woken = { wakeAt: 0, version: { add: 1 } };
+      const rows = await this.till.tx(async (tx) =>
+        kind === 'payment' ? tx.update(payments, where, woken) : tx.update(refunds, where, woken),
+      );
+      if (rows.length === 0) return;
+      await reconciler?.step(id);
+    }
+    throw new Error(`${kind} ${id} does not settle`);
   }
 
   interval(tenant: Tenant, lease: LeaseBook, fromMs: number, toMs: number): LeaseInterval {
@@ -136,6 +169,12 @@ export class World {
         receivable: await tx.first(accounts, { id: account.receivable(of.organizationId) }),
       }));
       expect(receivable?.balanceNano ?? 0n).toBe(book.receivable);
+      const limits = await this.till.tx((tx) => tx.find(quotas, { organizationId: of.organizationId }));
+      for (const { dimension, used, limitN } of limits)
+        expect([dimension, used, limitN]).toEqual(
+          dimension === 'spend' ? [dimension, spendOf(book), book.budget] : [dimension, queuedOf(book), book.queue],
+        );
+      expect(limits.length).toBe((book.budget === null ? 0 : 1) + (book.queue === null ? 0 : 1));
       expect(
         new Map(issued.map((i) => [i.id, [i.usageCents, i.dueCents, i.paidCents, i.creditedCents, i.state]])),
       ).toEqual(

@@ -1,5 +1,5 @@
 export { Payments, type RechargeRules } from './payments.service.js';
-export { TOP_UP_CENTS } from './rules.js';
+export { newCustomer, TOP_UP_CENTS } from './rules.js';
 export { COLLECT_AGAIN_AFTER_DAYS, decideCollection } from './collect.js';
 export { decideRecharge, MOST_DECLINES, type RechargeFacts } from './recharge.js';
 export { invoicesOf } from './billing-invoices.js';

@@ -67,7 +67,7 @@ async function bookRefund(tx: Tx, d: Parts, payment: PaymentRow, found: Reviewed
   await tx.update(payments, { id: payment.id }, { refundedCents: { add: amountCents } });
   // What a credit note owes was set aside when it was written.
   if (note === null) {
-    const move = { reference: row.id, cents: amountCents, kind: 'refund', to: account.refunds };
+    const move = { reference: row.id, cents: amountCents, kind: 'refund-elsewhere', to: account.refunds };
     await takeBack(tx, d, payment, move);
   }
   tx.afterCommit(() => d.wake.wake('refund', row.id));

@@ -91,7 +91,7 @@ async function auditBooks(tx: Tx): Promise<void> {
   const posted = new Map<string, bigint>();
   // What a bank takes back may have been spent.
   const gone = new Map<string, bigint>();
-  const kinds = { in: ['chargeback', 'refund'] } as const;
+  const kinds = { in: ['chargeback', 'refund-elsewhere'] } as const;
   const byBanks = new Set((await tx.find(transactions, { kind: kinds })).map((t) => t.id));
   for (const e of await tx.find(entries, {}))
     if (byBanks.has(e.transactionId) && e.amountNano < 0n)
