@@ -12,7 +12,7 @@ export default {
   testMatch: [
     '<rootDir>/libs/money/ledger/{seal,reading,reverse,ledger}.spec.ts',
     '<rootDir>/libs/platform/reconcile/*.spec.ts',
-    '<rootDir>/libs/money/quotas/{holds,renewal,credit-room,contention,quotas}.spec.ts',
+    '<rootDir>/libs/money/quotas/{holds,renewal,credit-room,quotas}.spec.ts',
     '<rootDir>/libs/kernel/machine.spec.ts',
     '<rootDir>/libs/money/billing/lines/cents.spec.ts',
   ],

@@ -47,7 +47,7 @@ describe.each(specStores)('holds $name', ({ name, open }) => {
           commands,
         );
       }),
-      { numRuns: opened.postgres ? 20 : 300 },
+      { numRuns: opened.postgres ? 20 : 60 },
     );
     await till.audit();
   });
