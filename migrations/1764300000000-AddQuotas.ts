@@ -75,6 +75,9 @@ create table quotas (
   cohort_id text references cohorts (id),
   borrowing_limit numeric(38, 0) check (borrowing_limit >= 0),
   lending_limit numeric(38, 0) check (lending_limit >= 0),
+  -- Of its own part, what the owner was refused because it is lent, and until when nobody may borrow it.
+  wanted_n numeric(38, 0) not null default 0 check (wanted_n >= 0),
+  wanted_until timestamptz,
   used numeric(38, 0) not null check (used >= 0),
   -- The window that the use is of; the epoch where there is none.
   window_start timestamptz not null,
@@ -142,7 +145,7 @@ grant select, insert, update, delete on cohorts, quotas, quota_uses, credit_gran
 grant select on credit_grants to berth_app;
 grant select on quotas to berth_app;
 -- A request counts against its limits; what the limits are, only workers say.
-grant update (used, window_start, alerted) on quotas to berth_app;
+grant update (used, window_start, alerted, wanted_n, wanted_until) on quotas to berth_app;
 grant select, insert, update, delete on quota_uses to berth_app;
 `;
 
@@ -152,7 +155,7 @@ create function quota_bucket(p_per text, p_at timestamptz) returns timestamptz l
 $$;
 create function quota_take(p_holder text, p_organization text, p_project text, p_key text, p_at timestamptz, p_amounts jsonb)
 returns table (taken boolean, refusal jsonb, alerts jsonb) language plpgsql as $$
-declare q record; latest timestamptz; counted timestamptz := p_at; fresh text[]; had numeric; room numeric; pool numeric; kept numeric; lent numeric;
+declare q record; latest timestamptz; counted timestamptz := p_at; fresh text[]; had numeric; room numeric; pool numeric; kept numeric; claimed numeric;
   said jsonb := '[]'; reached integer; ids text[];
 begin
   perform pg_advisory_xact_lock_shared(hashtextextended('quotas:' || p_organization, 0));
@@ -181,15 +184,19 @@ begin
   loop
     had := case when q.window_start < q.bucket then 0 else q.used end;
     room := q.limit_n - had;
-    lent := 0;
     if q.cohort_id is not null then
-      select sum(least(m.limit_n, m.lending_limit) - greatest(0, m.used - (m.limit_n - least(m.limit_n, m.lending_limit)))) into pool
-        from quotas m where m.cohort_id = q.cohort_id and m.dimension = q.dimension and m.per = q.per;
+      select sum(least(m.limit_n, m.lending_limit) - greatest(0, m.used - (m.limit_n - least(m.limit_n, m.lending_limit)))),
+          coalesce(sum(least(m.wanted_n, greatest(0, m.limit_n - m.used))) filter (where m.id <> q.id and m.wanted_until > counted), 0)
+        into pool, claimed from quotas m where m.cohort_id = q.cohort_id and m.dimension = q.dimension and m.per = q.per;
       kept := greatest(0, q.limit_n - least(q.limit_n, q.lending_limit) - had);
-      room := least(q.limit_n + coalesce(q.borrowing_limit, 'infinity') - had, kept + pool);
+      room := greatest(least(q.limit_n - had, kept + pool), least(q.limit_n + coalesce(q.borrowing_limit, 'infinity') - had, kept + pool - claimed));
     end if;
     if q.mode = 'hard' and q.asked > 0 and q.asked > room then
       if p_holder is not null then delete from quota_uses u where u.holder = p_holder and u.dimension = any (fresh); end if;
+      -- What is its own and lent goes to its owner next.
+      if q.cohort_id is not null and q.asked <= q.limit_n - had then
+        update quotas o set wanted_n = q.asked, wanted_until = counted + interval '2 minutes' where o.id = q.id;
+      end if;
       return query select false, jsonb_build_object('quotaId', q.id, 'scope', q.scope, 'scopeId', q.scope_id, 'dimension', q.dimension, 'per', q.per,
         'limit', q.limit_n::text, 'used', had::text, 'asked', q.asked::text, 'room', greatest(room, 0)::text, 'cohortId', q.cohort_id), said;
       return;
@@ -198,7 +205,7 @@ begin
   for q in
     update quotas o set used = case when o.window_start < quota_bucket(o.per, counted) then 0 else o.used end + (p_amounts ->> o.dimension)::numeric,
         alerted = case when o.window_start < quota_bucket(o.per, counted) then 0 else o.alerted end,
-        window_start = greatest(o.window_start, quota_bucket(o.per, counted))
+        window_start = greatest(o.window_start, quota_bucket(o.per, counted)), wanted_n = 0, wanted_until = null
       where o.id = any (ids) and o.organization_id = p_organization and o.scope_id in (p_organization, p_project, p_key) and o.dimension = any (fresh)
       returning o.*
   loop

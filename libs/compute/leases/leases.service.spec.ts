@@ -2,9 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import { createJobSchema } from '#contracts';
 import { WORKER } from '#platform/database';
 import { usageRecords } from '#money/metering';
-import { costTail } from '#money/rating';
+import { quotaUses } from '#money/quotas';
+import { costTail, plainTerms } from '#money/rating';
 import { openWorld, type World } from '#testing/world';
-import { leases, unmeteredCharge, type LeaseRow } from './index.js';
+import { leases, unmeteredCharge, warmOffer, type LeaseRow } from './index.js';
 import { leaseWith } from '#testing';
 
 /** A job of one command, whose machine is to be kept for ten minutes. */
@@ -86,6 +87,80 @@ describe('the end of a machine', () => {
       fromAt: lease.endedAt,
       toAt: lease.bootedAt + 300_000,
     });
+  });
+});
+
+describe('an owner of lent GPUs that wants them back', () => {
+  const now = Date.UTC(2026, 10, 21);
+
+  it('has the newest borrowed machines stopped, as many as it lacks and the borrower lets be stopped', async () => {
+    const world = await openWorld();
+    await world.credit('25');
+    const { leases: of, quotas, holds } = world.broker;
+    const owner = { organizationId: world.organizationId, projectId: world.projectId };
+    const machine = { ...leaseWith({}).offer, count: 2, accelerator: 'H100' };
+    const offer = warmOffer(leaseWith({ offer: machine }), now);
+    const borrowed = async (organizationId: string, policy: 'keep' | 'stop-newest') => {
+      await limit(organizationId, 2n, policy);
+      for (const n of [1, 2, 3]) {
+        const id = `lease_${organizationId}_${n}`;
+        const lease = leaseWith({
+          id,
+          organizationId,
+          projectId: `prj_${organizationId}`,
+          state: 'ready',
+          want: 'run',
+          offer: machine,
+        });
+        await world.store.transaction(WORKER, async (tx) => {
+          await tx.insert(leases, lease);
+          await quotas.take(tx, { ...lease, holder: id }, { gpus: 2n });
+          await tx.update(quotaUses, { holder: id }, { takenAt: now + n * 1_000 });
+        });
+      }
+    };
+    const limit = (organizationId: string, limitN: bigint, policy: 'keep' | 'stop-newest' = 'keep') =>
+      world.store.transaction(WORKER, (tx) =>
+        quotas.set(tx, {
+          organizationId,
+          projectId: null,
+          scope: 'organization',
+          scopeId: organizationId,
+          dimension: 'gpus',
+          per: 'ever',
+          limitN,
+          mode: 'hard',
+          policy,
+          cohort: 'research',
+          borrowingLimit: null,
+          lendingLimit: null,
+        }),
+      );
+    await limit(owner.organizationId, 8n);
+    await borrowed('org_keeps', 'keep');
+    await borrowed('org_yields', 'stop-newest');
+    const ask = () =>
+      world.store.transaction(WORKER, async (tx) => {
+        const hold = await holds.take(tx, { ...owner, jobId: 'job_spec', amountNano: 5_000_000_000n });
+        const request = {
+          ...owner,
+          jobId: 'job_spec',
+          jobHoldId: hold.id,
+          placementId: null,
+          offer,
+          terms: plainTerms(0),
+        };
+        return of.request(tx, { ...request, placementId: 'placement_spec' }).catch((error: unknown) => error);
+      });
+    const going = async () =>
+      (await world.store.transaction(WORKER, (tx) => tx.find(leases, { want: 'release' }))).map((l) => l.id);
+    expect(await ask()).toMatchObject({ code: 'quota-exceeded' });
+    expect(await going()).toEqual(['lease_org_yields_3']);
+    // What is let go already is not asked for again.
+    expect(await ask()).toMatchObject({ code: 'quota-exceeded' });
+    expect(await going()).toEqual(['lease_org_yields_3']);
+    await world.store.transaction(WORKER, (tx) => quotas.release(tx, 'lease_org_yields_3', ['gpus']));
+    expect(await ask()).toMatchObject({ state: 'requested' });
   });
 });
 

@@ -46,7 +46,10 @@ export class Leases {
     try {
       await this.quotas.take(tx, { holder: id, organizationId, projectId, keyId }, amounts);
     } catch (error) {
-      if (error instanceof DomainError) await this.holds.settle(tx, carve, 'released');
+      if (error instanceof DomainError) {
+        await this.holds.settle(tx, carve, 'released');
+        await this.takeBack(tx, error);
+      }
       throw error;
     }
     const now = await tx.now();
@@ -149,6 +152,26 @@ export class Leases {
       message: why,
     });
     return true;
+  }
+
+  /** Stops as much borrowed work as keeps an owner from its own part, where the borrowers' policy lets it be stopped. */
+  private async takeBack(tx: Tx, { details: { facts = {} } }: DomainError): Promise<void> {
+    const { quotaId, limit, used, asked, room } = facts;
+    if (typeof quotaId !== 'string') return;
+    const n = (fact: unknown): bigint => BigInt(String(fact));
+    // What goes beyond its own part it would borrow itself.
+    if (n(asked) > n(limit) - n(used)) return;
+    const lent = await this.quotas.lent(tx, quotaId);
+    const going = new Set(
+      (await tx.find(leases, { id: { in: lent.map((use) => use.holder) }, want: 'release' })).map((l) => l.id),
+    );
+    // What is let go already comes back by itself.
+    let missing = lent.reduce((rest, use) => (going.has(use.holder) ? rest - use.amount : rest), n(asked) - n(room));
+    for (const { holder, amount } of lent) {
+      if (missing <= 0n) return;
+      if (!going.has(holder) && (await this.stop(tx, holder, 'the owner of what it borrows wants it back')))
+        missing -= amount;
+    }
   }
 
   private async keepHold(tx: Tx, lease: LeaseRow, keepWarmMs: number): Promise<string | null> {

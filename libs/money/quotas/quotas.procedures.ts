@@ -1,5 +1,5 @@
 import type { Procedure, Tx } from '#platform/database';
-import { roomOf, thresholdOf, windowStart } from './room.js';
+import { claimedBeside, roomOf, thresholdOf, WANTED_MS, windowStart } from './room.js';
 import { quotas, quotaUses, type QuotaRow, type QuotaUseRow } from './quotas.table.js';
 
 /** By dimension: how much. */
@@ -78,9 +78,12 @@ export const quotaTake: Procedure<
       });
     for (const q of current) {
       const asked = amounts[q.dimension] ?? 0n;
-      const room = roomOf(q, cohorts.get(q.id) ?? null);
+      const mates = cohorts.get(q.id) ?? null;
+      const room = roomOf(q, mates, claimedBeside(q.id, mates ?? [], takenAt));
       if (q.mode === 'soft' || asked <= 0n || asked <= room) continue;
       if (holder !== null) await tx.remove(quotaUses, { holder, dimension: { in: fresh } });
+      if (q.cohortId !== null && asked <= q.limitN - q.used)
+        await tx.update(quotas, { id: q.id }, { wantedN: asked, wantedUntil: takenAt + WANTED_MS });
       const { id: quotaId, scope, scopeId, dimension, per, cohortId } = q;
       const shown = { limit: String(q.limitN), used: String(q.used), asked: String(asked) };
       const refusal = {
@@ -101,7 +104,11 @@ export const quotaTake: Procedure<
       const percent = thresholdOf(used, q.limitN);
       const tell = percent > q.alerted && (q.mode === 'soft' || q.dimension === 'spend');
       const alerted = tell ? percent : q.alerted;
-      await tx.update(quotas, { id: q.id }, { used, windowStart: q.windowStart, alerted });
+      await tx.update(
+        quotas,
+        { id: q.id },
+        { used, windowStart: q.windowStart, alerted, wantedN: 0n, wantedUntil: null },
+      );
       const { id: quotaId, scope, scopeId, dimension, per } = q;
       const limit = String(q.limitN);
       if (tell) alerts.push({ quotaId, scope, scopeId, dimension, per, limit, used: String(used), percent });
@@ -159,7 +166,7 @@ export const quotaGiveBack: Procedure<{ holder: string; amountNano: bigint; at: 
 
 /** Sets a limit and starts its counter from all that is held; a limit that exists keeps its counter. */
 export const quotaSet: Procedure<
-  Omit<QuotaRow, 'used' | 'windowStart' | 'alerted' | 'createdAt'> & { at: number },
+  Omit<QuotaRow, 'used' | 'wantedN' | 'wantedUntil' | 'windowStart' | 'alerted' | 'createdAt'> & { at: number },
   { id: string; used: bigint }
 > = {
   name: 'quota_set',
@@ -195,7 +202,15 @@ export const quotaSet: Procedure<
     const used = uses
       .filter((u) => [u.organizationId, u.projectId, u.keyId].includes(scopeId) && windowStart(per, u.takenAt) >= start)
       .reduce((n, u) => n + u.amount, 0n);
-    await tx.insert(quotas, { ...row, used, windowStart: start, alerted: 0, createdAt: at });
+    await tx.insert(quotas, {
+      ...row,
+      used,
+      wantedN: 0n,
+      wantedUntil: null,
+      windowStart: start,
+      alerted: 0,
+      createdAt: at,
+    });
     return { id: row.id, used };
   },
 };

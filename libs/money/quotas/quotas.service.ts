@@ -92,7 +92,21 @@ export class Quotas {
     const set = await tx.call(quotaSet, { ...rest, id, keyId, cohortId, at });
     const quota = await tx.first(quotas, { id: set.id });
     if (!quota) throw new Error(`quota ${set.id} was set and is not there`);
-    return { quota, stopNewest: await newestBeyond(tx, quota) };
+    return { quota, stopNewest: (await newestBeyond(tx, quota)).map((use) => use.holder) };
+  }
+
+  /**
+   * Leases that use what the owner of this quota lends and that may be stopped for it, the newest first: of members of its cohort that are
+   * beyond their own part and whose policy is `stop-newest`.
+   */
+  async lent(tx: Tx, quotaId: string): Promise<readonly Pick<QuotaUseRow, 'holder' | 'amount'>[]> {
+    const own = await tx.first(quotas, { id: quotaId });
+    if (!own || own.cohortId === null) return [];
+    const { cohortId, dimension, per } = own;
+    const found: QuotaUseRow[] = [];
+    for (const mate of await tx.find(quotas, { cohortId, dimension, per }))
+      if (mate.id !== own.id) found.push(...(await newestBeyond(tx, mate)));
+    return found.sort((a, b) => b.takenAt - a.takenAt || (a.holder < b.holder ? 1 : -1));
   }
 
   /** Removes a limit; what it counted goes on. */
@@ -125,18 +139,18 @@ export class Quotas {
 }
 
 /** Newest holders of a lowered limit, as many as must end for the rest to fit. */
-async function newestBeyond(tx: Tx, quota: QuotaRow): Promise<string[]> {
+async function newestBeyond(tx: Tx, quota: QuotaRow): Promise<QuotaUseRow[]> {
   if (quota.policy === 'keep' || quota.used <= quota.limitN) return [];
   const { organizationId, dimension } = quota;
   const uses = await tx.find(quotaUses, { organizationId, dimension }, { orderBy: [['takenAt', 'desc']] });
-  const ids: string[] = [];
+  const newest: QuotaUseRow[] = [];
   let over = quota.used - quota.limitN;
   for (const use of uses.filter((u) => inScope(u, quota.scope, quota.scopeId))) {
     if (over <= 0n) break;
-    ids.push(use.holder);
+    newest.push(use);
     over -= use.amount;
   }
-  return ids;
+  return newest;
 }
 
 function inScope(use: QuotaUseRow, scope: QuotaScope, scopeId: string): boolean {

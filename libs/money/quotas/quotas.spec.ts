@@ -298,6 +298,44 @@ describe.each(specStores)('quotas $name', ({ open }) => {
     await take(b, `${b.projectId}/2`, { gpus: 13n });
   });
 
+  it('keep for an owner that was refused its own part what comes back of it, until it has it or asks no more', async () => {
+    const [owner, borrower] = [await till.tenant('0'), await till.tenant('0')];
+    const gpus = { dimension: 'gpus', limitN: 8n, cohort: `research ${owner.organizationId}` };
+    const { quota } = await set(owner, gpus);
+    const { quota: theirs } = await set(borrower, { ...gpus, limitN: 4n, policy: 'stop-newest' });
+    const lease = (n: number) => `${borrower.projectId}/${n}`;
+    for (const n of [1, 2, 3]) await take(borrower, lease(n), { gpus: 4n });
+    const own = `${owner.projectId}/1`;
+    // As a job does that waits for room: what it was refused is remembered.
+    const ask = () =>
+      till.tx((tx) => till.quotas.take(tx, { ...owner, holder: own }, { gpus: 4n }).catch((error: unknown) => error));
+    expect(await ask()).toMatchObject({ details: { facts: { room: '0', used: '0' } } });
+    // Both that are beyond the borrower's own part; which of them is the newer two of one instant do not say.
+    const lent = await till.tx((tx) => till.quotas.lent(tx, quota.id));
+    expect(lent.map((use) => use.amount)).toEqual([4n, 4n]);
+    await release(lease(3), 'gpus');
+    // It is there, and not for whoever asks first.
+    await expect(take(borrower, lease(4), { gpus: 1n })).rejects.toMatchObject({ code: 'quota-exceeded' });
+    await take(owner, own, { gpus: 4n });
+    // An owner that wants no more keeps nobody out.
+    await release(own, 'gpus');
+    await take(borrower, lease(4), { gpus: 4n });
+    expect(await ask()).toMatchObject({ code: 'quota-exceeded' });
+    await release(lease(4), 'gpus');
+    const row = await till.tx((tx) => tx.first(quotas, { id: quota.id }));
+    expect([row?.wantedN, (row?.wantedUntil ?? 0) > 0]).toEqual([4n, true]);
+    await till.tx((tx) => tx.update(quotas, { id: quota.id }, { wantedUntil: opened.clock.now() - 60_000 }));
+    await take(borrower, lease(5), { gpus: 4n });
+    // Its own part nobody's claim touches; and what an owner would borrow itself it has no claim on.
+    for (const n of [1, 2, 5]) await release(lease(n), 'gpus');
+    await take(owner, own, { gpus: 8n });
+    await take(borrower, lease(6), { gpus: 4n });
+    await expect(take(owner, `${owner.projectId}/2`, { gpus: 1n })).rejects.toMatchObject({ code: 'quota-exceeded' });
+    expect((await till.tx((tx) => tx.first(quotas, { id: quota.id })))?.wantedN).toBe(0n);
+    expect(await till.tx((tx) => till.quotas.lent(tx, quota.id))).toEqual([]);
+    expect(await used(theirs)).toBe(4n);
+  });
+
   it.each([
     ['dimension', { dimension: 'llamas', per: 'ever' }],
     ['per', { dimension: 'spend', per: 'ever' }],

@@ -9,7 +9,7 @@ export type QuotaWindow = (typeof quotaWindows)[number];
 
 /** hard: refuses. soft: only tells of 50, 80 and 100 %. */
 export const quotaModes = ['hard', 'soft'] as const;
-/** What becomes of running leases when the limit is set below what is in use. */
+/** What becomes of running leases when the limit is set below what is in use, or when an owner wants back what they borrow. */
 export const quotaPolicies = ['keep', 'stop-newest'] as const;
 
 /** A limit with its counter beside it, so that one row lock holds both. */
@@ -31,6 +31,9 @@ export interface QuotaRow {
   borrowingLimit: bigint | null;
   /** Most of the own limit that others may use; null: all of it. */
   lendingLimit: bigint | null;
+  /** Of its own part, what the owner was refused because it is lent; until then nobody may borrow it. */
+  wantedN: bigint;
+  wantedUntil: number | null;
   used: bigint;
   windowStart: number;
   /** The highest threshold in percent that was told of in this window. */
@@ -55,6 +58,8 @@ export const quotas = table<QuotaRow>(
     cohortId: 'text',
     borrowingLimit: 'bigint',
     lendingLimit: 'bigint',
+    wantedN: 'bigint',
+    wantedUntil: 'time',
     used: 'bigint',
     windowStart: 'time',
     alerted: 'int',

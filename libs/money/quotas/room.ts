@@ -11,12 +11,30 @@ const lendable = (q: Shared): bigint => (q.lendingLimit === null ? q.limitN : le
 /**
  * How much more one may take. Alone: the limit less the use. In a cohort (Kueue's words): its own guaranteed part first, then what of the
  * pool of all lendable parts nobody uses, and never more than the own limit and the borrowing limit together.
+ * Of what owners have `claimed` back nothing is borrowed.
  */
-export function roomOf(own: Shared, cohort: readonly Shared[] | null): bigint {
+export function roomOf(own: Shared, cohort: readonly Shared[] | null, claimed = 0n): bigint {
   if (cohort === null) return own.limitN - own.used;
   const pool = cohort.reduce((n, q) => n + lendable(q) - positive(q.used - (q.limitN - lendable(q))), 0n);
   const shared = positive(own.limitN - lendable(own) - own.used) + pool;
-  return own.borrowingLimit === null ? shared : least(shared, own.limitN + own.borrowingLimit - own.used);
+  const nominal = least(own.limitN - own.used, shared);
+  const borrowable = shared - claimed;
+  const most = own.borrowingLimit === null ? borrowable : least(borrowable, own.limitN + own.borrowingLimit - own.used);
+  return nominal > most ? nominal : most;
+}
+
+/** How long an owner that was refused its own part keeps others from borrowing it; it asks again before that. */
+export const WANTED_MS = 120_000;
+
+/** What the other members of a cohort were refused of their own parts and still lack. */
+export function claimedBeside(
+  id: string,
+  cohort: readonly (Shared & Pick<QuotaRow, 'id' | 'wantedN' | 'wantedUntil'>)[],
+  nowMs: number,
+): bigint {
+  return cohort
+    .filter((q) => q.id !== id && (q.wantedUntil ?? 0) > nowMs)
+    .reduce((n, q) => n + least(q.wantedN, positive(q.limitN - q.used)), 0n);
 }
 
 /** The start of the window that `ms` is in, UTC. */
