@@ -1,13 +1,23 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import PDFDocument from 'pdfkit';
 import { describeLine } from '../lines/wording.js';
 import type { Party } from '../rows/invoices.table.js';
 import { centsText, quantityText, type BillingDocument, type DocumentLine } from './document.js';
+import { unpackWoff } from './woff.js';
 
 type Pdf = InstanceType<typeof PDFDocument>;
 
 const require = createRequire(import.meta.url);
-const font = (name: string): string => require.resolve(`roboto-fontface/fonts/roboto/Roboto-${name}.woff`);
+const fonts = new Map<string, Buffer>();
+function font(name: string): Buffer {
+  let known = fonts.get(name);
+  if (!known) {
+    known = unpackWoff(readFileSync(require.resolve(`roboto-fontface/fonts/roboto/Roboto-${name}.woff`)));
+    fonts.set(name, known);
+  }
+  return known;
+}
 
 /** Points; A4 with margins of 18 mm. */
 const PAGE = { width: 595.28, height: 841.89, left: 51, right: 51, top: 51, bottom: 64 } as const;
@@ -40,7 +50,8 @@ export async function pdfOf(document: BillingDocument): Promise<Uint8Array> {
     margins: { top: PAGE.top, bottom: 0, left: PAGE.left, right: PAGE.right },
     bufferPages: true,
     lang: 'en',
-    font: font('Regular'),
+    // None to begin with: each text names its own.
+    font: '',
     info: {
       Title: name,
       Author: document.seller.name,
