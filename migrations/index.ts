@@ -11,6 +11,7 @@ import { AddOrphans1764450000000 } from './1764450000000-AddOrphans.js';
 import { AddUsageEvents1764460000000 } from './1764460000000-AddUsageEvents.js';
 import { AddUsageRollups1764470000000 } from './1764470000000-AddUsageRollups.js';
 import { AddVendorInvoices1764480000000 } from './1764480000000-AddVendorInvoices.js';
+import { AddPayouts1764500000000 } from './1764500000000-AddPayouts.js';
 import { CloseDocuments1764560000000 } from './1764560000000-CloseDocuments.js';
 import { AddDisputes1764570000000 } from './1764570000000-AddDisputes.js';
 import { AddHoldGroups1764660000000 } from './1764660000000-AddHoldGroups.js';
@@ -30,6 +31,7 @@ export const migrations = [
   AddUsageEvents1764460000000,
   AddUsageRollups1764470000000,
   AddVendorInvoices1764480000000,
+  AddPayouts1764500000000,
   CloseDocuments1764560000000,
   AddDisputes1764570000000,
   AddHoldGroups1764660000000,

@@ -21,6 +21,8 @@ import { VendorInvoicesController } from './rooms/money/vendor-invoices.controll
 import { AuditController } from './rooms/audit.controller.js';
 import { QuotasController } from './rooms/money/quotas.controller.js';
 import { PaymentsController } from './rooms/money/payments.controller.js';
+import { PayoutsController } from './rooms/money/payouts.controller.js';
+import { AdminPayoutsController } from './rooms/money/admin-payouts.controller.js';
 import { OrphansController } from './rooms/orphans.controller.js';
 import { AgentController } from './rooms/agent.controller.js';
 import { SystemController } from './rooms/system.controller.js';
@@ -45,6 +47,8 @@ export const controllers: readonly Type[] = [
   AdminInvoicesController,
   QuotasController,
   PaymentsController,
+  PayoutsController,
+  AdminPayoutsController,
   PricesController,
   RevenueController,
   VendorInvoicesController,

@@ -90,10 +90,10 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   },
   listKeys: none,
   revokeKey: byId('keyId'),
-  listOffers: { asks: () => [{}, { query: { status: 'rentable' } }], shows: ['hostId'] },
+  listOffers: { asks: () => [{}, { query: { status: 'rentable' } }], shows: ['hostId', 'providerId'] },
   previewPlacement: {
     asks: (ids) => [{ body: { workload: {}, projectId: ids.projectId } }],
-    shows: ['hostId'],
+    shows: ['hostId', 'providerId'],
   },
   getPlacement: byId('placementId'),
   createArtifact: {
@@ -219,6 +219,34 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   getPayment: byId('paymentId'),
   refundPayment: byId('paymentId', { body: { amount: '10000000' } }),
   takeStripeEvent: 'public',
+  getPayoutBalance: none,
+  listPayouts: none,
+  getPayout: byId('payoutId'),
+  listPayoutStatements: none,
+  getPayoutStatement: byId('payoutStatementId'),
+  readPayoutStatementPdf: byId('payoutStatementId'),
+  readPayoutStatementCsv: byId('payoutStatementId'),
+  previewPayoutStatement: { asks: (ids) => [{ query: { providerId: ids.providerId } }] },
+  readPayoutPreviewPdf: { asks: (ids) => [{ query: { providerId: ids.providerId } }] },
+  listPayoutDisputes: none,
+  getPayoutAccount: none,
+  openPayoutAccount: { asks: () => [], creates: () => ({ body: { country: 'DE' } }) },
+  linkPayoutAccount: { asks: () => [] },
+  listAllPayouts: { asks: (ids) => [{}, { query: { providerId: ids.providerId } }] },
+  listAllPayoutStatements: { asks: (ids) => [{}, { query: { providerId: ids.providerId } }] },
+  runPayouts: { asks: (ids) => [{ body: { month: '2026-01', providerId: ids.providerId } }] },
+  approvePayout: byId('payoutId'),
+  sendPayout: byId('payoutId'),
+  markPayoutPaid: byId('payoutId', { body: { reference: 'r' } }),
+  cancelPayout: byId('cancelablePayoutId', { body: { reason: 'r' } }),
+  reversePayout: byId('payoutId', { body: { reason: 'r' } }),
+  listAllPayoutDisputes: { asks: (ids) => [{}, { query: { providerId: ids.providerId } }] },
+  openPayoutDispute: {
+    asks: (ids) => [{ body: { providerId: ids.providerId, reason: 'other', note: 'n', amount: '1' } }],
+  },
+  resolvePayoutDispute: byId('payoutDisputeId', { body: { as: 'dismissed', resolution: 'r' } }),
+  getPayoutTerms: byId('providerId'),
+  setPayoutTerms: byId('providerId', { body: { holdbackBps: 0 } }),
   listOrphans: none,
   confirmOrphans: { asks: () => [{ body: { machines: [{ providerId: newId('provider'), vendorId: 'vm-1' }] } }] },
   pauseOrphanSweep: { asks: () => [{ body: { reason: 'r' } }] },
@@ -330,7 +358,7 @@ function plain({ status, body }: TestAnswer, ids: Ids, attempt: Attempt): string
 /** Every row that names the owner's organizations, as text. */
 async function rowsOf(owner: Owner): Promise<string> {
   const { rows: tables } = await database.query<{ name: string }>(
-    "select table_name as name from information_schema.columns where table_schema = 'public' and column_name = 'organization_id'",
+    "select table_name as name from information_schema.columns where table_schema = 'public' and column_name = 'organization_id' order by 1",
   );
   const organizations = [owner.ids.organizationId, owner.ids.providerOrganizationId];
   const all: string[] = [];

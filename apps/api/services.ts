@@ -16,6 +16,7 @@ import { Credit, Quotas } from '#money/quotas';
 import { Leases } from '#compute/leases';
 import { Payments } from '#money/payments';
 import { VendorInvoices } from '#money/vendor-invoices';
+import { Payouts } from '#money/payouts';
 import { Jobs, JobWork } from '#work/jobs';
 import type { Ground } from './ground.js';
 import { BELL, BROKER, STORE } from './tokens.js';
@@ -52,6 +53,7 @@ export function services(ground: Ground): Provider[] {
     { provide: Billing, useValue: broker.billing },
     { provide: Payments, useValue: broker.payments },
     { provide: VendorInvoices, useValue: broker.vendorInvoices },
+    { provide: Payouts, useValue: broker.payouts },
     { provide: Agents, useValue: broker.agents },
   ];
 }

@@ -39,6 +39,9 @@ const TAKERS = {
   prv: 'berth admin vendor-invoices list --provider',
   vin: 'berth admin vendor-invoices show',
   vcm: 'berth admin vendor-invoices accept VIN --difference',
+  po: 'berth admin payouts approve',
+  pst: 'berth payouts statement',
+  pds: 'berth admin payouts dismiss',
 } as const;
 const KINDS: Readonly<Record<string, string>> = TAKERS;
 

@@ -80,6 +80,19 @@ export function money(text: string): string {
   return nano;
 }
 
+/** Dollars with at most two decimals, as cents. */
+export function centsOption(text: string): string {
+  const nano = BigInt(money(text));
+  if (nano % 10_000_000n !== 0n) throw new InvalidArgumentError('It is a whole number of cents.');
+  return (nano / 10_000_000n).toString();
+}
+
+/** A month. */
+export function monthValue(text: string): string {
+  if (!/^\d{4}-(0[1-9]|1[0-2])$/.test(text)) throw new InvalidArgumentError('It is a month such as 2026-11.');
+  return text;
+}
+
 export function collect(text: string, before: readonly string[]): string[] {
   return [...before, text];
 }

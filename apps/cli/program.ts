@@ -9,6 +9,7 @@ import { registerInvoices } from './commands/invoices.js';
 import { registerJobs } from './commands/jobs.js';
 import { registerLocal } from './commands/local.js';
 import { registerMarket } from './commands/market.js';
+import { registerPayouts } from './commands/payouts.js';
 import { registerQuotas } from './commands/quotas.js';
 import { registerMoney } from './commands/money.js';
 import { registerUsage } from './commands/usage.js';
@@ -51,6 +52,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerInvoices(berth);
   registerCommitments(berth);
   registerBilling(berth);
+  registerPayouts(berth);
   registerAdmin(berth);
   return berth;
 }

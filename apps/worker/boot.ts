@@ -6,6 +6,7 @@ import { JobHandlers } from '#platform/queue';
 import { WORKER } from '#platform/database';
 import { openBroker } from '#broker';
 import { DRAFTS_EVERY_MS } from '#money/billing';
+import { PAYOUTS_EVERY_MS } from '#money/payouts';
 import { orphanSweep } from './orphan-sweep.js';
 import { foldUsage, keepPartitions } from '#money/metering';
 import { Timers } from './timers.js';
@@ -94,6 +95,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(RECHARGE_EVERY_MS, 'recharge credit', () => broker.payments.recharge());
     timers.every(COLLECT_EVERY_MS, 'collect invoices', () => broker.payments.collect());
     timers.every(COLLECT_EVERY_MS, 'pay back what credit notes owe', () => broker.payments.payBack());
+    timers.every(PAYOUTS_EVERY_MS, 'state and release what providers earned', () => broker.payouts.turn());
   }
   await queues.start(handlers, config.roles);
   const ops =

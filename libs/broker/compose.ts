@@ -9,6 +9,7 @@ import { invoicesOf, Payments } from '#money/payments';
 import { Billing, defaultBillingSettings, manualRate, type BillingSettings } from '#money/billing';
 import { VendorInvoices } from '#money/vendor-invoices';
 import { CommitmentReconciler } from '#money/commitments';
+import { Payouts } from '#money/payouts';
 import { Prices } from '#money/rating';
 import { Catalog } from '#market/catalog';
 import { Placements, type PlacementTimes } from '#market/placement';
@@ -24,7 +25,7 @@ import {
   vendorMachines,
   type LeaseTimes,
 } from '#compute/leases';
-import { Providers, Vendors } from '#compute/providers';
+import { Providers, providersToPay, Vendors } from '#compute/providers';
 import { JobReconciler, Jobs, JobWork } from '#work/jobs';
 import { subjectProjects } from './subject-projects.js';
 
@@ -62,6 +63,7 @@ export interface Broker {
   readonly billing: Billing;
   readonly payments: Payments;
   readonly vendorInvoices: VendorInvoices;
+  readonly payouts: Payouts;
   readonly catalog: Catalog;
   readonly placements: Placements;
   readonly agents: Agents;
@@ -90,14 +92,16 @@ export function composeBroker(p: BrokerParts): Broker {
   const holds = new Holds(ledger, clock, random);
   const quotas = new Quotas(clock, random);
   const metering = new Metering(holds, clock, random);
+  const outbox = new Outbox(store, random);
+  const billingSettings = { ...defaultBillingSettings, ...p.billingSettings };
   const billing = new Billing(
     {
       store,
       clock,
       random,
       ledger,
-      outbox: new Outbox(store, random),
-      settings: { ...defaultBillingSettings, ...p.billingSettings },
+      outbox,
+      settings: billingSettings,
       tax: manualRate,
     },
     p.objects,
@@ -111,6 +115,18 @@ export function composeBroker(p: BrokerParts): Broker {
     random,
     port: p.payments ?? null,
   });
+  const payouts = new Payouts({
+    store,
+    ledger,
+    outbox,
+    providers: providersToPay,
+    wake,
+    clock,
+    random,
+    settings: billingSettings,
+    port: p.payments ?? null,
+  });
+  payments.onEvent(payouts.onEvent);
   const prices = new Prices(clock, random);
   const catalog = new Catalog();
   const placements = new Placements(store, catalog, clock, random, {
@@ -150,6 +166,7 @@ export function composeBroker(p: BrokerParts): Broker {
     agents,
     holds,
     ledger,
+    disputes: payouts.disputes,
     wake,
     clock,
     random,
@@ -181,6 +198,7 @@ export function composeBroker(p: BrokerParts): Broker {
     usageEvents: new UsageEvents(store, clock, random, subjectProjects),
     billing,
     payments,
+    payouts,
     prices,
     vendorInvoices: new VendorInvoices({ store, ledger, machines: vendorMachines, clock, random }),
     catalog,
@@ -199,7 +217,14 @@ export function composeBroker(p: BrokerParts): Broker {
     loop: new ReconcileLoop(
       store,
       wake,
-      [leaseReconciler, jobReconciler, invoiceReconciler, commitmentReconciler, ...payments.reconcilers],
+      [
+        leaseReconciler,
+        jobReconciler,
+        invoiceReconciler,
+        commitmentReconciler,
+        ...payments.reconcilers,
+        ...payouts.reconcilers,
+      ],
       p.report,
     ),
     onEnrolled: async (tx, agent) => {

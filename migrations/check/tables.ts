@@ -13,6 +13,7 @@ import * as billing from '#money/billing';
 import * as ledger from '#money/ledger';
 import * as metering from '#money/metering';
 import * as payments from '#money/payments';
+import * as payouts from '#money/payouts';
 import * as quotas from '#money/quotas';
 import * as rating from '#money/rating';
 import * as vendorInvoices from '#money/vendor-invoices';
@@ -45,6 +46,7 @@ const rooms = [
   ledger,
   metering,
   payments,
+  payouts,
   quotas,
   rating,
   vendorInvoices,

@@ -8,6 +8,7 @@ import { leases, type LeaseRow } from '#compute/leases';
 import { jobLogs, jobs, outputKey, resultKey, shards, type ShardRow } from '#work/jobs';
 import { ownInvoices } from './owned-invoices.js';
 import { ownVendorInvoices } from './owned-vendor-invoices.js';
+import { ownPayouts } from './owned-payouts.js';
 import type { TestApi } from './test-api.js';
 
 /** Ids of things that belong to somebody, by what they are. */
@@ -28,6 +29,7 @@ export type Ids = Readonly<
     | 'invoiceId'
     | keyof Awaited<ReturnType<typeof ownInvoices>>
     | keyof Awaited<ReturnType<typeof ownVendorInvoices>>
+    | keyof Awaited<ReturnType<typeof ownPayouts>>
     | 'quotaId'
     | 'unattributedId'
     | 'paymentId'
@@ -132,6 +134,8 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
   const hosts = [];
   for (const host of ['h1', 'h2'])
     hosts.push(await made('POST /v1/hosts', operatorKey, { name: host, pricePerSlotHour: '1000' }));
+  const providerOrganizationId = String((provider['organization'] as unknown as { id: string }).id);
+  const earned = await ownPayouts(api, { organizationId, projectId, providerOrganizationId });
   const enrolled = await api.call('POST /agent/v1/enroll', { body: { token: hosts[0]?.['enrolToken'], facts } });
   return {
     ids: {
@@ -153,7 +157,8 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
       quotaId: String((quota['quota'] as unknown as { id: string }).id),
       ...(await payByCard(api, organizationId)),
       ...(await ownVendorInvoices(api)),
-      providerOrganizationId: String((provider['organization'] as unknown as { id: string }).id),
+      providerOrganizationId,
+      ...earned,
       hostId: String((hosts[0]?.['host'] as unknown as { id: string }).id),
     },
     adminKey: key,

@@ -8,6 +8,7 @@ import { registerAdminBilling } from './admin-billing.js';
 import { registerAdminInvoices } from './admin-invoices.js';
 import { registerOrphans } from './orphans.js';
 import { registerAdminPlans } from './admin-plans.js';
+import { registerAdminPayouts } from './admin-payouts.js';
 import { registerAdminPrices } from './admin-prices.js';
 import { registerAdminUsage } from './usage.js';
 import { registerAdminRevenue } from './admin-revenue.js';
@@ -36,6 +37,7 @@ export function registerAdmin(berth: Command): void {
   registerAdminPlans(admin);
   registerAdminRevenue(admin);
   registerAdminVendorInvoices(admin);
+  registerAdminPayouts(admin);
   registerAudit(admin);
   registerLedger(admin);
   registerOrphans(admin);

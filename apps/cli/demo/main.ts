@@ -7,6 +7,7 @@ import { aborted, stopSignal } from '../local/stop-signal.js';
 import { Supervisor } from '../local/supervisor.js';
 import { small } from './batch.js';
 import { Stage } from './stage.js';
+import { earnings } from './earnings.js';
 import { books, chat, embed, market, meaning, preview, tenant } from './story.js';
 
 const HELP = `npm run demo -- [options]: the main job, end to end, on real input.
@@ -90,6 +91,7 @@ async function tellStory(stage: Stage, supervisor: Supervisor, home: string, jso
   const vectors = await meaning(stage, told, texts);
   const talk = await chat(stage, told);
   const money = await books(stage, home, told);
+  const earned = await earnings(stage, home, url, platformKey);
   const { elapsedS } = stage;
   stage.show(`
 All of it took ${elapsedS.toFixed(1)} s and cost ${small(BigInt(texts.cost.charged) + BigInt(talk.job.cost.charged))}.
@@ -100,6 +102,7 @@ All of it took ${elapsedS.toFixed(1)} s and cost ${small(BigInt(texts.cost.charg
   kept in            ${home}/local.json
   logs               ${home}/logs
   invoice            ${money.pdf}
+  host's statement   ${earned.pdf}
 
 Try next, in another terminal:
   export PATH="$PWD/bin:$PATH"
@@ -118,6 +121,7 @@ README.md, "Your first job", goes on from here.`);
     embeddings: { ...outcome(texts), vectors },
     chat: { ...outcome(talk.job), inputTokens: talk.inputTokens, outputTokens: talk.outputTokens },
     money,
+    earned,
     elapsedS,
   };
   process.stdout.write(`${JSON.stringify(summary)}\n`);

@@ -22,6 +22,9 @@ import type {
   AddHostData,
   AddHostErrors,
   AddHostResponses,
+  ApprovePayoutData,
+  ApprovePayoutErrors,
+  ApprovePayoutResponses,
   AttributeUsageData,
   AttributeUsageErrors,
   AttributeUsageResponses,
@@ -31,6 +34,9 @@ import type {
   CancelJobData,
   CancelJobErrors,
   CancelJobResponses,
+  CancelPayoutData,
+  CancelPayoutErrors,
+  CancelPayoutResponses,
   ChangeOrganizationData,
   ChangeOrganizationErrors,
   ChangeOrganizationResponses,
@@ -130,6 +136,21 @@ import type {
   GetPaymentData,
   GetPaymentErrors,
   GetPaymentResponses,
+  GetPayoutAccountData,
+  GetPayoutAccountErrors,
+  GetPayoutAccountResponses,
+  GetPayoutBalanceData,
+  GetPayoutBalanceErrors,
+  GetPayoutBalanceResponses,
+  GetPayoutData,
+  GetPayoutErrors,
+  GetPayoutResponses,
+  GetPayoutStatementData,
+  GetPayoutStatementErrors,
+  GetPayoutStatementResponses,
+  GetPayoutTermsData,
+  GetPayoutTermsErrors,
+  GetPayoutTermsResponses,
   GetPlacementData,
   GetPlacementErrors,
   GetPlacementResponses,
@@ -169,9 +190,21 @@ import type {
   IssueInvoiceData,
   IssueInvoiceErrors,
   IssueInvoiceResponses,
+  LinkPayoutAccountData,
+  LinkPayoutAccountErrors,
+  LinkPayoutAccountResponses,
   ListAllInvoicesData,
   ListAllInvoicesErrors,
   ListAllInvoicesResponses,
+  ListAllPayoutDisputesData,
+  ListAllPayoutDisputesErrors,
+  ListAllPayoutDisputesResponses,
+  ListAllPayoutsData,
+  ListAllPayoutsErrors,
+  ListAllPayoutsResponses,
+  ListAllPayoutStatementsData,
+  ListAllPayoutStatementsErrors,
+  ListAllPayoutStatementsResponses,
   ListAuditData,
   ListAuditErrors,
   ListAuditResponses,
@@ -223,6 +256,15 @@ import type {
   ListPaymentsData,
   ListPaymentsErrors,
   ListPaymentsResponses,
+  ListPayoutDisputesData,
+  ListPayoutDisputesErrors,
+  ListPayoutDisputesResponses,
+  ListPayoutsData,
+  ListPayoutsErrors,
+  ListPayoutsResponses,
+  ListPayoutStatementsData,
+  ListPayoutStatementsErrors,
+  ListPayoutStatementsResponses,
   ListPriceBooksData,
   ListPriceBooksErrors,
   ListPriceBooksResponses,
@@ -244,6 +286,15 @@ import type {
   ListVendorInvoicesData,
   ListVendorInvoicesErrors,
   ListVendorInvoicesResponses,
+  MarkPayoutPaidData,
+  MarkPayoutPaidErrors,
+  MarkPayoutPaidResponses,
+  OpenPayoutAccountData,
+  OpenPayoutAccountErrors,
+  OpenPayoutAccountResponses,
+  OpenPayoutDisputeData,
+  OpenPayoutDisputeErrors,
+  OpenPayoutDisputeResponses,
   PauseOrphanSweepData,
   PauseOrphanSweepErrors,
   PauseOrphanSweepResponses,
@@ -256,6 +307,9 @@ import type {
   PreviewJobData,
   PreviewJobErrors,
   PreviewJobResponses,
+  PreviewPayoutStatementData,
+  PreviewPayoutStatementErrors,
+  PreviewPayoutStatementResponses,
   PreviewPlacementData,
   PreviewPlacementErrors,
   PreviewPlacementResponses,
@@ -286,6 +340,15 @@ import type {
   ReadJobResultsData,
   ReadJobResultsErrors,
   ReadJobResultsResponses,
+  ReadPayoutPreviewPdfData,
+  ReadPayoutPreviewPdfErrors,
+  ReadPayoutPreviewPdfResponses,
+  ReadPayoutStatementCsvData,
+  ReadPayoutStatementCsvErrors,
+  ReadPayoutStatementCsvResponses,
+  ReadPayoutStatementPdfData,
+  ReadPayoutStatementPdfErrors,
+  ReadPayoutStatementPdfResponses,
   ReadWorkArtifactData,
   ReadWorkArtifactErrors,
   ReadWorkArtifactResponses,
@@ -304,12 +367,24 @@ import type {
   RemoveQuotaData,
   RemoveQuotaErrors,
   RemoveQuotaResponses,
+  ResolvePayoutDisputeData,
+  ResolvePayoutDisputeErrors,
+  ResolvePayoutDisputeResponses,
   ResumeOrphanSweepData,
   ResumeOrphanSweepErrors,
   ResumeOrphanSweepResponses,
+  ReversePayoutData,
+  ReversePayoutErrors,
+  ReversePayoutResponses,
   RevokeKeyData,
   RevokeKeyErrors,
   RevokeKeyResponses,
+  RunPayoutsData,
+  RunPayoutsErrors,
+  RunPayoutsResponses,
+  SendPayoutData,
+  SendPayoutErrors,
+  SendPayoutResponses,
   SendUsageEventsData,
   SendUsageEventsErrors,
   SendUsageEventsResponses,
@@ -322,6 +397,9 @@ import type {
   SetCreditLimitData,
   SetCreditLimitErrors,
   SetCreditLimitResponses,
+  SetPayoutTermsData,
+  SetPayoutTermsErrors,
+  SetPayoutTermsResponses,
   SetPlanData,
   SetPlanErrors,
   SetPlanResponses,
@@ -2142,6 +2220,576 @@ export const takeStripeEvent = <ThrowOnError extends boolean = false>(
     ...options,
     headers: {
       'Content-Type': 'application/octet-stream',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Show what is owed to your providers, and what of it is kept back or in dispute
+ *
+ * For keys with the role provider-operator, platform-admin.
+ */
+export const getPayoutBalance = <ThrowOnError extends boolean = false>(
+  options?: Options<GetPayoutBalanceData, ThrowOnError>,
+): RequestResult<GetPayoutBalanceResponses, GetPayoutBalanceErrors, ThrowOnError> =>
+  (options?.client ?? client).get<GetPayoutBalanceResponses, GetPayoutBalanceErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/balance',
+    ...options,
+  });
+
+/**
+ * List payouts, newest first
+ *
+ * For keys with the role provider-operator.
+ */
+export const listPayouts = <ThrowOnError extends boolean = false>(
+  options?: Options<ListPayoutsData, ThrowOnError>,
+): RequestResult<ListPayoutsResponses, ListPayoutsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListPayoutsResponses, ListPayoutsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts',
+    ...options,
+  });
+
+/**
+ * List statements, newest month first
+ *
+ * For keys with the role provider-operator.
+ */
+export const listPayoutStatements = <ThrowOnError extends boolean = false>(
+  options?: Options<ListPayoutStatementsData, ThrowOnError>,
+): RequestResult<ListPayoutStatementsResponses, ListPayoutStatementsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListPayoutStatementsResponses, ListPayoutStatementsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/statements',
+    ...options,
+  });
+
+/**
+ * Show a statement with its lines
+ *
+ * For keys with the role provider-operator, platform-admin.
+ */
+export const getPayoutStatement = <ThrowOnError extends boolean = false>(
+  options: Options<GetPayoutStatementData, ThrowOnError>,
+): RequestResult<GetPayoutStatementResponses, GetPayoutStatementErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetPayoutStatementResponses, GetPayoutStatementErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/statements/{id}',
+    ...options,
+  });
+
+/**
+ * Read a statement as PDF
+ *
+ * The leases of one day and SKU are one line there; the CSV has each.
+ *
+ * For keys with the role provider-operator, platform-admin.
+ */
+export const readPayoutStatementPdf = <ThrowOnError extends boolean = false>(
+  options: Options<ReadPayoutStatementPdfData, ThrowOnError>,
+): RequestResult<ReadPayoutStatementPdfResponses, ReadPayoutStatementPdfErrors, ThrowOnError> =>
+  (options.client ?? client).get<ReadPayoutStatementPdfResponses, ReadPayoutStatementPdfErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/statements/{id}/pdf',
+    ...options,
+  });
+
+/**
+ * Read a statement as CSV, a row for each lease’s day, each movement and both balances
+ *
+ * For keys with the role provider-operator, platform-admin.
+ */
+export const readPayoutStatementCsv = <ThrowOnError extends boolean = false>(
+  options: Options<ReadPayoutStatementCsvData, ThrowOnError>,
+): RequestResult<ReadPayoutStatementCsvResponses, ReadPayoutStatementCsvErrors, ThrowOnError> =>
+  (options.client ?? client).get<ReadPayoutStatementCsvResponses, ReadPayoutStatementCsvErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/statements/{id}/csv',
+    ...options,
+  });
+
+/**
+ * Show a month’s statement as it would be if it were made now
+ *
+ * For keys with the role provider-operator, platform-admin.
+ */
+export const previewPayoutStatement = <ThrowOnError extends boolean = false>(
+  options?: Options<PreviewPayoutStatementData, ThrowOnError>,
+): RequestResult<PreviewPayoutStatementResponses, PreviewPayoutStatementErrors, ThrowOnError> =>
+  (options?.client ?? client).get<PreviewPayoutStatementResponses, PreviewPayoutStatementErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/preview',
+    ...options,
+  });
+
+/**
+ * Read a month’s statement as PDF, marked as a draft until it is made
+ *
+ * For keys with the role provider-operator, platform-admin.
+ */
+export const readPayoutPreviewPdf = <ThrowOnError extends boolean = false>(
+  options?: Options<ReadPayoutPreviewPdfData, ThrowOnError>,
+): RequestResult<ReadPayoutPreviewPdfResponses, ReadPayoutPreviewPdfErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ReadPayoutPreviewPdfResponses, ReadPayoutPreviewPdfErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/preview/pdf',
+    ...options,
+  });
+
+/**
+ * List disputes about what you earned, newest first
+ *
+ * For keys with the role provider-operator.
+ */
+export const listPayoutDisputes = <ThrowOnError extends boolean = false>(
+  options?: Options<ListPayoutDisputesData, ThrowOnError>,
+): RequestResult<ListPayoutDisputesResponses, ListPayoutDisputesErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListPayoutDisputesResponses, ListPayoutDisputesErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/disputes',
+    ...options,
+  });
+
+/**
+ * Show the account that transfers go to
+ *
+ * For keys with the role provider-operator.
+ */
+export const getPayoutAccount = <ThrowOnError extends boolean = false>(
+  options?: Options<GetPayoutAccountData, ThrowOnError>,
+): RequestResult<GetPayoutAccountResponses, GetPayoutAccountErrors, ThrowOnError> =>
+  (options?.client ?? client).get<GetPayoutAccountResponses, GetPayoutAccountErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/account',
+    ...options,
+  });
+
+/**
+ * Open an account at the payment processor, to be paid by transfer
+ *
+ * One per organization; one that was refused is tried again. Then get a link and tell the processor who you are.
+ *
+ * For keys with the role provider-operator.
+ */
+export const openPayoutAccount = <ThrowOnError extends boolean = false>(
+  options: Options<OpenPayoutAccountData, ThrowOnError>,
+): RequestResult<OpenPayoutAccountResponses, OpenPayoutAccountErrors, ThrowOnError> =>
+  (options.client ?? client).post<OpenPayoutAccountResponses, OpenPayoutAccountErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/account',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Get a page of the payment processor’s where you say who you are
+ *
+ * For keys with the role provider-operator.
+ */
+export const linkPayoutAccount = <ThrowOnError extends boolean = false>(
+  options: Options<LinkPayoutAccountData, ThrowOnError>,
+): RequestResult<LinkPayoutAccountResponses, LinkPayoutAccountErrors, ThrowOnError> =>
+  (options.client ?? client).post<LinkPayoutAccountResponses, LinkPayoutAccountErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/account/link',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Show a payout
+ *
+ * For keys with the role provider-operator, platform-admin.
+ */
+export const getPayout = <ThrowOnError extends boolean = false>(
+  options: Options<GetPayoutData, ThrowOnError>,
+): RequestResult<GetPayoutResponses, GetPayoutErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetPayoutResponses, GetPayoutErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/payouts/{id}',
+    ...options,
+  });
+
+/**
+ * List the payouts of all providers, newest first
+ *
+ * For keys with the role platform-admin.
+ */
+export const listAllPayouts = <ThrowOnError extends boolean = false>(
+  options?: Options<ListAllPayoutsData, ThrowOnError>,
+): RequestResult<ListAllPayoutsResponses, ListAllPayoutsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListAllPayoutsResponses, ListAllPayoutsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts',
+    ...options,
+  });
+
+/**
+ * List the statements of all providers, newest month first
+ *
+ * For keys with the role platform-admin.
+ */
+export const listAllPayoutStatements = <ThrowOnError extends boolean = false>(
+  options?: Options<ListAllPayoutStatementsData, ThrowOnError>,
+): RequestResult<ListAllPayoutStatementsResponses, ListAllPayoutStatementsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListAllPayoutStatementsResponses, ListAllPayoutStatementsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/statements',
+    ...options,
+  });
+
+/**
+ * Make the statements of a month, and set its payouts aside
+ *
+ * The month must be over. One statement per provider and month: again makes only those that are missing. Without this, they are made when the grace after the month’s end is over.
+ *
+ * For keys with the role platform-admin.
+ */
+export const runPayouts = <ThrowOnError extends boolean = false>(
+  options: Options<RunPayoutsData, ThrowOnError>,
+): RequestResult<RunPayoutsResponses, RunPayoutsErrors, ThrowOnError> =>
+  (options.client ?? client).post<RunPayoutsResponses, RunPayoutsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/run',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Let a proposed payout go: by transfer, or to be paid by hand, as the provider’s terms say
+ *
+ * For keys with the role platform-admin.
+ */
+export const approvePayout = <ThrowOnError extends boolean = false>(
+  options: Options<ApprovePayoutData, ThrowOnError>,
+): RequestResult<ApprovePayoutResponses, ApprovePayoutErrors, ThrowOnError> =>
+  (options.client ?? client).post<ApprovePayoutResponses, ApprovePayoutErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/{id}/approve',
+    ...options,
+  });
+
+/**
+ * Try a payout again that failed
+ *
+ * What became of the first try is looked up before anything is sent.
+ *
+ * For keys with the role platform-admin.
+ */
+export const sendPayout = <ThrowOnError extends boolean = false>(
+  options: Options<SendPayoutData, ThrowOnError>,
+): RequestResult<SendPayoutResponses, SendPayoutErrors, ThrowOnError> =>
+  (options.client ?? client).post<SendPayoutResponses, SendPayoutErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/{id}/pay',
+    ...options,
+  });
+
+/**
+ * Say that a payout was paid by hand
+ *
+ * For keys with the role platform-admin.
+ */
+export const markPayoutPaid = <ThrowOnError extends boolean = false>(
+  options: Options<MarkPayoutPaidData, ThrowOnError>,
+): RequestResult<MarkPayoutPaidResponses, MarkPayoutPaidErrors, ThrowOnError> =>
+  (options.client ?? client).post<MarkPayoutPaidResponses, MarkPayoutPaidErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/{id}/paid',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Give up a payout that was not sent; it is due again, and on the next statement
+ *
+ * For keys with the role platform-admin.
+ */
+export const cancelPayout = <ThrowOnError extends boolean = false>(
+  options: Options<CancelPayoutData, ThrowOnError>,
+): RequestResult<CancelPayoutResponses, CancelPayoutErrors, ThrowOnError> =>
+  (options.client ?? client).post<CancelPayoutResponses, CancelPayoutErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/{id}/cancel',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Take a paid payout back; it is due again
+ *
+ * A transfer is reversed at the payment processor, which takes its time: the payout stays paid until then.
+ *
+ * For keys with the role platform-admin.
+ */
+export const reversePayout = <ThrowOnError extends boolean = false>(
+  options: Options<ReversePayoutData, ThrowOnError>,
+): RequestResult<ReversePayoutResponses, ReversePayoutErrors, ThrowOnError> =>
+  (options.client ?? client).post<ReversePayoutResponses, ReversePayoutErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/{id}/reverse',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * List disputes with all providers, newest first
+ *
+ * For keys with the role platform-admin.
+ */
+export const listAllPayoutDisputes = <ThrowOnError extends boolean = false>(
+  options?: Options<ListAllPayoutDisputesData, ThrowOnError>,
+): RequestResult<ListAllPayoutDisputesResponses, ListAllPayoutDisputesErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListAllPayoutDisputesResponses, ListAllPayoutDisputesErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/disputes',
+    ...options,
+  });
+
+/**
+ * Dispute an amount with a provider
+ *
+ * It leaves what is due at once, and comes back when the dispute is dismissed.
+ *
+ * For keys with the role platform-admin.
+ */
+export const openPayoutDispute = <ThrowOnError extends boolean = false>(
+  options: Options<OpenPayoutDisputeData, ThrowOnError>,
+): RequestResult<OpenPayoutDisputeResponses, OpenPayoutDisputeErrors, ThrowOnError> =>
+  (options.client ?? client).post<OpenPayoutDisputeResponses, OpenPayoutDisputeErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/disputes',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Uphold a dispute (the provider is not owed it) or dismiss it (it is due again)
+ *
+ * For keys with the role platform-admin.
+ */
+export const resolvePayoutDispute = <ThrowOnError extends boolean = false>(
+  options: Options<ResolvePayoutDisputeData, ThrowOnError>,
+): RequestResult<ResolvePayoutDisputeResponses, ResolvePayoutDisputeErrors, ThrowOnError> =>
+  (options.client ?? client).post<ResolvePayoutDisputeResponses, ResolvePayoutDisputeErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/disputes/{id}/resolve',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Show how a provider is paid
+ *
+ * For keys with the role platform-admin.
+ */
+export const getPayoutTerms = <ThrowOnError extends boolean = false>(
+  options: Options<GetPayoutTermsData, ThrowOnError>,
+): RequestResult<GetPayoutTermsResponses, GetPayoutTermsErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetPayoutTermsResponses, GetPayoutTermsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/providers/{id}/terms',
+    ...options,
+  });
+
+/**
+ * Set how a provider is paid; what is not given stays as it is
+ *
+ * Counts for statements that are made from now on.
+ *
+ * For keys with the role platform-admin.
+ */
+export const setPayoutTerms = <ThrowOnError extends boolean = false>(
+  options: Options<SetPayoutTermsData, ThrowOnError>,
+): RequestResult<SetPayoutTermsResponses, SetPayoutTermsErrors, ThrowOnError> =>
+  (options.client ?? client).put<SetPayoutTermsResponses, SetPayoutTermsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/payouts/providers/{id}/terms',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
       ...options.headers,
     },
   });

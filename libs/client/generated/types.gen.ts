@@ -970,6 +970,46 @@ export type NewOrganization = {
   keyName?: string;
 };
 
+export type NewPayoutAccount = {
+  country: string;
+  email?: string | null;
+};
+
+export type NewPayoutDispute = {
+  providerId: string;
+  leaseId?: string | null;
+  reason: 'failed-probe' | 'sla-breach' | 'other';
+  note: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+};
+
+export type NewPayoutTerms = {
+  /**
+   * Hundredths of a percent of each statement’s accruals
+   */
+  holdbackBps?: number;
+  /**
+   * Days from the period’s end
+   */
+  holdbackDays?: number;
+  /**
+   * What is due below this carries over
+   */
+  minimumCents?: string;
+  /**
+   * Failed starts and lost machines open disputes by themselves
+   */
+  autoDispute?: boolean;
+  /**
+   * Transfers go out without approval
+   */
+  autoPay?: boolean;
+  method?: 'manual' | 'transfer';
+};
+
 export type NewPriceBook = {
   /**
    * Now or later; default: now
@@ -1284,6 +1324,305 @@ export type PaymentWithRefunds = {
   settledAt: string | null;
   refunds: Array<Refund>;
   disputes: Array<PaymentDispute>;
+};
+
+export type Payout = {
+  id: string;
+  providerId: string;
+  statementId: string;
+  state:
+    | 'proposed'
+    | 'awaiting'
+    | 'intended'
+    | 'calling'
+    | 'unknown'
+    | 'retrying'
+    | 'paid'
+    | 'failed'
+    | 'reversed'
+    | 'canceled';
+  /**
+   * Whole US cents
+   */
+  amountCents: string;
+  method: 'manual' | 'transfer';
+  /**
+   * What the bank calls it, when it was paid by hand
+   */
+  reference: string | null;
+  /**
+   * Why it failed, was canceled or was taken back
+   */
+  message: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+  paidAt: string | null;
+  reversedAt: string | null;
+};
+
+export type PayoutAccount = {
+  id: string;
+  /**
+   * ready: it may be paid to
+   */
+  state: 'intended' | 'calling' | 'unknown' | 'retrying' | 'incomplete' | 'ready' | 'refused';
+  country: string;
+  email: string | null;
+  /**
+   * What the payment processor still wants to know
+   */
+  requirements: Array<string>;
+  message: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+};
+
+export type PayoutAccountLink = {
+  url: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  expiresAt: string;
+};
+
+export type PayoutAccountVisit = {
+  returnUrl: string;
+  refreshUrl: string;
+};
+
+export type PayoutBalance = {
+  providers: Array<{
+    providerId: string;
+    /**
+     * Used, and on no statement yet
+     */
+    accrued: string;
+    /**
+     * On statements and not paid out; below zero it is taken from the next
+     */
+    due: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    heldBack: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    disputed: string;
+  }>;
+};
+
+export type PayoutDispute = {
+  id: string;
+  providerId: string;
+  leaseId: string | null;
+  state: 'noticed' | 'open' | 'upheld' | 'dismissed';
+  reason: 'failed-probe' | 'sla-breach' | 'other';
+  note: string;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  amount: string;
+  resolution: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+  resolvedAt: string | null;
+};
+
+export type PayoutDisputeResolution = {
+  as: 'upheld' | 'dismissed';
+  resolution: string;
+};
+
+export type PayoutPaid = {
+  /**
+   * What the bank calls it
+   */
+  reference: string;
+};
+
+export type PayoutReason = {
+  /**
+   * For the provider, and for the audit log
+   */
+  reason: string;
+};
+
+export type PayoutRun = {
+  month: string;
+  providerId?: string;
+};
+
+export type PayoutRunReport = {
+  made: Array<PayoutStatement>;
+  /**
+   * Providers whose statement was there already
+   */
+  known: number;
+  failed: Array<{
+    providerId: string;
+    message: string;
+  }>;
+};
+
+export type PayoutStatement = {
+  id: string;
+  /**
+   * Null of a preview
+   */
+  number: string | null;
+  providerId: string;
+  provider: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  periodStart: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  periodEnd: string;
+  /**
+   * Null of a preview
+   */
+  issuedAt: string | null;
+  /**
+   * Whole US cents
+   */
+  openingCents: string;
+  /**
+   * What remains due: the opening balance and all lines
+   */
+  closingCents: string;
+  /**
+   * What was earned
+   */
+  accrued: string;
+  /**
+   * What is paid out by it
+   */
+  payoutCents: string;
+  /**
+   * Kept back for a time, and not in the closing balance
+   */
+  heldBack: string;
+  /**
+   * In dispute, and not in the closing balance
+   */
+  disputed: string;
+};
+
+export type PayoutStatementWithLines = {
+  id: string;
+  /**
+   * Null of a preview
+   */
+  number: string | null;
+  providerId: string;
+  provider: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  periodStart: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  periodEnd: string;
+  /**
+   * Null of a preview
+   */
+  issuedAt: string | null;
+  /**
+   * Whole US cents
+   */
+  openingCents: string;
+  /**
+   * What remains due: the opening balance and all lines
+   */
+  closingCents: string;
+  /**
+   * What was earned
+   */
+  accrued: string;
+  /**
+   * What is paid out by it
+   */
+  payoutCents: string;
+  /**
+   * Kept back for a time, and not in the closing balance
+   */
+  heldBack: string;
+  /**
+   * In dispute, and not in the closing balance
+   */
+  disputed: string;
+  lines: Array<{
+    kind:
+      | 'accrual'
+      | 'adjustment'
+      | 'holdback'
+      | 'release'
+      | 'dispute'
+      | 'dispute-dismissed'
+      | 'payout'
+      | 'payout-canceled'
+      | 'payout-reversed';
+    day: string;
+    leaseId: string | null;
+    sku: string | null;
+    resource: string | null;
+    meter: string | null;
+    unit: string | null;
+    quantity: string | null;
+    /**
+     * What a movement belongs to
+     */
+    reference: string | null;
+    note: string;
+    /**
+     * Exact
+     */
+    amount: string;
+    /**
+     * The lines add up to closing less opening balance
+     */
+    cents: string;
+  }>;
+};
+
+export type PayoutTerms = {
+  providerId: string;
+  provider: string;
+  /**
+   * Hundredths of a percent of each statement’s accruals
+   */
+  holdbackBps: number;
+  /**
+   * Days from the period’s end
+   */
+  holdbackDays: number;
+  /**
+   * What is due below this carries over
+   */
+  minimumCents: string;
+  /**
+   * Failed starts and lost machines open disputes by themselves
+   */
+  autoDispute: boolean;
+  /**
+   * Transfers go out without approval
+   */
+  autoPay: boolean;
+  method: 'manual' | 'transfer';
+  /**
+   * Null: those of its kind
+   */
+  updatedAt: string | null;
 };
 
 export type Placement = {
@@ -5941,6 +6280,1220 @@ export type TakeStripeEventResponses = {
 };
 
 export type TakeStripeEventResponse = TakeStripeEventResponses[keyof TakeStripeEventResponses];
+
+export type GetPayoutBalanceData = {
+  body?: never;
+  path?: never;
+  query?: never;
+  url: '/v1/payouts/balance';
+};
+
+export type GetPayoutBalanceErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetPayoutBalanceError = GetPayoutBalanceErrors[keyof GetPayoutBalanceErrors];
+
+export type GetPayoutBalanceResponses = {
+  /**
+   * OK
+   */
+  200: PayoutBalance;
+};
+
+export type GetPayoutBalanceResponse = GetPayoutBalanceResponses[keyof GetPayoutBalanceResponses];
+
+export type ListPayoutsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    state?:
+      | 'proposed'
+      | 'awaiting'
+      | 'intended'
+      | 'calling'
+      | 'unknown'
+      | 'retrying'
+      | 'paid'
+      | 'failed'
+      | 'reversed'
+      | 'canceled';
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/payouts';
+};
+
+export type ListPayoutsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListPayoutsError = ListPayoutsErrors[keyof ListPayoutsErrors];
+
+export type ListPayoutsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Payout>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListPayoutsResponse = ListPayoutsResponses[keyof ListPayoutsResponses];
+
+export type ListPayoutStatementsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/payouts/statements';
+};
+
+export type ListPayoutStatementsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListPayoutStatementsError = ListPayoutStatementsErrors[keyof ListPayoutStatementsErrors];
+
+export type ListPayoutStatementsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<PayoutStatement>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListPayoutStatementsResponse = ListPayoutStatementsResponses[keyof ListPayoutStatementsResponses];
+
+export type GetPayoutStatementData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/payouts/statements/{id}';
+};
+
+export type GetPayoutStatementErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetPayoutStatementError = GetPayoutStatementErrors[keyof GetPayoutStatementErrors];
+
+export type GetPayoutStatementResponses = {
+  /**
+   * OK
+   */
+  200: PayoutStatementWithLines;
+};
+
+export type GetPayoutStatementResponse = GetPayoutStatementResponses[keyof GetPayoutStatementResponses];
+
+export type ReadPayoutStatementPdfData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/payouts/statements/{id}/pdf';
+};
+
+export type ReadPayoutStatementPdfErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadPayoutStatementPdfError = ReadPayoutStatementPdfErrors[keyof ReadPayoutStatementPdfErrors];
+
+export type ReadPayoutStatementPdfResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadPayoutStatementPdfResponse = ReadPayoutStatementPdfResponses[keyof ReadPayoutStatementPdfResponses];
+
+export type ReadPayoutStatementCsvData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/payouts/statements/{id}/csv';
+};
+
+export type ReadPayoutStatementCsvErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadPayoutStatementCsvError = ReadPayoutStatementCsvErrors[keyof ReadPayoutStatementCsvErrors];
+
+export type ReadPayoutStatementCsvResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadPayoutStatementCsvResponse = ReadPayoutStatementCsvResponses[keyof ReadPayoutStatementCsvResponses];
+
+export type PreviewPayoutStatementData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Default: the only provider of the organization
+     */
+    providerId?: string;
+    /**
+     * Default: this month
+     */
+    month?: string;
+  };
+  url: '/v1/payouts/preview';
+};
+
+export type PreviewPayoutStatementErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type PreviewPayoutStatementError = PreviewPayoutStatementErrors[keyof PreviewPayoutStatementErrors];
+
+export type PreviewPayoutStatementResponses = {
+  /**
+   * OK
+   */
+  200: PayoutStatementWithLines;
+};
+
+export type PreviewPayoutStatementResponse = PreviewPayoutStatementResponses[keyof PreviewPayoutStatementResponses];
+
+export type ReadPayoutPreviewPdfData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Default: the only provider of the organization
+     */
+    providerId?: string;
+    /**
+     * Default: this month
+     */
+    month?: string;
+  };
+  url: '/v1/payouts/preview/pdf';
+};
+
+export type ReadPayoutPreviewPdfErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadPayoutPreviewPdfError = ReadPayoutPreviewPdfErrors[keyof ReadPayoutPreviewPdfErrors];
+
+export type ReadPayoutPreviewPdfResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadPayoutPreviewPdfResponse = ReadPayoutPreviewPdfResponses[keyof ReadPayoutPreviewPdfResponses];
+
+export type ListPayoutDisputesData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/payouts/disputes';
+};
+
+export type ListPayoutDisputesErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListPayoutDisputesError = ListPayoutDisputesErrors[keyof ListPayoutDisputesErrors];
+
+export type ListPayoutDisputesResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<PayoutDispute>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListPayoutDisputesResponse = ListPayoutDisputesResponses[keyof ListPayoutDisputesResponses];
+
+export type GetPayoutAccountData = {
+  body?: never;
+  path?: never;
+  query?: never;
+  url: '/v1/payouts/account';
+};
+
+export type GetPayoutAccountErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetPayoutAccountError = GetPayoutAccountErrors[keyof GetPayoutAccountErrors];
+
+export type GetPayoutAccountResponses = {
+  /**
+   * OK
+   */
+  200: PayoutAccount;
+};
+
+export type GetPayoutAccountResponse = GetPayoutAccountResponses[keyof GetPayoutAccountResponses];
+
+export type OpenPayoutAccountData = {
+  body: NewPayoutAccount;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query?: never;
+  url: '/v1/payouts/account';
+};
+
+export type OpenPayoutAccountErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type OpenPayoutAccountError = OpenPayoutAccountErrors[keyof OpenPayoutAccountErrors];
+
+export type OpenPayoutAccountResponses = {
+  /**
+   * Created
+   */
+  201: PayoutAccount;
+};
+
+export type OpenPayoutAccountResponse = OpenPayoutAccountResponses[keyof OpenPayoutAccountResponses];
+
+export type LinkPayoutAccountData = {
+  body: PayoutAccountVisit;
+  path?: never;
+  query?: never;
+  url: '/v1/payouts/account/link';
+};
+
+export type LinkPayoutAccountErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type LinkPayoutAccountError = LinkPayoutAccountErrors[keyof LinkPayoutAccountErrors];
+
+export type LinkPayoutAccountResponses = {
+  /**
+   * OK
+   */
+  200: PayoutAccountLink;
+};
+
+export type LinkPayoutAccountResponse = LinkPayoutAccountResponses[keyof LinkPayoutAccountResponses];
+
+export type GetPayoutData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/payouts/{id}';
+};
+
+export type GetPayoutErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetPayoutError = GetPayoutErrors[keyof GetPayoutErrors];
+
+export type GetPayoutResponses = {
+  /**
+   * OK
+   */
+  200: Payout;
+};
+
+export type GetPayoutResponse = GetPayoutResponses[keyof GetPayoutResponses];
+
+export type ListAllPayoutsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    state?:
+      | 'proposed'
+      | 'awaiting'
+      | 'intended'
+      | 'calling'
+      | 'unknown'
+      | 'retrying'
+      | 'paid'
+      | 'failed'
+      | 'reversed'
+      | 'canceled';
+    providerId?: string;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/payouts';
+};
+
+export type ListAllPayoutsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListAllPayoutsError = ListAllPayoutsErrors[keyof ListAllPayoutsErrors];
+
+export type ListAllPayoutsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Payout>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListAllPayoutsResponse = ListAllPayoutsResponses[keyof ListAllPayoutsResponses];
+
+export type ListAllPayoutStatementsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    providerId?: string;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/payouts/statements';
+};
+
+export type ListAllPayoutStatementsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListAllPayoutStatementsError = ListAllPayoutStatementsErrors[keyof ListAllPayoutStatementsErrors];
+
+export type ListAllPayoutStatementsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<PayoutStatement>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListAllPayoutStatementsResponse = ListAllPayoutStatementsResponses[keyof ListAllPayoutStatementsResponses];
+
+export type RunPayoutsData = {
+  body: PayoutRun;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/payouts/run';
+};
+
+export type RunPayoutsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type RunPayoutsError = RunPayoutsErrors[keyof RunPayoutsErrors];
+
+export type RunPayoutsResponses = {
+  /**
+   * OK
+   */
+  200: PayoutRunReport;
+};
+
+export type RunPayoutsResponse = RunPayoutsResponses[keyof RunPayoutsResponses];
+
+export type ApprovePayoutData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/payouts/{id}/approve';
+};
+
+export type ApprovePayoutErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ApprovePayoutError = ApprovePayoutErrors[keyof ApprovePayoutErrors];
+
+export type ApprovePayoutResponses = {
+  /**
+   * OK
+   */
+  200: Payout;
+};
+
+export type ApprovePayoutResponse = ApprovePayoutResponses[keyof ApprovePayoutResponses];
+
+export type SendPayoutData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/payouts/{id}/pay';
+};
+
+export type SendPayoutErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type SendPayoutError = SendPayoutErrors[keyof SendPayoutErrors];
+
+export type SendPayoutResponses = {
+  /**
+   * OK
+   */
+  200: Payout;
+};
+
+export type SendPayoutResponse = SendPayoutResponses[keyof SendPayoutResponses];
+
+export type MarkPayoutPaidData = {
+  body: PayoutPaid;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/payouts/{id}/paid';
+};
+
+export type MarkPayoutPaidErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type MarkPayoutPaidError = MarkPayoutPaidErrors[keyof MarkPayoutPaidErrors];
+
+export type MarkPayoutPaidResponses = {
+  /**
+   * OK
+   */
+  200: Payout;
+};
+
+export type MarkPayoutPaidResponse = MarkPayoutPaidResponses[keyof MarkPayoutPaidResponses];
+
+export type CancelPayoutData = {
+  body: PayoutReason;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/payouts/{id}/cancel';
+};
+
+export type CancelPayoutErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type CancelPayoutError = CancelPayoutErrors[keyof CancelPayoutErrors];
+
+export type CancelPayoutResponses = {
+  /**
+   * OK
+   */
+  200: Payout;
+};
+
+export type CancelPayoutResponse = CancelPayoutResponses[keyof CancelPayoutResponses];
+
+export type ReversePayoutData = {
+  body: PayoutReason;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/payouts/{id}/reverse';
+};
+
+export type ReversePayoutErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReversePayoutError = ReversePayoutErrors[keyof ReversePayoutErrors];
+
+export type ReversePayoutResponses = {
+  /**
+   * OK
+   */
+  200: Payout;
+};
+
+export type ReversePayoutResponse = ReversePayoutResponses[keyof ReversePayoutResponses];
+
+export type ListAllPayoutDisputesData = {
+  body?: never;
+  path?: never;
+  query?: {
+    state?: 'noticed' | 'open' | 'upheld' | 'dismissed';
+    providerId?: string;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/payouts/disputes';
+};
+
+export type ListAllPayoutDisputesErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListAllPayoutDisputesError = ListAllPayoutDisputesErrors[keyof ListAllPayoutDisputesErrors];
+
+export type ListAllPayoutDisputesResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<PayoutDispute>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListAllPayoutDisputesResponse = ListAllPayoutDisputesResponses[keyof ListAllPayoutDisputesResponses];
+
+export type OpenPayoutDisputeData = {
+  body: NewPayoutDispute;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query?: never;
+  url: '/v1/admin/payouts/disputes';
+};
+
+export type OpenPayoutDisputeErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type OpenPayoutDisputeError = OpenPayoutDisputeErrors[keyof OpenPayoutDisputeErrors];
+
+export type OpenPayoutDisputeResponses = {
+  /**
+   * Created
+   */
+  201: PayoutDispute;
+};
+
+export type OpenPayoutDisputeResponse = OpenPayoutDisputeResponses[keyof OpenPayoutDisputeResponses];
+
+export type ResolvePayoutDisputeData = {
+  body: PayoutDisputeResolution;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/payouts/disputes/{id}/resolve';
+};
+
+export type ResolvePayoutDisputeErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ResolvePayoutDisputeError = ResolvePayoutDisputeErrors[keyof ResolvePayoutDisputeErrors];
+
+export type ResolvePayoutDisputeResponses = {
+  /**
+   * OK
+   */
+  200: PayoutDispute;
+};
+
+export type ResolvePayoutDisputeResponse = ResolvePayoutDisputeResponses[keyof ResolvePayoutDisputeResponses];
+
+export type GetPayoutTermsData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/payouts/providers/{id}/terms';
+};
+
+export type GetPayoutTermsErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetPayoutTermsError = GetPayoutTermsErrors[keyof GetPayoutTermsErrors];
+
+export type GetPayoutTermsResponses = {
+  /**
+   * OK
+   */
+  200: PayoutTerms;
+};
+
+export type GetPayoutTermsResponse = GetPayoutTermsResponses[keyof GetPayoutTermsResponses];
+
+export type SetPayoutTermsData = {
+  body: NewPayoutTerms;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/payouts/providers/{id}/terms';
+};
+
+export type SetPayoutTermsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type SetPayoutTermsError = SetPayoutTermsErrors[keyof SetPayoutTermsErrors];
+
+export type SetPayoutTermsResponses = {
+  /**
+   * OK
+   */
+  200: PayoutTerms;
+};
+
+export type SetPayoutTermsResponse = SetPayoutTermsResponses[keyof SetPayoutTermsResponses];
 
 export type ListPriceBooksData = {
   body?: never;

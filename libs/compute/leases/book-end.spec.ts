@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { HOUR, SeededRandom, usd } from '#kernel';
+import type { Tx } from '#platform/database';
 import { account, entries } from '#money/ledger';
+import type { NewDispute } from '#money/payouts';
 import { plainTerms } from '#money/rating';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Till } from '#testing/till';
@@ -45,10 +47,21 @@ describe.each(specStores)('the books at a lease’s end $name', ({ open }) => {
     const time = { ...tenant, jobId: null, providerId, holdId: hold.id, resource: 'x', charge: side, cost: side };
     await till.tx((tx) => till.metering.leaseTime(tx, { leaseId: lost.id, ...time }, true));
     const failed = leaseWith({ ...tenant, id: 'lease_failed', providerId, bootedAt: start, costPerHour: usd('2') });
+    const noticed: [string, bigint, string][] = [];
+    const notice = ({ reason, amountNano, source }: NewDispute): Promise<void> => {
+      noticed.push([reason, amountNano, source]);
+      return Promise.resolve();
+    };
+    const rooms = { ledger: till.ledger, disputes: { notice: (_: Tx, of: NewDispute) => notice(of) } };
     for (let n = 0; n < 2; n++) {
-      await till.tx((tx) => bookEnd(tx, till.ledger, lost, 'lost', undefined));
-      await till.tx((tx) => bookEnd(tx, till.ledger, failed, 'failed', start + HOUR));
+      await till.tx((tx) => bookEnd(tx, rooms, lost, 'lost', undefined));
+      await till.tx((tx) => bookEnd(tx, rooms, failed, 'failed', start + HOUR));
     }
+    // Each is noticed whenever it is booked; its source makes it one.
+    expect(noticed.slice(0, 2)).toEqual([
+      ['sla-breach', usd('1'), 'sla-credit:lease_lost'],
+      ['failed-probe', usd('2'), 'failed-start:lease_failed'],
+    ]);
     const of = (accountId: string) => till.tx((tx) => tx.find(entries, { accountId }));
     expect((await of(account.failedStarts)).map((e) => e.amountNano)).toEqual([-usd('2')]);
     expect((await of(account.sla)).map((e) => e.amountNano)).toEqual([-usd('1')]);

@@ -6,6 +6,7 @@ import { Agents, agents, type AgentRow } from '#compute/agents';
 import { Vendors } from '#compute/providers';
 import { rememberFailure } from '#market/reliability';
 import type { Ledger } from '#money/ledger';
+import type { Disputes } from '#money/payouts';
 import { Holds } from '#money/quotas';
 import { isAlive, judgeMachine, nextAction, takeOverAtMs, type LeaseAction } from './decide.js';
 import { bookEnd } from './book-end.js';
@@ -27,6 +28,7 @@ export interface LeaseReconcilerDeps {
   readonly agents: Agents;
   readonly holds: Holds;
   readonly ledger: Ledger;
+  readonly disputes: Pick<Disputes, 'notice'>;
   readonly wake: WakeQueue;
   readonly clock: Clock;
   readonly random: Random;
@@ -495,7 +497,7 @@ export class LeaseReconciler implements Reconciler {
     const now = await tx.now();
     const chargeToMs = lease.state === 'terminating' ? (lease.chargedThrough ?? now) : now;
     const { patch } = await this.d.leases.meter(tx, lease, now, { end: { chargeToMs, costToMs: now } });
-    await bookEnd(tx, this.d.ledger, lease, reason, patch.costThrough);
+    await bookEnd(tx, this.d, lease, reason, patch.costThrough);
     // Where termination or draining was begun, the failure was remembered then: one loss is one strike.
     const remembered = lease.state === 'terminating' || lease.state === 'draining';
     if (!remembered && (reason === 'lost' || reason === 'preempted'))

@@ -85,6 +85,7 @@ const VALUE: Readonly<Record<string, () => unknown>> = {
   jsonb: () => '{}',
   ARRAY: () => [],
   'timestamp with time zone': () => new Date(),
+  bytea: () => Buffer.of(1),
 };
 
 async function fill(

@@ -4,8 +4,12 @@ export { dunningDue, dunningSteps, type DunningAction, type DunningStep } from '
 export { documentFormats, type DocumentBytes, type DocumentFormat, type RenderedDocument } from './filing.js';
 export { type StopWork } from './invoice.reconciler.js';
 export { settlementOf, type Settlement } from './issue.js';
-export { centsOf, NANO_PER_CENT, splitCents } from './lines/cents.js';
+export { centsOf, floorCents, NANO_PER_CENT, shareCents, splitCents } from './lines/cents.js';
 export { describeLine } from './lines/wording.js';
+export { nextNumber } from './numbering.js';
+export { plainUsd } from './render/csv.js';
+export { centsText, dayText, type BillingDocument, type DocumentLine } from './render/document.js';
+export { pdfOf } from './render/pdf.js';
 export { type BillingParts } from './parts.js';
 export { type NewPayment } from './payments.js';
 export { type NewBillingProfile } from './profiles.js';

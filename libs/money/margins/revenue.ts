@@ -53,7 +53,7 @@ export async function revenueBy(
 export function revenueRow(period: string, moved: readonly Omit<Movement, 'period'>[]): RevenueRow {
   const sum = (kinds: readonly AccountKind[], which: (m: Omit<Movement, 'period'>) => boolean = () => true): bigint =>
     moved.reduce((a, m) => (kinds.includes(m.kind) && which(m) ? a + m.amountNano : a), 0n);
-  const owed = ['payable', 'withheld'] as const;
+  const owed = ['payable', 'due', 'holdback', 'disputed'] as const;
   const vain = ['failed-starts', 'vendor-differences'] as const;
   const revenueNano = sum(['revenue', ...vain, ...owed], (m) => m.earns);
   const costNano = sum(owed, (m) => m.earns) - sum(vain, (m) => !m.earns);

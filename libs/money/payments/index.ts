@@ -1,3 +1,5 @@
+export { waitMs } from './decide.js';
+export { EffectReconciler, type EffectKind, type Ending } from './effect.reconciler.js';
 export { Payments, type RechargeRules } from './payments.service.js';
 export { newCustomer, TOP_UP_CENTS } from './rules.js';
 export { COLLECT_AGAIN_AFTER_DAYS, decideCollection } from './collect.js';
@@ -35,6 +37,7 @@ export {
   type ClosingRow,
   type DisputeRow,
   type CustomerRow,
+  type EffectRow,
   type PaymentKind,
   type PaymentRow,
   type RefundRow,

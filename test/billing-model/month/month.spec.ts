@@ -8,6 +8,7 @@ import { Outbox, WORKER } from '#platform/database';
 import { account, accounts } from '#money/ledger';
 import { usageRecords } from '#money/metering';
 import { Billing, defaultBillingSettings, manualRate, type InvoiceRow } from '#money/billing';
+import { Payouts, type ProviderToPay } from '#money/payouts';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
 import {
@@ -16,6 +17,7 @@ import {
   MARGIN_BPS,
   MONTH_END,
   MONTH_START,
+  PAYOUT_TERMS,
   recordedLeases,
   TAX_BPS,
 } from './replay.js';
@@ -28,6 +30,9 @@ interface Total {
   tax_cents: string;
   /** Project x machine x kind of provider. */
   lines: number;
+  /** Kept back of what a provider earned, and paid out. */
+  kept_nano: string;
+  payout_cents: string;
 }
 
 const leases = recordedLeases();
@@ -64,6 +69,7 @@ async function independent(): Promise<Total[]> {
       JSON.stringify(TAX_BPS),
       JSON.stringify(MARGIN_BPS),
       LONGEST_PROBE_S,
+      JSON.stringify(PAYOUT_TERMS),
     ]);
     return rows;
   } finally {
@@ -80,6 +86,23 @@ function billingOf({ clock }: SpecStore, till: Till): Billing {
   return new Billing({ store, clock, random, ledger, outbox, settings, tax: manualRate }, nowhere);
 }
 
+/** Payouts to the providers of the record; they hang on an organization of their own. */
+function payoutsOf({ clock }: SpecStore, till: Till, known: ReadonlyMap<string, ProviderToPay>): Payouts {
+  const random = new SeededRandom('payouts of a closed month');
+  const { store, ledger } = till;
+  return new Payouts({
+    store,
+    ledger,
+    outbox: new Outbox(store, random),
+    providers: { get: (_, id) => Promise.resolve(known.get(id) ?? null) },
+    wake: { wake: () => Promise.resolve() },
+    clock,
+    random,
+    settings: defaultBillingSettings,
+    port: null,
+  });
+}
+
 describe('a closed month', () => {
   let wanted: Total[];
   beforeAll(async () => {
@@ -94,6 +117,7 @@ describe('a closed month', () => {
     const organizationOf = new Map<string, string>();
     const providerOf = new Map<string, string>();
     const issued = new Map<string, InvoiceRow>();
+    const payees = new Map<string, ProviderToPay>();
 
     beforeAll(async () => {
       opened = await onPostgres();
@@ -101,11 +125,26 @@ describe('a closed month', () => {
       billing = billingOf(opened, till);
       const cast = new Map<string, Tenant>();
       for (const name of tenants) await enter(name, cast);
-      for (const name of providers) providerOf.set(name, await till.provider());
+      for (const name of providers) providerOf.set(name, await supply(name));
       await liveTheMonth(till, { projects: cast, providers: providerOf }, leases);
       for (const name of tenants) issued.set(name, await issue(name));
     });
     afterAll(() => opened.close());
+
+    /** A provider of the record, as the product knows it. */
+    async function supply(name: string): Promise<string> {
+      const id = await till.provider();
+      const kind = leases.find((l) => l.provider === name)?.provider_kind ?? 'hyperscaler';
+      const { organizationId } = await till.tenant('0');
+      await opened.postgres?.owner.query('alter table providers no force row level security');
+      await opened.postgres?.owner.query(
+        `insert into providers (id, organization_id, name, kind, adapter, state, margin_bps, settings, created_at)
+         values ($1, $2, $3, $4, 'recorded', 'active', 0, '{}', now())`,
+        [id, organizationId, name, kind],
+      );
+      payees.set(id, { id, organizationId, name, kind, registered: false });
+      return id;
+    }
 
     async function enter(name: string, cast: Map<string, Tenant>): Promise<void> {
       const first = await till.tenant(paysAfterwards(name) ? '0' : '250000');
@@ -171,6 +210,25 @@ describe('a closed month', () => {
           BigInt(wantedOf('provider', name).nano),
         ]);
       }
+    });
+
+    it.each(providers)('pays out what SQL makes of the record, to the cent: %s', async (name) => {
+      const providerId = providerOf.get(name) ?? '';
+      const payouts = payoutsOf(opened, till, payees);
+      const total = wantedOf('provider', name);
+      const { made, failed } = await payouts.run(MONTH_START, BROKER, providerId);
+      const [kept, paid] = [BigInt(total.kept_nano), BigInt(total.payout_cents)];
+      expect(failed).toEqual([]);
+      expect(paid > 0n).toBe(true);
+      expect(made).toMatchObject([
+        { accruedNano: BigInt(total.nano), heldBackNano: kept, payoutCents: paid, closingCents: 0n },
+      ]);
+      const { lines } = await payouts.statements.get(WORKER, made[0]?.id ?? '');
+      const earned = lines.filter((l) => l.kind === 'accrual');
+      expect(earned.reduce((n, l) => n + l.amountNano, 0n)).toBe(BigInt(total.nano));
+      expect(lines.reduce((n, l) => n + l.cents, 0n)).toBe(0n);
+      const set = await payouts.disbursing.list(WORKER, { providerId }, { limit: 2 });
+      expect(set).toMatchObject([{ state: 'proposed', amountCents: paid }]);
     });
 
     it('leaves the books in agreement', () => till.audit());

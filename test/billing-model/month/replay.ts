@@ -21,6 +21,13 @@ export const MARGIN_BPS: Readonly<Record<string, number>> = {
 };
 export const TAX_BPS: Readonly<Record<string, number>> = { o02: 1_900, o03: 725, o05: 2_000, o08: 810, o11: 2_500 };
 
+/** How providers of each kind are paid, written down here once more for SQL. */
+export const PAYOUT_TERMS: Readonly<Record<string, { holdbackBps: number; minimumCents: number }>> = {
+  hyperscaler: { holdbackBps: 0, minimumCents: 1 },
+  'bare-metal': { holdbackBps: 0, minimumCents: 1 },
+  decentralized: { holdbackBps: 1_000, minimumCents: 2_500 },
+};
+
 export interface RecordedLease {
   readonly pod: number;
   readonly organization: string;

@@ -17,7 +17,8 @@ const COLUMNS = [
   'amount_usd',
 ] as const;
 
-const plainUsd = (nano: bigint): string => formatUsd(nano).replace(/[$,]/g, '');
+/** Dollars without sign and separators, exact. */
+export const plainUsd = (nano: bigint): string => formatUsd(nano).replace(/[$,]/g, '');
 
 /** The document as comma-separated values: a line for each line, then the totals. */
 export function csvOf(document: BillingDocument): string {

@@ -6,7 +6,7 @@ import type { InvoiceView, ViewLine } from '../view.js';
 
 /** A document as data: what a person reads on it, in order. Both PDF and CSV are made from it. */
 export interface BillingDocument {
-  readonly title: 'Invoice' | 'Credit note';
+  readonly title: 'Invoice' | 'Credit note' | 'Payout statement';
   readonly number: string | null;
   /** Across each page, when it is no valid document. */
   readonly watermark: 'DRAFT' | 'VOID' | null;
@@ -14,6 +14,8 @@ export interface BillingDocument {
   readonly dateMs: number;
   readonly seller: Party;
   readonly buyer: Party;
+  /** What stands above the buyer, and above the first column; `Billed to` and `Project` when absent. */
+  readonly words?: { readonly party: string; readonly group: string };
   readonly facts: readonly (readonly [string, string])[];
   readonly lines: readonly DocumentLine[];
   readonly totals: readonly { readonly label: string; readonly cents: bigint; readonly strong: boolean }[];
@@ -22,7 +24,8 @@ export interface BillingDocument {
 }
 
 export interface DocumentLine {
-  readonly kind: 'usage' | 'late usage' | 'credit';
+  /** A `movement` and a `credit` have no quantity. */
+  readonly kind: 'usage' | 'late usage' | 'credit' | 'movement';
   readonly month: string;
   readonly projectId: string;
   readonly project: string;

@@ -106,7 +106,7 @@ function head(pdf: Pdf, d: BillingDocument): number {
     factsEnd = say(pdf, value, middle + 90, factsEnd, { width: half - 90, right: true, font: 'medium' }) + 2.5;
   }
   let y = Math.max(sellerEnd + 18, PAGE.top + 78);
-  y = say(pdf, 'Billed to', PAGE.left, y, { width: half, color: FAINT, size: 8 }) + 2;
+  y = say(pdf, d.words?.party ?? 'Billed to', PAGE.left, y, { width: half, color: FAINT, size: 8 }) + 2;
   y = party(pdf, d.buyer, PAGE.left, y, half);
   return Math.max(y, factsEnd) + 24;
 }
@@ -124,16 +124,23 @@ function rule(pdf: Pdf, y: number, from: number = PAGE.left, color: string = RUL
   pdf.moveTo(from, y).lineTo(RIGHT, y).lineWidth(0.6).strokeColor(color).stroke();
 }
 
-function tableHead(pdf: Pdf, y: number): number {
+function tableHead(pdf: Pdf, d: BillingDocument, y: number): number {
   for (const c of Object.values(COLUMNS))
-    say(pdf, c.title, c.x, y, { width: c.width, right: c.right, font: 'medium', size: 8, color: FAINT });
+    say(pdf, c === COLUMNS.project ? (d.words?.group ?? c.title) : c.title, c.x, y, {
+      width: c.width,
+      right: c.right,
+      font: 'medium',
+      size: 8,
+      color: FAINT,
+    });
   rule(pdf, y + 14, PAGE.left, INK);
   return y + 20;
 }
 
 /** What was used, on one line, and what says more of it on a second. */
 function describe(line: DocumentLine): { readonly main: string; readonly more: string } {
-  const more = [line.meter.replaceAll('-', ' '), ...(line.providerClass === null ? [] : [line.providerClass])];
+  const meter = line.kind === 'movement' ? line.meter : line.meter.replaceAll('-', ' ');
+  const more = [meter, ...(line.providerClass === null ? [] : [line.providerClass])];
   if (line.kind === 'late usage') more.push(`of ${line.month}, arrived after its invoice`);
   return { main: describeLine(line), more: more.join(' · ') };
 }
@@ -143,7 +150,7 @@ function heightOf(pdf: Pdf, text: string, width: number, size: number): number {
 }
 
 function table(pdf: Pdf, d: BillingDocument, from: number): number {
-  let y = tableHead(pdf, from);
+  let y = tableHead(pdf, d, from);
   if (d.lines.length === 0) y = say(pdf, 'Nothing was used.', PAGE.left, y, { width: WIDTH, color: FAINT }) + 6;
   const { project, description, quantity, amount } = COLUMNS;
   let above: string | null = null;
@@ -155,7 +162,7 @@ function table(pdf: Pdf, d: BillingDocument, from: number): number {
     );
     if (y + height > BOTTOM) {
       pdf.addPage();
-      y = tableHead(pdf, PAGE.top);
+      y = tableHead(pdf, d, PAGE.top);
       above = null;
     }
     // A project's name stands once for the lines under it, and again on each page.
@@ -163,7 +170,7 @@ function table(pdf: Pdf, d: BillingDocument, from: number): number {
     above = line.projectId;
     const under = say(pdf, main, description.x, y, { width: description.width });
     say(pdf, more, description.x, under, { width: description.width, size: 7.5, color: FAINT });
-    if (line.kind !== 'credit')
+    if (line.kind !== 'credit' && line.kind !== 'movement')
       say(pdf, quantityText(line.quantity, line.unit), quantity.x, y, { width: quantity.width, right: true });
     say(pdf, centsText(line.cents), amount.x, y, { width: amount.width, right: true });
     y += height + 4;
