@@ -35,8 +35,8 @@ export interface ReadLimits {
   readonly bytes: number;
 }
 
-/** A month of hourly lines of some hundred machines is below a tenth of this. */
-const LIMITS: ReadLimits = { lines: 1_000_000, bytes: 2 ** 31 };
+/** A month of hourly lines of 600 machines; a line takes some 1.5 kB of memory until it is compared. */
+const LIMITS: ReadLimits = { lines: 500_000, bytes: 2 ** 31 };
 /** So many are told of at once. */
 const TOLD = 20;
 const KEPT = 100;
