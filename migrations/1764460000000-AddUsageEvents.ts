@@ -131,12 +131,13 @@ begin
   end if;
   return query
     select string_agg(case
-        when a.id is null then case when e.payload_hash = g.hash then 'd' else 'c' end
+        -- A subquery, not a join: it is looked up for those few that did not go in.
+        when a.id is null then case when g.hash = (select e.payload_hash from usage_events e
+          where e.organization_id = p_organization and e.source = g.source and e.event_id = g.event_id) then 'd' else 'c' end
         when m.id is not null and g.reason is null then 'a' else 'u' end, '' order by g.n)
     from unnest(p_ids, p_sources, p_event_ids, p_hashes, p_projects, p_reasons) with ordinality as g (id, source, event_id, hash, project, reason, n)
       left join unnest(added) as a (id) on a.id = g.id
-      left join unnest(mine) as m (id) on m.id = g.project
-      left join usage_events e on a.id is null and e.organization_id = p_organization and e.source = g.source and e.event_id = g.event_id;
+      left join unnest(mine) as m (id) on m.id = g.project;
 end $$;
 -- What no event in the window can repeat any more; so many at once that nobody waits.
 create function usage_events_forget(p_before timestamptz, p_most integer) returns table (forgotten bigint) language plpgsql as $$

@@ -27,7 +27,16 @@ export {
   type UsageSums,
 } from './usage-sums.js';
 export { keepPartitions } from './partitions.js';
-export { EVENT_FUTURE_MS, EVENT_PAST_MS, EVENT_TEXT_MAX, eventMeters, type EventMeter } from './events/event.js';
+export {
+  EVENT_FUTURE_MS,
+  EVENT_PAST_MS,
+  EVENT_TEXT_MAX,
+  eventMeters,
+  payloadHash,
+  readEvent,
+  type EventMeter,
+  type UsageEvent,
+} from './events/event.js';
 export {
   unattributedReasons,
   usageEvents,

@@ -6,7 +6,7 @@ import { usageEvents, usageUnattributed, type UnattributedReason } from './event
 /** One letter for each event, in their order: accepted, kept as unattributed, a duplicate, the same id with another payload. */
 export type OutcomeLetter = 'a' | 'u' | 'd' | 'c';
 
-/** Columns of a batch: the n-th value of each belongs to the n-th event. Numbers are texts: all travel as arrays of text. */
+/** Columns of a batch: the n-th value of each belongs to the n-th event; where a column ends early, it is null. Numbers are texts: all travel as arrays of text. */
 export interface IngestColumns {
   /** Ids of the usage records to be. */
   ids: string[];
@@ -60,7 +60,7 @@ export const usageIngest: Procedure<{ organizationId: string; at: number } & Ing
     const mine = new Set((await tx.find(projects, { organizationId, id: { in: named } })).map((p) => p.id));
     let outcomes = '';
     for (const [n, id] of c.ids.entries()) {
-      const of = <T>(column: readonly T[]): T => column[n] as T;
+      const of = <T>(column: readonly T[]): T => (column[n] ?? null) as T;
       const source = of(c.sources);
       const eventId = of(c.eventIds);
       const hash = of(c.hashes).slice(2);

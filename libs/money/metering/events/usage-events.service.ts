@@ -146,6 +146,7 @@ export class UsageEvents {
       columns.resources.push(e.resource ?? EVENT_RESOURCE);
       columns.reasons.push(reason);
     }
+    for (const name of SELDOM) if (columns[name].every((value) => value === null)) columns[name] = [];
     const at = await tx.now();
     return (await tx.call(usageIngest, { organizationId, at, ...columns })).outcomes;
   }
@@ -196,6 +197,9 @@ function idsOf(nowMs: number, random: Random): (n: number) => string {
 }
 /** Crockford base 32, as in all ids. */
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** Columns that are often of nulls only; such a one travels as an empty array, which PostgreSQL fills up with nulls. */
+const SELDOM = ['jobIds', 'endpointIds', 'leaseIds', 'models', 'reasons'] as const;
 
 function emptyColumns(): IngestColumns {
   return {
