@@ -6,12 +6,13 @@ import { migrate, openStore } from '#platform/database';
 import { removeEmbedded, startEmbedded } from '#platform/embedded';
 import { run as entitlement } from './billing/entitlement.js';
 import { run as holds } from './billing/holds.js';
+import { run as ingest } from './billing/ingest.js';
 import { run as invoice } from './billing/invoice.js';
 import { run as usageQuery } from './billing/usage-query.js';
 
 /**
- * `npm run bench:billing`: what money costs to keep: reservations and their renewal, checks against limits, and an invoice from raw usage
- * records, on a real PostgreSQL with its usual durability. The parts run one after another in one database.
+ * `npm run bench:billing`: what money costs to keep: reservations and their renewal, checks against limits, usage events, and an invoice from raw
+ * usage records, on a real PostgreSQL with its usual durability. The parts run one after another in one database.
  */
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 const { quick } = values;
@@ -37,11 +38,27 @@ async function bench(): Promise<void> {
   const issued = await invoice({ store, quick });
   const asked = await usageQuery({ store, quick });
   await close();
+  const taken = await ingest({ ownerUrl, secret: SECRET, quick });
 
   const invoiceS = issued.seconds.toFixed(2);
   const rowsPerSecond = Math.round(issued.rows / issued.seconds);
   const rows = issued.rows.toLocaleString('en');
   const lines: [string, string, string][] = [
+    [
+      'usage events a second',
+      String(taken.ingestPerSecond),
+      'goal: at least 20,000; over HTTP in batches of 500, one in 20 repeated',
+    ],
+    [
+      'of what raw SQL takes',
+      taken.ratioToRawSql.toFixed(2),
+      `${taken.rawPerSecond} a second: the same batches by one statement each, into two plain tables`,
+    ],
+    [
+      'CPU of an event, us',
+      `${taken.nodeUs} + ${taken.postgresUs}`,
+      `API with client + PostgreSQL; raw rows take PostgreSQL ${taken.rawPostgresUs}`,
+    ],
     ['reservations a second', String(held.holdsPerSecond), 'goal: at least 1,000; 32 clients over 64 projects'],
     [
       'jobs submitted a second, one hot project',
@@ -77,6 +94,8 @@ async function bench(): Promise<void> {
   console.log(
     `\n${JSON.stringify({
       bench: 'billing',
+      ingestPerSecond: taken.ingestPerSecond,
+      ratioToRawSql: taken.ratioToRawSql,
       holdsPerSecond: held.holdsPerSecond,
       hotHoldsPerSecond: held.hotHoldsPerSecond,
       entitlementP99Ms: checked.entitlementP99Ms,
