@@ -13,6 +13,7 @@ import { registerPayouts } from './commands/payouts.js';
 import { registerQuotas } from './commands/quotas.js';
 import { registerMoney } from './commands/money.js';
 import { registerUsage } from './commands/usage.js';
+import { registerUsageEvents } from './commands/usage-events.js';
 import { VERSION } from './version.js';
 
 /**
@@ -45,7 +46,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerMarket(berth);
   registerJobs(berth);
   registerHosts(berth);
-  registerUsage(berth);
+  registerUsageEvents(registerUsage(berth));
   registerMoney(berth);
   registerStatement(berth);
   registerQuotas(berth);

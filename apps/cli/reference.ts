@@ -9,9 +9,12 @@ export function referenceOf(program: Command): string {
     .join('\n');
 }
 
-/** Commands without commands of their own. */
+/** Commands that do something: those without commands of their own, and those that have flags beside them. */
 export function leavesOf(command: Command): Command[] {
-  return command.commands.flatMap((child) => (child.commands.length === 0 ? [child] : leavesOf(child)));
+  return command.commands.flatMap((child) => {
+    if (child.commands.length === 0) return [child];
+    return child.options.length > 0 ? [child, ...leavesOf(child)] : leavesOf(child);
+  });
 }
 
 export function nameOf(command: Command): string {

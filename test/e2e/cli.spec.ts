@@ -130,6 +130,50 @@ describe('berth login', () => {
   });
 });
 
+describe('berth usage send', () => {
+  const receipt = (results: object[]) => {
+    const of = (outcome: string) => results.filter((r) => 'outcome' in r && r.outcome === outcome).length;
+    return {
+      accepted: of('accepted'),
+      unattributed: 0,
+      duplicates: of('duplicate'),
+      rejected: of('rejected'),
+      results,
+    };
+  };
+  const lines = (n: number): string => Array.from({ length: n }, (_, i) => `{"id":"e${i}"}\n\n`).join('');
+
+  it('sends lines in batches, each again until it is answered', async () => {
+    let asked = 0;
+    broker.on('POST /v1/usage/events', ({ body }: Asked) => {
+      asked += 1;
+      if (asked === 1) return problem(503, 'database-unavailable');
+      return receipt((JSON.parse(body) as object[]).map(() => ({ outcome: 'accepted', attributed: true })));
+    });
+    const ran = await berth(['usage', 'send', '-', '--json'], { stdin: lines(1_200) });
+    expect([ran.code, JSON.parse(ran.stdout)]).toEqual([
+      0,
+      { accepted: 1_200, unattributed: 0, duplicates: 0, rejected: 0, rejections: [] },
+    ]);
+    const sizes = asked === 4 ? broker.asked.map((a) => (JSON.parse(a.body) as object[]).length).sort() : [];
+    expect(sizes).toEqual([200, 500, 500, 500].sort());
+  });
+
+  it('names the lines that were rejected', async () => {
+    broker.on('POST /v1/usage/events', () =>
+      receipt([
+        { outcome: 'duplicate' },
+        { outcome: 'rejected', code: 'too-old', field: '[1].time', reason: 'is more than 35 days ago' },
+      ]),
+    );
+    const ran = await berth(['usage', 'send', '-'], { stdin: lines(2) });
+    expect([ran.code, ran.stdout]).toEqual([1, 'accepted\t0\nduplicates\t1\nrejected\t1\n']);
+    expect(ran.stderr).toContain('line 3: time is more than 35 days ago');
+    const wrong = await berth(['usage', 'send', '-'], { stdin: '{"id":1}\n{' });
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('-, line 2 is not JSON')]);
+  });
+});
+
 describe('what is printed', () => {
   it('is TSV for programs, without what a terminal would obey', async () => {
     broker.on('GET /v1/jobs', paged([job({ name: `${ESC}red\nline\u009b2J`, state: 'running' })]));
