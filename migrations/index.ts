@@ -14,6 +14,7 @@ import { AddVendorInvoices1764480000000 } from './1764480000000-AddVendorInvoice
 import { AddPayouts1764500000000 } from './1764500000000-AddPayouts.js';
 import { CloseDocuments1764560000000 } from './1764560000000-CloseDocuments.js';
 import { AddDisputes1764570000000 } from './1764570000000-AddDisputes.js';
+import { AddReliability1764600000000 } from './1764600000000-AddReliability.js';
 import { AddHoldGroups1764660000000 } from './1764660000000-AddHoldGroups.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
@@ -34,5 +35,6 @@ export const migrations = [
   AddPayouts1764500000000,
   CloseDocuments1764560000000,
   AddDisputes1764570000000,
+  AddReliability1764600000000,
   AddHoldGroups1764660000000,
 ];

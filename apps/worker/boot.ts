@@ -5,6 +5,7 @@ import { startOpsServer, withContext } from '#platform/observability';
 import { JobHandlers } from '#platform/queue';
 import { WORKER } from '#platform/database';
 import { openBroker } from '#broker';
+import { learnFromLeases } from '#compute/leases';
 import { DRAFTS_EVERY_MS } from '#money/billing';
 import { PAYOUTS_EVERY_MS } from '#money/payouts';
 import { orphanSweep } from './orphan-sweep.js';
@@ -23,6 +24,7 @@ const PROVIDERS_EVERY_MS = 2_000;
 const HOSTS_EVERY_MS = 5_000;
 const OFFERS_EVERY_MS = 60_000;
 const ORPHANS_EVERY_MS = 30_000;
+const LEARN_EVERY_MS = 60_000;
 const SEAL_EVERY_MS = 5_000;
 const RECHARGE_EVERY_MS = 10_000;
 const COLLECT_EVERY_MS = 600_000;
@@ -72,6 +74,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(MINUTE, 'expire grants', () => broker.credit.expire());
     timers.every(HOSTS_EVERY_MS, 'watch hosts', () => broker.hosts.observe());
     timers.every(OFFERS_EVERY_MS, 'sync offers', syncOffers);
+    timers.every(LEARN_EVERY_MS, 'learn from leases', () => learnFromLeases(store));
     timers.every(ORPHANS_EVERY_MS, 'sweep orphans', orphans);
     timers.every(SEAL_EVERY_MS, 'seal the ledger', seal);
     timers.every(HOUR, 'make partitions', async () => {

@@ -11,6 +11,7 @@ export {
 export { LeaseReconciler, type LeaseReconcilerDeps } from './leases.reconciler.js';
 export { slaCredit } from './book-end.js';
 export { vendorMachines, type MachineOfLease } from './vendor-machines.js';
+export { learnFromLeases } from './learning.js';
 export { defaultLeaseTimes, isAlive, probe, type LeaseTimes } from './decide.js';
 export {
   leases,

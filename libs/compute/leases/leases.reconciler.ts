@@ -4,12 +4,13 @@ import { WORKER, type Store, type Tx } from '#platform/database';
 import { transition, type Awake, type Reconciler, type WakeQueue } from '#platform/reconcile';
 import { Agents, agents, type AgentRow } from '#compute/agents';
 import { Vendors } from '#compute/providers';
-import { rememberFailure } from '#market/reliability';
+import { noteOutcome, rememberFailure } from '#market/reliability';
 import type { Ledger } from '#money/ledger';
 import type { Disputes } from '#money/payouts';
 import { Holds } from '#money/quotas';
 import { isAlive, judgeMachine, nextAction, takeOverAtMs, type LeaseAction } from './decide.js';
 import { bookEnd } from './book-end.js';
+import { outcomeOfEnd, outcomeOfStart } from './outcomes.js';
 import { Leases, offerOfLease, usesOf } from './leases.service.js';
 import { graceUntil } from './renewal.js';
 import {
@@ -411,6 +412,7 @@ export class LeaseReconciler implements Reconciler {
         wakeAt: now + this.d.leases.times.pollMs,
         message: 'accepted: the machine is as sold',
       });
+      await noteOutcome(tx, outcomeOfStart(lease, now));
       await this.wakeJob(tx, lease);
     });
     return 'again';
@@ -518,6 +520,8 @@ export class LeaseReconciler implements Reconciler {
       wakeAt: null,
       message: `${reason}: ${message}`,
     });
+    const outcome = outcomeOfEnd(lease, reason, message, now);
+    if (outcome) await noteOutcome(tx, outcome);
     await this.retireAgent(tx, lease);
     await tx.update(leaseAttempts, { leaseId: lease.id, state: { in: ['created'] } }, { state: 'closed' });
     if (lease.holdId !== null) await this.d.holds.settle(tx, lease.holdId);

@@ -2,7 +2,7 @@ import { newId, notFound, type Clock, type Random } from '#kernel';
 import type { Offer, PlacementView, Workload } from '#contracts';
 import { within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
 import { Catalog } from '#market/catalog';
-import { blockedScopes } from '#market/reliability';
+import { blockedScopes, learntPriors, type ReliabilityPriors } from '#market/reliability';
 import { buildOfferIndex, type OfferIndex } from './catalog-index.js';
 import { placementContext, type CoolingDown } from './context.js';
 import { planTries } from './plan.js';
@@ -23,10 +23,13 @@ interface Cached {
 
 /** Candidates that a job's stored decision keeps; a preview keeps as many as asked. */
 const KEPT = 5;
+/** Beliefs change with outcomes of leases, over hours: a minute old is fresh. */
+const LEARNT_TTL_MS = 60_000;
 
 /** Decides where work goes, and keeps each decision with its reasons. */
 export class Placements {
   private readonly cached = new Map<'market' | 'rentable', Cached>();
+  private learnt: { readonly priors: ReliabilityPriors; readonly readAtMs: number } | null = null;
 
   constructor(
     private readonly store: Store,
@@ -114,7 +117,9 @@ export class Placements {
     const coolingDown: CoolingDown[] = await blockedScopes(tx);
     for (const offerId of of.avoidOffers)
       coolingDown.push({ scope: { kind: 'offer', offerId }, untilMs: Number.MAX_SAFE_INTEGER });
-    const context = placementContext({ scope: of.scope, nowMs, projectId: of.projectId, coolingDown, limit: of.limit });
+    const reliability = await this.reliability(tx);
+    const { scope, projectId, limit } = of;
+    const context = placementContext({ scope, nowMs, projectId, coolingDown, reliability, limit });
     const ranking = rankOffers(await this.index(tx, of.scope), of.workload, context);
     return of.warm.length === 0 ? ranking : merge(ranking, rankList(of.warm, of.workload, context), of.limit);
   }
@@ -124,6 +129,15 @@ export class Placements {
     const ttlMs = scope === 'rentable' ? this.times.rentableTtlMs : this.times.marketTtlMs;
     const known = this.cached.get(scope);
     return known && this.clock.now() - known.readAtMs < ttlMs ? known.index : null;
+  }
+
+  /** What every tenant's leases have taught, as of a moment ago: the same object meanwhile, so that terms are shared. */
+  private async reliability(tx: Tx): Promise<ReliabilityPriors> {
+    const known = this.learnt;
+    if (known && this.clock.now() - known.readAtMs < LEARNT_TTL_MS) return known.priors;
+    const priors = await learntPriors(tx);
+    this.learnt = { priors, readAtMs: this.clock.now() };
+    return priors;
   }
 
   private async index(tx: Tx, scope: 'market' | 'rentable'): Promise<OfferIndex> {

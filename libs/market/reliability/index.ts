@@ -3,3 +3,15 @@ export type { OfferVia, Reliability, ReliabilityPriors, ReliabilityQuery } from 
 export { defaultPriors, hazardByAge, RELATIVE_HAZARD_BY_AGE, SERVER_FAULT_HAZARD } from './priors.js';
 export { reliabilityOf } from './reliability-of.js';
 export { blockedScopes, failureMemory, rememberFailure, type BlockedScope, type FailureRow } from './failure-memory.js';
+export { believed, scopesOf } from './beliefs.js';
+export { foldOutcomes, learntPriors, noteOutcome } from './learning.js';
+export {
+  leaseOutcomes,
+  reliabilityEvidence,
+  reliabilityProgress,
+  type EvidenceRow,
+  type LeaseScope,
+  type OutcomeRow,
+  type ProgressRow,
+  type ScopeEvidence,
+} from './outcomes.table.js';

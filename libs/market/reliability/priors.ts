@@ -18,7 +18,7 @@ export function hazardByAge(ratePerHour: number): HazardBand[] {
 }
 
 /** Loading weights takes 0.5-3 minutes: the geometric mean. */
-const LOAD_S = 90;
+export const LOAD_S = 90;
 const DETECT_S = 60;
 
 const spotSource = 'three public spot records, 2020-2025';

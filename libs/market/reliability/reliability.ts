@@ -18,6 +18,14 @@ export interface Reliability {
   readonly detectS: number;
   /** Where the figures come from, for the explanation. */
   readonly source: string;
+  /** How much was seen here, and 80 % of the belief; absent where the figures are priors. */
+  readonly seen?: {
+    readonly starts: number;
+    readonly losses: number;
+    readonly failureInterval: readonly [number, number];
+    /** Times the losses of its kind. */
+    readonly hazardInterval: readonly [number, number];
+  };
 }
 
 export type OfferVia = 'market' | 'host' | 'warm-lease';
