@@ -146,6 +146,7 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
       { query: { project: ids.projectId, groupBy: 'job' } },
     ],
   },
+  explainUsage: { asks: () => [{ query: { date: new Date().toISOString().slice(0, 10) } }] },
   getAllUsage: { asks: (ids) => [{}, { query: { organizationId: ids.organizationId, side: 'cost', groupBy: 'job' } }] },
   checkUsage: { asks: () => [{ query: { from: '2026-11-20', to: '2026-11-21' } }] },
   rebuildUsage: { asks: () => [{ body: { from: '2026-11-20', to: '2026-11-21' } }] },

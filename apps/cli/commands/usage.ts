@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Usage, UsageCheck } from '#client';
+import type { Usage, UsageCheck, UsageExplanation } from '#client';
 import { withBroker, type Run } from '../command.js';
 import { Ended, EXIT, UsageError } from '../exit.js';
 import { collect, instant, oneOf } from '../flags.js';
@@ -24,7 +24,7 @@ interface UsageFlags {
 
 /** What was used, summed up or explained. */
 export function registerUsage(berth: Command): Command {
-  return berth
+  const usage = berth
     .command('usage')
     .description('what was used and what it cost')
     .option('--from <time>', 'ISO 8601, default 30 days ago', instant)
@@ -40,6 +40,45 @@ export function registerUsage(berth: Command): Command {
       '\nExamples:\n  berth usage --by day\n  berth usage --bucket hour --group-by model,project --only meter=lease-time\n  berth usage --bucket day --csv -o usage.csv',
     )
     .action(withBroker(showUsage));
+  usage
+    .command('explain')
+    .argument('<day>', 'a day (UTC), such as 2026-11-21', dayArgument)
+    .description('what ran in each hour of a day, at what price and why')
+    .addHelpText('after', '\nExamples:\n  berth usage explain 2026-11-21\n  berth usage explain 2026-11-21 --json')
+    .action(
+      withBroker(async ({ client, output }, date: string) => {
+        const { answerOf, explainUsage } = await import('#client');
+        print(explanationText(await answerOf(explainUsage({ client, query: { date } })), output));
+      }),
+    );
+  return usage;
+}
+
+function explanationText(day: UsageExplanation, output: Run['output']): string {
+  if (output.json) return `${jsonText(day)}\n`;
+  const hour = (at: string): string =>
+    at.startsWith(day.date) ? at.slice(11, 16) : `${at.slice(5, 10)} ${at.slice(11, 16)}`;
+  const lines = rowsText(
+    day.hours.flatMap(({ at, lines }) => lines.map((line) => ({ ...line, at }))),
+    [
+      { title: 'hour', of: (l) => hour(l.at) },
+      { title: 'on', of: (l) => l.leaseId ?? l.jobId },
+      { title: 'resource', of: (l) => l.resource },
+      { title: 'class', of: (l) => l.providerClass },
+      { title: 'meter', of: (l) => l.meter },
+      {
+        title: 'quantity',
+        of: (l) => (l.unit === 'ms' ? `${Number(l.quantity) / 1_000} s` : quantityText(l.quantity, l.unit)),
+        right: true,
+      },
+      { title: 'amount', of: (l) => dollars(l.amount), right: true },
+      { title: 'why', of: (l) => l.why },
+    ],
+    output,
+  );
+  if (!output.table) return lines;
+  const notes = day.notes.map((n) => `${n.leaseId}: ${n.why}${n.credit === '0' ? '' : `, ${dollars(n.credit)}`}\n`);
+  return `${lines}\n${day.date} was charged ${dollars(day.amount)}.\n${notes.join('')}`;
 }
 
 async function showUsage(run: Run, o: UsageFlags): Promise<void> {

@@ -76,6 +76,9 @@ import type {
   EnrolAgentData,
   EnrolAgentErrors,
   EnrolAgentResponses,
+  ExplainUsageData,
+  ExplainUsageErrors,
+  ExplainUsageResponses,
   GetAccountStatementData,
   GetAccountStatementErrors,
   GetAccountStatementResponses,
@@ -1209,6 +1212,28 @@ export const getUsage = <ThrowOnError extends boolean = false>(
       },
     ],
     url: '/v1/usage',
+    ...options,
+  });
+
+/**
+ * Explain a day hour by hour
+ *
+ * What ran in each hour of a day (UTC), at what price and why; the lines add up to exactly what the day was charged. Time of the evening before that was metered after midnight is shown in its hours. Credits for lost machines are `notes`.
+ *
+ * For keys with the role member, admin.
+ */
+export const explainUsage = <ThrowOnError extends boolean = false>(
+  options: Options<ExplainUsageData, ThrowOnError>,
+): RequestResult<ExplainUsageResponses, ExplainUsageErrors, ThrowOnError> =>
+  (options.client ?? client).get<ExplainUsageResponses, ExplainUsageErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/usage/explain',
     ...options,
   });
 

@@ -2282,6 +2282,52 @@ export type UsageEventData = {
   resource?: string | null;
 };
 
+export type UsageExplanation = {
+  date: string;
+  hours: Array<{
+    /**
+     * UTC time, ISO 8601
+     */
+    at: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    amount: string;
+    lines: Array<{
+      projectId: string;
+      leaseId: string | null;
+      jobId: string | null;
+      meter: string;
+      resource: string;
+      model: string | null;
+      providerClass: string | null;
+      quantity: string;
+      unit: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      unitPrice: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      amount: string;
+      why: string;
+    }>;
+  }>;
+  /**
+   * What the day was charged
+   */
+  amount: string;
+  notes: Array<{
+    leaseId: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    credit: string;
+    why: string;
+  }>;
+};
+
 export type UsageRebuilt = {
   /**
    * Sums of hours
@@ -4211,6 +4257,45 @@ export type GetUsageResponses = {
 };
 
 export type GetUsageResponse = GetUsageResponses[keyof GetUsageResponses];
+
+export type ExplainUsageData = {
+  body?: never;
+  path?: never;
+  query: {
+    date: string;
+  };
+  url: '/v1/usage/explain';
+};
+
+export type ExplainUsageErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ExplainUsageError = ExplainUsageErrors[keyof ExplainUsageErrors];
+
+export type ExplainUsageResponses = {
+  /**
+   * OK
+   */
+  200: UsageExplanation;
+};
+
+export type ExplainUsageResponse = ExplainUsageResponses[keyof ExplainUsageResponses];
 
 export type GetAllUsageData = {
   body?: never;

@@ -1,3 +1,4 @@
+export { explainDay, explainHours, type ExplainedDay, type ExplainedHour, type ExplainedLine } from './explain-day.js';
 export { burn, checkpointDue, graceUntil, renewalFor, renewHolds } from './renewal.js';
 export {
   Leases,

@@ -11,6 +11,7 @@ import {
   type UsageSum,
   type UsageTotal,
 } from '#money/metering';
+import type { ExplainedDay } from '#compute/leases';
 import { MAX_PAGE } from '../../http/page.js';
 import { queryInt, queryList } from '../../http/query-types.js';
 import { timeText } from '../shapes.js';
@@ -184,4 +185,52 @@ export function showDifference(d: UsageDifference) {
   const text = ({ raw, kept }: { raw: bigint; kept: bigint }) => ({ raw: String(raw), kept: String(kept) });
   const sums = { records: text(d.records), quantity: text(d.quantity), amount: text(amountNano) };
   return { ...rest, ...sums, at: timeText(at) };
+}
+
+export const explanationSchema = z
+  .object({
+    date: usageDay,
+    hours: z.array(
+      z.object({
+        at: isoTime,
+        amount: nanoUsdText,
+        lines: z.array(
+          z.object({
+            projectId: z.string(),
+            leaseId: z.string().nullable(),
+            jobId: z.string().nullable(),
+            meter: z.string(),
+            resource: z.string(),
+            model: z.string().nullable(),
+            providerClass: z.string().nullable(),
+            quantity: z.string(),
+            unit: z.string(),
+            unitPrice: nanoUsdText,
+            amount: nanoUsdText,
+            why: z.string(),
+          }),
+        ),
+      }),
+    ),
+    amount: nanoUsdText.describe('What the day was charged'),
+    notes: z.array(z.object({ leaseId: z.string(), credit: nanoUsdText, why: z.string() })),
+  })
+  .meta({ id: 'UsageExplanation' });
+
+export function showExplanation(date: string, day: ExplainedDay): z.input<typeof explanationSchema> {
+  return {
+    date,
+    hours: day.hours.map(({ at, amountNano, lines }) => ({
+      at: timeText(at),
+      amount: String(amountNano),
+      lines: lines.map(({ unitPriceNano, amountNano: amount, quantity, ...line }) => ({
+        ...line,
+        quantity: String(quantity),
+        unitPrice: String(unitPriceNano),
+        amount: String(amount),
+      })),
+    })),
+    amount: String(day.chargedNano),
+    notes: day.notes.map(({ leaseId, creditNano, why }) => ({ leaseId, credit: String(creditNano), why })),
+  };
 }

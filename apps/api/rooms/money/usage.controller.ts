@@ -14,6 +14,7 @@ import {
   type UsageDimension,
   type UsageGroup,
 } from '#money/metering';
+import { explainDay } from '#compute/leases';
 import type { Ground } from '../../ground.js';
 import { asksCsv, CsvAnswer } from '../../http/csv.js';
 import { Cursors, digestOf } from '../../http/cursor.js';
@@ -31,7 +32,9 @@ import {
   showSum,
   timeAsked,
   usageCsv,
+  explanationSchema,
   showDifference,
+  showExplanation,
   usageDay,
   usageDifferenceSchema,
   usageQuery,
@@ -52,6 +55,20 @@ const getUsage = route({
   query: usageQuery,
   returns: usageSchema,
   csv: true,
+});
+
+const explainUsage = route({
+  method: 'GET',
+  path: '/v1/usage/explain',
+  tag: 'Money',
+  name: 'explainUsage',
+  summary: 'Explain a day hour by hour',
+  description:
+    'What ran in each hour of a day (UTC), at what price and why; the lines add up to exactly what the day was charged. ' +
+    'Time of the evening before that was metered after midnight is shown in its hours. Credits for lost machines are `notes`.',
+  access: { roles: ['member', 'admin'] },
+  query: z.strictObject({ date: usageDay }),
+  returns: explanationSchema,
 });
 
 const admins = { roles: ['platform-admin'] } as const;
@@ -122,6 +139,16 @@ export class UsageController {
   async usage(call: Call<typeof getUsage>) {
     const { organizationId, projectIds, actor } = call.principal;
     return this.store.transaction(actor, (tx) => this.answer(tx, call, { organizationId, projectIds, side: 'charge' }));
+  }
+
+  @Serve(explainUsage)
+  async explain({ principal, query }: Call<typeof explainUsage>) {
+    const { organizationId, projectIds } = principal;
+    const { fromMs } = wholeDays(query.date, query.date);
+    const day = await this.store.transaction(principal.actor, (tx) =>
+      explainDay(tx, { as: 'tenant', organizationId, projectIds }, fromMs),
+    );
+    return showExplanation(query.date, day);
   }
 
   @Serve(getAllUsage)

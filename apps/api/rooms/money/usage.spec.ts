@@ -142,6 +142,22 @@ describe('GET /v1/usage', () => {
   });
 });
 
+describe('GET /v1/usage/explain', () => {
+  it('adds up to what the day was charged, line by line, for the caller only', async () => {
+    const explain = (date: string, key = tenant.key) =>
+      api.call(`GET /v1/usage/explain?date=${date}` as 'GET /', { key });
+    const { body } = await explain('2026-10-31');
+    expect(body).toMatchObject({ date: '2026-10-31', amount: '1230000000', notes: [] });
+    const hours = body['hours'] as { at: string; amount: string; lines: { jobId: string | null; why: string }[] }[];
+    expect(hours.map((h) => [h.at.slice(11, 13), h.amount, h.lines.map((l) => l.jobId)])).toEqual([
+      ['12', '1200000000', ['job_a', 'job_b']],
+      ['13', '30000000', [null]],
+    ]);
+    expect((await explain('2026-10-31', other.key)).body['amount']).toBe('777');
+    expect((await explain('2026-13-31')).body['code']).toBe('invalid-query');
+  });
+});
+
 describe('usage for administrators', () => {
   const admin = (call: string, body?: object) =>
     api.call(call as 'GET /', { key: api.platformKey, ...(body === undefined ? {} : { body }) });
