@@ -66,16 +66,14 @@ create table usage_unattributed (
 );
 create index on usage_unattributed (organization_id, id);
 create index on usage_unattributed (created_at);
-do $$
-declare t text;
-begin
-  foreach t in array array['usage_events','usage_unattributed'] loop
-    execute format('alter table %I enable row level security', t);
-    execute format('alter table %I force row level security', t);
-    execute format('create policy tenant on %I to berth_app using (organization_id = nullif(current_setting(''berth.organization'', true), '''')) with check (organization_id = nullif(current_setting(''berth.organization'', true), ''''))', t);
-    execute format('create policy worker on %I to berth_worker using (true) with check (true)', t);
-  end loop;
-end $$;
+alter table usage_events enable row level security;
+alter table usage_events force row level security;
+create policy tenant on usage_events to berth_app using (organization_id = nullif(current_setting('berth.organization', true), '')) with check (organization_id = nullif(current_setting('berth.organization', true), ''));
+create policy worker on usage_events to berth_worker using (true) with check (true);
+alter table usage_unattributed enable row level security;
+alter table usage_unattributed force row level security;
+create policy tenant on usage_unattributed to berth_app using (berth_sees(organization_id, project_id)) with check (berth_sees(organization_id, project_id));
+create policy worker on usage_unattributed to berth_worker using (true) with check (true);
 grant select, insert on usage_events to berth_app;
 grant select, insert, delete on usage_unattributed to berth_app;
 grant select, insert, delete on usage_events, usage_unattributed to berth_worker;

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Documents at the payment processor that are to be closed there. Only workers see them. */
+/** Documents at the payment processor that are to be closed there. Only workers use them. */
 export class CloseDocuments1764560000000 implements MigrationInterface {
   readonly name = 'CloseDocuments1764560000000';
 
@@ -28,6 +28,8 @@ export class CloseDocuments1764560000000 implements MigrationInterface {
       create index on invoice_closings (invoice_id);
       alter table invoice_closings enable row level security;
       alter table invoice_closings force row level security;
+      create policy tenant on invoice_closings to berth_app using (organization_id = nullif(current_setting('berth.organization', true), ''))
+        with check (organization_id = nullif(current_setting('berth.organization', true), ''));
       create policy worker on invoice_closings to berth_worker using (true) with check (true);
       grant select, insert, update on invoice_closings to berth_worker;
     `);
