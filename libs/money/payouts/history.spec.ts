@@ -8,7 +8,7 @@ import { usageRecords } from '#money/metering';
 import { NANO_PER_CENT } from '#money/billing';
 import { openTill } from '#testing/till';
 import { disputes, holdbacks, movements, payouts as payoutRows, statementLines, statements } from './index.js';
-import { balanceOf, earn, openPayouts, type Mood } from './payouts.fixture.js';
+import { balanceOf, earn, openPayouts, type Mood } from '#testing/payouts';
 
 const START = Date.UTC(2026, 0, 1);
 const month = (n: number): number => Date.UTC(2026, n, 1);

@@ -6,7 +6,7 @@ import { monthStart } from '#money/metering';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
 import { payouts as payoutRows, statements, type ProviderToPay } from './index.js';
-import { balanceOf, earn, openPayouts } from './payouts.fixture.js';
+import { balanceOf, earn, openPayouts } from '#testing/payouts';
 
 describe.each(specStores)('payouts, $name', ({ open }) => {
   let spec: SpecStore;

@@ -5,7 +5,7 @@ import { Outbox, PgTx, sql, WORKER } from '#platform/database';
 import { ReconcileLoop } from '#platform/reconcile';
 import { balancesBefore } from '#money/ledger';
 import type { Tenant, Till } from '#testing/till';
-import { Payouts, type PayoutParts, type ProviderToPay } from './index.js';
+import { Payouts, type PayoutParts, type ProviderToPay } from '#money/payouts';
 
 /** What the processor does with the next request: `lost` does it and says nothing, `dies` does it and our process ends. */
 export type Mood = 'ok' | 'lost' | 'never' | 'retry' | 'refused' | 'dies';
