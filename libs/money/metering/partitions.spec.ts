@@ -55,7 +55,7 @@ describe('partitions of usage', () => {
     expect(await ask(`select to_regclass(${name}) is not null as there`)).toEqual([{ there: true }]);
     expect(
       await ask(
-        `select count(*)::int as n from pg_class where relnamespace = 'partitions'::regnamespace and relkind = 'r'`,
+        `select count(*)::int as n from pg_class where relnamespace = 'partitions'::regnamespace and relkind = 'r' and relname like 'usage_records%'`,
       ),
     ).toEqual([{ n: 7 }]);
     await opened.postgres?.owner.query(`do $$ begin execute 'drop table ' || ${name}; end $$`);
