@@ -129,7 +129,8 @@ describe('the door', () => {
     expect(odd).toEqual([]);
     // The guard itself was reached, and not only missing routes.
     expect(refused).toBeGreaterThanOrEqual(guarded().length);
-  });
+    // Some ten thousand connections, and more with every route.
+  }, 240_000);
 
   it('is what the count above would have shown: with a key, handlers are reached', async () => {
     passed = [];
