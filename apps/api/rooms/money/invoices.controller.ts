@@ -1,13 +1,13 @@
-import { Readable } from 'node:stream';
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { idOf } from '#contracts';
-import { Billing, type RenderedDocument } from '#money/billing';
+import { Billing } from '#money/billing';
 import type { Ground } from '../../ground.js';
 import { route, type Call } from '../../http/route.js';
 import { Serve } from '../../http/serve.js';
 import { GROUND } from '../../services.js';
 import { invoiceSchema, invoiceWithLines, showInvoice, showView } from './invoice-shapes.js';
+import { sent } from './documents.js';
 
 /** Invoices are the organization's, over all its projects: a key of one project does not see them. */
 const wholeOrganization = ['admin'] as const;
@@ -136,9 +136,3 @@ export class InvoicesController {
 export function orderOf({ limit, after }: { readonly limit: number; readonly after?: readonly unknown[] }) {
   return { limit, ...(after ? { after: [Number(after[0]), String(after[1])] as const } : {}) };
 }
-
-const sent = ({ bytes, fileName }: RenderedDocument) => ({
-  stream: Readable.from([bytes], { objectMode: false }),
-  bytes: bytes.length,
-  fileName,
-});

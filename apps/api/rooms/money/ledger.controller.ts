@@ -1,6 +1,6 @@
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
-import { DAY, notFound } from '#kernel';
+import { notFound } from '#kernel';
 import { isoTime, nanoUsdText } from '#contracts';
 import { WORKER, type Store } from '#platform/database';
 import {
@@ -20,6 +20,7 @@ import { Serve } from '../../http/serve.js';
 import { GROUND } from '../../services.js';
 import { STORE } from '../../tokens.js';
 import { timeText } from '../shapes.js';
+import { spanAsked } from './span.js';
 
 const period = z.strictObject({
   from: isoTime.optional(),
@@ -187,8 +188,7 @@ export class LedgerController {
 
   private async show(accountId: string, query: z.output<typeof period>, mayBeMissing: boolean) {
     // An instant belongs to what follows it; what happened in this very millisecond is to be seen all the same.
-    const toMs = query.to === undefined ? this.ground.clock.now() + 1 : Date.parse(query.to);
-    const fromMs = query.from === undefined ? toMs - 30 * DAY : Date.parse(query.from);
+    const { fromMs, toMs } = spanAsked(query, this.ground.clock.now() + 1);
     const after = query.cursor === undefined ? {} : { after: markOf(query.cursor) };
     const { row, page } = await this.store.transaction(WORKER, async (tx) => ({
       row: await tx.first(accounts, { id: accountId }),

@@ -1,10 +1,8 @@
-import { Readable } from 'node:stream';
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { idOf, isoTime } from '#contracts';
 import { authorOf } from '#identity/audit';
 import type { Principal } from '#identity/tenancy';
-import type { RenderedDocument } from '#money/billing';
 import { Payouts, payoutStates } from '#money/payouts';
 import type { Ground } from '../../ground.js';
 import { route, type Call } from '../../http/route.js';
@@ -26,6 +24,7 @@ import {
   statementSchema,
   statementWithLines,
 } from './payout-shapes.js';
+import { sent } from './documents.js';
 
 const tag = 'Payouts';
 const access = { roles: ['provider-operator'] } as const;
@@ -281,9 +280,3 @@ export class PayoutsController {
     };
   }
 }
-
-const sent = ({ bytes, fileName }: RenderedDocument) => ({
-  stream: Readable.from([bytes], { objectMode: false }),
-  bytes: bytes.length,
-  fileName,
-});

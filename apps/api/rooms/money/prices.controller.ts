@@ -1,6 +1,6 @@
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
-import { DAY, notFound } from '#kernel';
+import { notFound } from '#kernel';
 import { idOf, isoTime, nanoUsdText, priceTermsSchema } from '#contracts';
 import type { Broker } from '#broker';
 import { audit, authorOf } from '#identity/audit';
@@ -14,6 +14,7 @@ import { Serve } from '../../http/serve.js';
 import { GROUND } from '../../services.js';
 import { BROKER, STORE } from '../../tokens.js';
 import { nameText, timeText } from '../shapes.js';
+import { spanAsked } from './span.js';
 
 const tag = 'Administration';
 const access = { roles: ['platform-admin'] } as const;
@@ -290,8 +291,7 @@ export class PricesController {
 
   @Serve(getMargins)
   async margins({ query }: Call<typeof getMargins>) {
-    const toMs = query.to === undefined ? this.ground.clock.now() : Date.parse(query.to);
-    const fromMs = query.from === undefined ? toMs - 30 * DAY : Date.parse(query.from);
+    const { fromMs, toMs } = spanAsked(query, this.ground.clock.now());
     const rows = await this.store.transaction(WORKER, (tx) => marginBy(tx, { fromMs, toMs, by: query.by }));
     return {
       from: timeText(fromMs),

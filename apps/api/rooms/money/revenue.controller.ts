@@ -1,6 +1,5 @@
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
-import { DAY } from '#kernel';
 import { isoTime, nanoUsdText } from '#contracts';
 import { revenueBy, revenuePeriods } from '#money/margins';
 import { WORKER, type Store } from '#platform/database';
@@ -10,6 +9,7 @@ import { Serve } from '../../http/serve.js';
 import { GROUND } from '../../services.js';
 import { STORE } from '../../tokens.js';
 import { timeText } from '../shapes.js';
+import { spanAsked } from './span.js';
 
 const getRevenue = route({
   method: 'GET',
@@ -57,8 +57,7 @@ export class RevenueController {
 
   @Serve(getRevenue)
   async revenue({ query }: Call<typeof getRevenue>) {
-    const toMs = query.to === undefined ? this.ground.clock.now() : Date.parse(query.to);
-    const fromMs = query.from === undefined ? toMs - 30 * DAY : Date.parse(query.from);
+    const { fromMs, toMs } = spanAsked(query, this.ground.clock.now());
     const rows = await this.store.transaction(WORKER, (tx) => revenueBy(tx, { fromMs, toMs, by: query.by }));
     return {
       from: timeText(fromMs),

@@ -15,6 +15,7 @@ import type { ExplainedDay } from '#compute/leases';
 import { MAX_PAGE } from '../../http/page.js';
 import { queryInt, queryList } from '../../http/query-types.js';
 import { timeText } from '../shapes.js';
+import { spanAsked } from './span.js';
 
 const named = queryList(z.string().min(1).max(200)).optional();
 
@@ -82,13 +83,7 @@ export const CSV_ROWS_MAX = 200_000;
 
 /** From when to when; the last 30 days where nothing is said. */
 export function timeAsked(asked: Pick<UsageAsked, 'from' | 'to' | 'bucket'>, nowMs: number) {
-  const toMs = asked.to === undefined ? nowMs : Date.parse(asked.to);
-  const fromMs = asked.from === undefined ? toMs - 30 * DAY : Date.parse(asked.from);
-  if (toMs <= fromMs)
-    throw new DomainError('invalid', 'range-empty', '`to` must lie after `from`.', {
-      field: 'to',
-      fix: asked.from === undefined ? 'Give `from` too: it is 30 days before `to` if left out.' : 'Exchange them.',
-    });
+  const { fromMs, toMs } = spanAsked(asked, nowMs);
   const buckets = Math.ceil((toMs - fromMs) / (asked.bucket === 'hour' ? HOUR : DAY));
   if (asked.bucket !== undefined && buckets > BUCKETS_MAX)
     throw new DomainError(
