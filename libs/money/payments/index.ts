@@ -1,5 +1,6 @@
 export { waitMs } from './decide.js';
 export { EffectReconciler, type EffectKind, type Ending } from './effect.reconciler.js';
+export { freshEffect } from './intent.js';
 export { Payments, type RechargeRules } from './payments.service.js';
 export { newCustomer, TOP_UP_CENTS } from './rules.js';
 export { COLLECT_AGAIN_AFTER_DAYS, decideCollection } from './collect.js';
@@ -27,6 +28,7 @@ export {
 export type { PaymentParts } from './parts.js';
 export {
   disputes,
+  effectColumns,
   invoiceClosings,
   paymentCustomers,
   paymentEvents,

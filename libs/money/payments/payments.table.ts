@@ -44,7 +44,8 @@ export interface PaymentRow extends EffectRow {
   settledAt: number | null;
 }
 
-const effectColumns = {
+/** The columns of an `EffectRow`. */
+export const effectColumns = {
   id: 'text',
   organizationId: 'text',
   version: 'int',

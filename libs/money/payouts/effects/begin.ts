@@ -1,16 +1,10 @@
 import { newId, type IdKind } from '#kernel';
 import type { Tx } from '#platform/database';
-import type { EffectRow } from '#money/payments';
+import { freshEffect } from '#money/payments';
 import type { PayoutParts } from '../parts.js';
 import { payoutAccounts, type PayoutAccountRow, type PayoutRow } from '../rows/payouts.table.js';
 import type { StatementRow } from '../rows/statements.table.js';
 import type { PayoutTerms } from '../terms.js';
-
-/** The columns of an effect of which nothing has been sent. */
-export function freshEffect(id: string, organizationId: string, now: number, wakeAt: number | null): EffectRow {
-  const nothing = { keyAt: null, failures: 0, spent: false, processorId: null, code: null, message: null };
-  return { id, organizationId, version: 1, wakeAt, attempt: 1, ...nothing, createdAt: now };
-}
 
 export const idFor = (d: Pick<PayoutParts, 'random'>, kind: IdKind, now: number): string => newId(kind, now, d.random);
 

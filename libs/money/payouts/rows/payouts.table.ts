@@ -1,22 +1,7 @@
 import { table } from '#platform/database';
-import type { EffectRow } from '#money/payments';
+import { effectColumns, type EffectRow } from '#money/payments';
 import type { DisputeState, PayoutAccountState, PayoutState, ReversalState } from '../machines.js';
 import type { PayoutMethod, PayoutTerms } from '../terms.js';
-
-const effectColumns = {
-  id: 'text',
-  organizationId: 'text',
-  version: 'int',
-  wakeAt: 'time',
-  attempt: 'int',
-  keyAt: 'time',
-  failures: 'int',
-  spent: 'bool',
-  processorId: 'text',
-  code: 'text',
-  message: 'text',
-  createdAt: 'time',
-} as const;
 
 /** Terms that were set for a provider; without a row those of its kind count. */
 export interface TermsRow extends PayoutTerms {
