@@ -1,6 +1,6 @@
 import type { ProviderKind } from '#contracts';
 import { defaultPriors, type ReliabilityPriors } from '#market/reliability';
-import { hardwareSpeeds, type Speeds } from './speeds.js';
+import { hardwareSpeeds, type Speeds } from './cost/speeds.js';
 
 /** Something that failed lately and is left alone until `untilMs`. Ids compare exactly. */
 export interface CoolingDown {

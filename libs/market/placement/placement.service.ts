@@ -3,12 +3,12 @@ import type { Offer, PlacementView, Workload } from '#contracts';
 import { within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
 import { Catalog } from '#market/catalog';
 import { blockedScopes, learntPriors, type ReliabilityPriors } from '#market/reliability';
-import { buildOfferIndex, type OfferIndex } from './catalog-index.js';
+import { buildOfferIndex, type OfferIndex } from './columns/catalog-index.js';
 import { placementContext, type CoolingDown } from './context.js';
-import { planTries } from './plan.js';
-import { rankList, rankOffers, type Ranking } from './rank.js';
+import { planTries } from './plan/plan.js';
+import { rankList, rankOffers, type Ranking } from './columns/rank.js';
 import { placements, type PlacementRow } from './placement.table.js';
-import { rankingView } from './view.js';
+import { rankingView } from './explain/view.js';
 
 export interface PlacementTimes {
   /** For how long an index of the rentable offers is used before it is read anew. */

@@ -1,5 +1,5 @@
 import { table } from '#platform/database';
-import type { RankingView } from './view.js';
+import type { RankingView } from './explain/view.js';
 
 /** A decision as it was taken; never changed. */
 export interface PlacementRow {

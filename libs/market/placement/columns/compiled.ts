@@ -1,9 +1,9 @@
 import { hash32 } from '#kernel';
 import { reliabilityOf, type Reliability } from '#market/reliability';
 import { DOUBTFUL, offerAt, RENTABLE, type OfferIndex } from './catalog-index.js';
-import type { PlacementContext } from './context.js';
-import { timeTerms, type TimeTerms } from './cost.js';
-import type { Demand } from './demand.js';
+import type { PlacementContext } from '../context.js';
+import { timeTerms, type TimeTerms } from '../cost/cost.js';
+import type { Demand } from '../fit/demand.js';
 import {
   bitOf,
   isCoolingDown,
@@ -12,7 +12,7 @@ import {
   sellerFailures,
   staleBefore,
   type Failures,
-} from './filter.js';
+} from '../fit/filter.js';
 
 /** A workload compiled against one index: every constraint answered per dictionary entry, cost terms per distinct case. */
 export interface Compiled {

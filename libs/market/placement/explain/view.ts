@@ -1,7 +1,7 @@
 import { toOfferView, type Candidate, type CostTerms, type PlacementView } from '#contracts';
-import { spentOf, type ExpectedCost } from './cost.js';
+import { spentOf, type ExpectedCost } from '../cost/cost.js';
 import { reasonsFor } from './explain.js';
-import type { Ranking } from './rank.js';
+import type { Ranking } from '../columns/rank.js';
 import { headlineScores } from './scores.js';
 
 /** What a placement says besides its id and time of creation. */

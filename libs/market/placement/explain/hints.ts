@@ -1,8 +1,8 @@
 import type { RejectionDimension } from '#contracts';
 import { formatCents } from '#kernel';
-import { constraintTest, termsAt, type Compiled } from './compiled.js';
-import { spentNano } from './cost.js';
-import { dimensionsIn, costFailures, bitOf, type Failures } from './filter.js';
+import { constraintTest, termsAt, type Compiled } from '../columns/compiled.js';
+import { spentNano } from '../cost/cost.js';
+import { dimensionsIn, costFailures, bitOf, type Failures } from '../fit/filter.js';
 import { duration } from './words.js';
 
 /** The mildest change of a figure seen among the offers that one set of failures holds back. */

@@ -1,6 +1,6 @@
 import type { Workload } from '#contracts';
-import type { Machine } from './catalog-index.js';
-import type { Speeds } from './speeds.js';
+import type { Machine } from '../columns/catalog-index.js';
+import type { Speeds } from '../cost/speeds.js';
 
 /** A workload made ready for testing many offers: texts parsed once, lists as sets, names in one case. */
 export interface Demand {

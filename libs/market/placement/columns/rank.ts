@@ -1,7 +1,7 @@
 import { rejectionDimensions, type Offer, type RejectionDimension, type Workload } from '#contracts';
 import { buildOfferIndex, offerAt, type OfferIndex } from './catalog-index.js';
 import { compile, constraintTest, termsAt, type Compiled } from './compiled.js';
-import type { PlacementContext } from './context.js';
+import type { PlacementContext } from '../context.js';
 import {
   agedConfidence,
   ageDays,
@@ -11,10 +11,10 @@ import {
   spentNano,
   type ExpectedCost,
   type TimeTerms,
-} from './cost.js';
-import { demandOf } from './demand.js';
-import { bitOf, costFailures, firstFailing, type Failures } from './filter.js';
-import { hintsFor } from './hints.js';
+} from '../cost/cost.js';
+import { demandOf } from '../fit/demand.js';
+import { bitOf, costFailures, firstFailing, type Failures } from '../fit/filter.js';
+import { hintsFor } from '../explain/hints.js';
 import { Top } from './top.js';
 
 export interface RankedOffer {

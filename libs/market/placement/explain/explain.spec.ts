@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { usd } from '#kernel';
-import { contextWith, offerWith, workloadWith } from './placement.fixture.js';
-import { failureDomain, planTries } from './plan.js';
-import { rankList } from './rank.js';
+import { contextWith, offerWith, workloadWith } from '../placement.fixture.js';
+import { failureDomain, planTries } from '../plan/plan.js';
+import { rankList } from '../columns/rank.js';
 import { rankingView } from './view.js';
 import { duration } from './words.js';
 

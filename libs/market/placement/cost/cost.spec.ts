@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { usd } from '#kernel';
 import { expectedCost, timeTerms, type ExpectedCost, type TimeTerms } from './cost.js';
-import type { PlacementContext } from './context.js';
-import { demandOf } from './demand.js';
-import { contextWith, offerWith, perfect, priorsOf, workloadWith } from './placement.fixture.js';
+import type { PlacementContext } from '../context.js';
+import { demandOf } from '../fit/demand.js';
+import { contextWith, offerWith, perfect, priorsOf, workloadWith } from '../placement.fixture.js';
 import type { Offer, WorkloadInput } from '#contracts';
 import type { Reliability } from '#market/reliability';
 

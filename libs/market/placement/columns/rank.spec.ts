@@ -2,12 +2,12 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { placementView, rejectionDimensions, type Offer, type Workload } from '#contracts';
 import { usd } from '#kernel';
-import { expectedCost, spentOf, timeTerms } from './cost.js';
-import { demandOf, usefulTime } from './demand.js';
-import { dimensionsIn, offerFailures } from './filter.js';
+import { expectedCost, spentOf, timeTerms } from '../cost/cost.js';
+import { demandOf, usefulTime } from '../fit/demand.js';
+import { dimensionsIn, offerFailures } from '../fit/filter.js';
 import { rankList, type Ranking } from './rank.js';
-import { anyContext, anyOffers, anyWorkload, contextWith, NOW, offerWith, workloadWith } from './placement.fixture.js';
-import { rankingView } from './view.js';
+import { anyContext, anyOffers, anyWorkload, contextWith, NOW, offerWith, workloadWith } from '../placement.fixture.js';
+import { rankingView } from '../explain/view.js';
 
 const winner = (r: Ranking): string | undefined => r.ranked[0]?.offer.id;
 const rejectedSum = (r: Ranking): number => Object.values(r.rejections).reduce((a, b) => a + b, 0);

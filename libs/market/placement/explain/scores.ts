@@ -1,8 +1,8 @@
 import type { Candidate, Workload } from '#contracts';
-import { unitsUsed, demandOf } from './demand.js';
-import type { PlacementContext } from './context.js';
-import { spentOf, type ExpectedCost } from './cost.js';
-import type { RankedOffer } from './rank.js';
+import { unitsUsed, demandOf } from '../fit/demand.js';
+import type { PlacementContext } from '../context.js';
+import { spentOf, type ExpectedCost } from '../cost/cost.js';
+import type { RankedOffer } from '../columns/rank.js';
 
 export type HeadlineScores = Candidate['scores'];
 

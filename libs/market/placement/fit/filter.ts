@@ -1,6 +1,6 @@
 import { rejectionDimensions, type Offer, type RejectionDimension } from '#contracts';
-import type { Machine, Place, Seller } from './catalog-index.js';
-import type { PlacementContext } from './context.js';
+import type { Machine, Place, Seller } from '../columns/catalog-index.js';
+import type { PlacementContext } from '../context.js';
 import { usefulTime, type Demand } from './demand.js';
 
 /** A set of rejection dimensions as bits, in the order of the contract: the lowest bit is the one that counts. */

@@ -1,7 +1,7 @@
 import { objectiveWeights } from './objectives.js';
-import type { PlacementContext } from './context.js';
-import type { Demand } from './demand.js';
-import type { Seller } from './catalog-index.js';
+import type { PlacementContext } from '../context.js';
+import type { Demand } from '../fit/demand.js';
+import type { Seller } from '../columns/catalog-index.js';
 import { reliabilityOf, type Reliability } from '#market/reliability';
 import { renewal } from './renewal.js';
 
