@@ -1,4 +1,4 @@
-export { buildOfferIndex, offerAt, type OfferIndex } from './columns/catalog-index.js';
+export { buildOfferIndex, offerAt, OfferIndex, type OfferChanges } from './columns/catalog-index.js';
 export {
   EGRESS_DOLLARS_PER_GB,
   placementContext,
@@ -12,7 +12,7 @@ export { reasonsFor } from './explain/explain.js';
 export { offerFailures } from './fit/filter.js';
 export { objectiveWeights, type ObjectiveWeights } from './cost/objectives.js';
 export { failureDomain, planDefaults, planTries, type PlanOptions } from './plan/plan.js';
-export { rankList, rankOffers, type RankedOffer, type Ranking } from './columns/rank.js';
+export { rankInSlices, rankList, rankOffers, SLICE, type RankedOffer, type Ranking } from './columns/rank.js';
 export { renewal, type Renewal, type RenewalQuery } from './cost/renewal.js';
 export { headlineScores, type HeadlineScores } from './explain/scores.js';
 export { hardwareSpeeds, type Speeds, type Work } from './cost/speeds.js';

@@ -4,12 +4,16 @@ import { Dictionary } from './dictionary.js';
 import {
   labelKey,
   labelOf,
+  sameLabel,
   machineKey,
   machineOf,
+  sameMachine,
   placeKey,
   placeOf,
+  samePlace,
   sellerKey,
   sellerOf,
+  sameSeller,
   type Label,
   type Machine,
   type Place,
@@ -72,10 +76,10 @@ export class OfferIndex {
   private readonly positions = new Map<string, number>();
   /** Prices that a double does not hold exactly (beyond nine million dollars per hour), by position. */
   private readonly exactPrices = new Map<number, bigint>();
-  private readonly machineParts = new Dictionary<Machine>(machineKey);
-  private readonly placeParts = new Dictionary<Place>(placeKey);
-  private readonly sellerParts = new Dictionary<Seller>(sellerKey);
-  private readonly labelParts = new Dictionary<Label>(labelKey);
+  private readonly machineParts = new Dictionary<Machine>(machineKey, sameMachine);
+  private readonly placeParts = new Dictionary<Place>(placeKey, samePlace);
+  private readonly sellerParts = new Dictionary<Seller>(sellerKey, sameSeller);
+  private readonly labelParts = new Dictionary<Label>(labelKey, sameLabel);
   private usedEntries = 0;
   private count = 0;
 
@@ -170,6 +174,7 @@ export class OfferIndex {
 
   private put(o: Offer): void {
     let i = this.positions.get(o.id);
+    const guess = i ?? this.count - 1;
     if (i === undefined) {
       i = this.count++;
       if (i >= this.columns.machine.length) this.grow();
@@ -178,10 +183,10 @@ export class OfferIndex {
       this.columns.idHash[i] = hash32(o.id);
     }
     const c = this.columns;
-    c.machine[i] = this.machineParts.codeOf(o, () => machineOf(o));
-    c.place[i] = this.placeParts.codeOf(o, () => placeOf(o));
-    c.seller[i] = this.sellerParts.codeOf(o, () => sellerOf(o));
-    c.label[i] = this.labelParts.codeOf(o, () => labelOf(o));
+    c.machine[i] = this.machineParts.codeOf(o, c.machine[guess] ?? 0, machineOf);
+    c.place[i] = this.placeParts.codeOf(o, c.place[guess] ?? 0, placeOf);
+    c.seller[i] = this.sellerParts.codeOf(o, c.seller[guess] ?? 0, sellerOf);
+    c.label[i] = this.labelParts.codeOf(o, c.label[guess] ?? 0, labelOf);
     const price = Number(o.pricePerHour);
     c.pricePerHour[i] = price;
     if (Number.isSafeInteger(price)) this.exactPrices.delete(i);

@@ -6,18 +6,26 @@ export class Dictionary<T> {
   private list: T[] = [];
   private readonly codes = new Map<string, number>();
 
-  constructor(private readonly keyOf: (value: T) => string) {}
+  constructor(
+    private readonly keyOf: (value: T) => string,
+    private readonly same: (a: T, b: T) => boolean,
+  ) {}
 
   get entries(): readonly T[] {
     return this.list;
   }
 
-  /** The code of that value; `make` gives what is kept of it when it is new. */
-  codeOf(value: T, make: () => T): number {
+  /**
+   * The code of that value; `make` gives what is kept of it when it is new. `guess` is the code it had before, or its
+   * neighbour's: most changes are of prices only, and comparing is several times faster than making a key.
+   */
+  codeOf(value: T, guess: number, make: (value: T) => T): number {
+    const guessed = this.list[guess];
+    if (guessed !== undefined && this.same(guessed, value)) return guess;
     const key = this.keyOf(value);
     let code = this.codes.get(key);
     if (code === undefined) {
-      code = this.list.push(make()) - 1;
+      code = this.list.push(make(value)) - 1;
       this.codes.set(key, code);
     }
     return code;

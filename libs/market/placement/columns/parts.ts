@@ -27,11 +27,30 @@ export function machineKey(o: Machine): string {
   return `${o.accelerator}|${o.acceleratorVendor}|${o.count}|${o.vramGiB}|${o.vcpus}|${o.ramGiB}|${i.intraNode}|${i.intraNodeGBps}|${i.interNode}|${i.interNodeGbps}`;
 }
 
+export function sameMachine(a: Machine, b: Machine): boolean {
+  const [i, j] = [a.interconnect, b.interconnect];
+  return (
+    a.accelerator === b.accelerator &&
+    a.count === b.count &&
+    a.vramGiB === b.vramGiB &&
+    a.vcpus === b.vcpus &&
+    a.ramGiB === b.ramGiB &&
+    a.acceleratorVendor === b.acceleratorVendor &&
+    i.intraNode === j.intraNode &&
+    i.intraNodeGBps === j.intraNodeGBps &&
+    i.interNode === j.interNode &&
+    i.interNodeGbps === j.interNodeGbps
+  );
+}
+
 export const placeOf = ({ region, zone, country }: Place): Place => ({ region, zone, country });
 
 export function placeKey(o: Place): string {
   return [o.region, o.zone ?? SEPARATOR, o.country ?? SEPARATOR].join(SEPARATOR);
 }
+
+export const samePlace = (a: Place, b: Place): boolean =>
+  a.region === b.region && a.zone === b.zone && a.country === b.country;
 
 export function sellerOf(o: Seller): Seller {
   const { providerId, providerKind, pricing, certifications, billing, source, via } = o;
@@ -39,7 +58,6 @@ export function sellerOf(o: Seller): Seller {
 }
 
 export function sellerKey(o: Seller): string {
-  const { via } = o;
   return [
     o.providerId,
     o.providerKind,
@@ -47,13 +65,35 @@ export function sellerKey(o: Seller): string {
     o.billing.minimumS,
     o.billing.incrementS,
     o.source,
-    via.kind,
-    via.kind === 'warm-lease' ? via.leaseId : via.kind === 'host' ? via.hostId : '',
-    via.kind === 'warm-lease' ? via.projectId : '',
+    o.via.kind,
+    viaText(o.via),
     ...o.certifications,
   ].join(SEPARATOR);
 }
 
+export function sameSeller(a: Seller, b: Seller): boolean {
+  return (
+    a.providerId === b.providerId &&
+    a.providerKind === b.providerKind &&
+    a.pricing === b.pricing &&
+    a.source === b.source &&
+    a.billing.minimumS === b.billing.minimumS &&
+    a.billing.incrementS === b.billing.incrementS &&
+    viaText(a.via) === viaText(b.via) &&
+    sameTexts(a.certifications, b.certifications)
+  );
+}
+
+function viaText(via: Offer['via']): string {
+  if (via.kind === 'market') return via.kind;
+  return via.kind === 'host' ? via.hostId : `${via.leaseId}${SEPARATOR}${via.projectId}`;
+}
+
+const sameTexts = (a: readonly string[], b: readonly string[]): boolean =>
+  a === b || (a.length === b.length && a.every((text, i) => text === b[i]));
+
 export const labelOf = ({ sku, doubts }: Label): Label => ({ sku, doubts });
 
 export const labelKey = (o: Label): string => (o.doubts.length === 0 ? o.sku : [o.sku, ...o.doubts].join(SEPARATOR));
+
+export const sameLabel = (a: Label, b: Label): boolean => a.sku === b.sku && sameTexts(a.doubts, b.doubts);

@@ -5,7 +5,8 @@ import { usd } from '#kernel';
 import { expectedCost, spentOf, timeTerms } from '../cost/cost.js';
 import { demandOf, usefulTime } from '../fit/demand.js';
 import { dimensionsIn, offerFailures } from '../fit/filter.js';
-import { rankList, type Ranking } from './rank.js';
+import { buildOfferIndex } from './catalog-index.js';
+import { rankInSlices, rankList, rankOffers, SLICE, type Ranking } from './rank.js';
 import { anyContext, anyOffers, anyWorkload, contextWith, NOW, offerWith, workloadWith } from '../placement.fixture.js';
 import { rankingView } from '../explain/view.js';
 
@@ -276,5 +277,27 @@ describe('rankOffers, by example', () => {
     expect(view.candidates.map((c) => c.offer.id)).toEqual(['new', 'old']);
     expect(view.candidates[1]?.reasons.join(' ')).toContain('seen 365 d ago (list) and is believed at 50 %');
     expect(rankList([old], workloadWith(), contextWith({ scope: 'rentable' })).rejections).toEqual({ stale: 1 });
+  });
+});
+
+describe('rankInSlices', () => {
+  it('comes to the same answer as in one go, and pauses once per slice', async () => {
+    const offers = Array.from({ length: 2 * SLICE + 1 }, (_, i) =>
+      offerWith({ id: `offer-${i}`, pricePerHour: usd(String(1 + ((i * 7_919) % 1_000))) }),
+    );
+    const index = buildOfferIndex(offers);
+    const workloads = [workloadWith(), workloadWith({ accelerator: { count: 2 } })];
+    for (const workload of workloads) {
+      let pauses = 0;
+      const pause = async (): Promise<void> => {
+        pauses++;
+        await Promise.resolve();
+      };
+      const sliced = await rankInSlices(index, workload, contextWith({ limit: 7 }), pause);
+      const whole = rankOffers(index, workload, contextWith({ limit: 7 }));
+      expect(rankingView(sliced)).toEqual(rankingView(whole));
+      // Nothing fits two accelerators: the offers are looked at once more for hints.
+      expect(pauses).toBe(whole.fitting > 0 ? 2 : 4);
+    }
   });
 });

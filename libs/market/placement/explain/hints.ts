@@ -19,23 +19,36 @@ const MOST_HINTS = 5;
  * When nothing fits: which smallest set of constraints, if relaxed, lets offers in, the set that lets most in first.
  * Offers are grouped by the whole set of constraints they fail; only the groups with the fewest failures count.
  */
-export function hintsFor(c: Compiled): string[] {
-  if (c.index.size === 0) return ['There are no offers to choose from: connect a provider or load a price list.'];
-  const groups = new Map<Failures, Group>();
-  const failuresAt = constraintTest(c);
-  const cooling = bitOf('cooling-down');
-  let fewest = Infinity;
-  for (let i = 0; i < c.index.size; i++) {
-    let failures = failuresAt(i) | (c.isBlocked?.(i) ? cooling : 0);
-    if (countOf(failures) > fewest) continue;
+export class Relaxations {
+  private readonly groups = new Map<Failures, Group>();
+  private readonly failuresAt: (position: number) => Failures;
+  private fewest = Infinity;
+  private next = 0;
+
+  constructor(private readonly c: Compiled) {
+    this.failuresAt = constraintTest(c);
+  }
+
+  /** Looks at the next `count` offers; false when none is left. */
+  advance(count: number): boolean {
+    const to = Math.min(this.c.index.size, this.next + count);
+    for (let i = this.next; i < to; i++) this.look(i);
+    this.next = to;
+    return to < this.c.index.size;
+  }
+
+  private look(i: number): void {
+    const { c, groups } = this;
+    let failures = this.failuresAt(i) | (c.isBlocked?.(i) ? bitOf('cooling-down') : 0);
+    if (countOf(failures) > this.fewest) return;
     const price = c.index.pricePerHour[i] ?? 0;
     const terms = termsAt(c, i);
     const spent = terms && Number.isFinite(terms.p90S) ? spentNano(terms, price) : Infinity;
     if (terms) failures |= costFailures(c.demand, terms.machines, price, spent, terms.p90S);
     const count = countOf(failures);
-    if (count > fewest) continue;
-    if (count < fewest) groups.clear();
-    fewest = count;
+    if (count > this.fewest) return;
+    if (count < this.fewest) groups.clear();
+    this.fewest = count;
     const group = groups.get(failures) ?? { offers: 0, pricePerHour: Infinity, spent: Infinity, p90S: Infinity };
     group.offers++;
     group.pricePerHour = Math.min(group.pricePerHour, price * c.demand.workload.nodes);
@@ -43,15 +56,28 @@ export function hintsFor(c: Compiled): string[] {
     group.p90S = Math.min(group.p90S, terms?.p90S ?? Infinity);
     groups.set(failures, group);
   }
-  return [...groups]
-    .map(([failures, group]) => ({ dimensions: dimensionsIn(failures), group }))
-    .sort((a, b) => b.group.offers - a.group.offers || (a.dimensions.join() < b.dimensions.join() ? -1 : 1))
-    .slice(0, MOST_HINTS)
-    .map(({ dimensions, group }) => {
-      const change = dimensions.map((d) => relaxation(c, d, group)).join(', and ');
-      const n = group.offers;
-      return `${change.charAt(0).toUpperCase()}${change.slice(1)}: then ${n} ${n === 1 ? 'offer fits' : 'offers fit'}.`;
-    });
+
+  /** Sentences, once all offers have been looked at. */
+  hints(): string[] {
+    const { c } = this;
+    if (c.index.size === 0) return ['There are no offers to choose from: connect a provider or load a price list.'];
+    return [...this.groups]
+      .map(([failures, group]) => ({ dimensions: dimensionsIn(failures), group }))
+      .sort((a, b) => b.group.offers - a.group.offers || (a.dimensions.join() < b.dimensions.join() ? -1 : 1))
+      .slice(0, MOST_HINTS)
+      .map(({ dimensions, group }) => {
+        const change = dimensions.map((d) => relaxation(c, d, group)).join(', and ');
+        const n = group.offers;
+        return `${change.charAt(0).toUpperCase()}${change.slice(1)}: then ${n} ${n === 1 ? 'offer fits' : 'offers fit'}.`;
+      });
+  }
+}
+
+/** What to relax, over all offers at once. */
+export function hintsFor(c: Compiled): string[] {
+  const relaxations = new Relaxations(c);
+  relaxations.advance(c.index.size);
+  return relaxations.hints();
 }
 
 /** How many bits are set. */
