@@ -16,6 +16,7 @@ import { CloseDocuments1764560000000 } from './1764560000000-CloseDocuments.js';
 import { AddDisputes1764570000000 } from './1764570000000-AddDisputes.js';
 import { AddReliability1764600000000 } from './1764600000000-AddReliability.js';
 import { AddHoldGroups1764660000000 } from './1764660000000-AddHoldGroups.js';
+import { AddCatalogChanges1764700000000 } from './1764700000000-AddCatalogChanges.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
 export const migrations = [
@@ -37,4 +38,5 @@ export const migrations = [
   AddDisputes1764570000000,
   AddReliability1764600000000,
   AddHoldGroups1764660000000,
+  AddCatalogChanges1764700000000,
 ];

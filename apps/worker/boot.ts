@@ -74,6 +74,9 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(MINUTE, 'expire grants', () => broker.credit.expire());
     timers.every(HOSTS_EVERY_MS, 'watch hosts', () => broker.hosts.observe());
     timers.every(OFFERS_EVERY_MS, 'sync offers', syncOffers);
+    timers.every(10 * MINUTE, 'forget removed offers', () =>
+      store.transaction(WORKER, (tx) => broker.catalog.forgetRemovals(tx)),
+    );
     timers.every(LEARN_EVERY_MS, 'learn from leases', () => learnFromLeases(store));
     timers.every(ORPHANS_EVERY_MS, 'sweep orphans', orphans);
     timers.every(SEAL_EVERY_MS, 'seal the ledger', seal);

@@ -1,8 +1,11 @@
+import { HOUR, MINUTE } from '#kernel';
 import { acceleratorMatches, accelerators } from '#hardware';
 import type { Offer, PricingModel } from '#contracts';
 import type { Tx, Where } from '#platform/database';
 import { readSnapshot } from './importers/index.js';
+import { allOffers, catalogRevision, changesSince, type CatalogChanges } from './changes.js';
 import { offers, toOffer, toRow, type OfferRow } from './offers.table.js';
+import { catalogPublish, catalogRemovalsForget, catalogWithdraw, type Published } from './writes.js';
 
 export interface OfferFilter {
   /** A common name such as "H100": every form of it. */
@@ -18,16 +21,53 @@ export interface OfferFilter {
   readonly status?: 'listed' | 'rentable';
 }
 
+/** Offers in one statement; a thousand are about a megabyte. */
+const CHUNK = 1_000;
+/** An offer that stays the same is written again when it was last seen so long ago; offers count as stale after half an hour. */
+const REFRESH_MS = 5 * MINUTE;
+const REMOVALS_KEPT_MS = HOUR;
+
 export type OfferSort = 'price' | 'gpu-price';
 
 /** All offers: the market's price lists, connected providers' and our own hosts'. Who has something to rent publishes it here. */
 export class Catalog {
-  async publish(tx: Tx, list: readonly Offer[]): Promise<void> {
-    if (list.length > 0) await tx.upsert(offers, list.map(toRow));
+  /** Writes what differs from what is there; of an offer that comes twice the later one counts. */
+  async publish(tx: Tx, list: readonly Offer[]): Promise<Published> {
+    const rows = [...new Map(list.map((offer) => [offer.id, offer])).values()]
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+      .map((offer) => toRow(offer));
+    let all: Published = { added: 0, changed: 0, refreshed: 0, unchanged: 0 };
+    for (let i = 0; i < rows.length; i += CHUNK) {
+      const part = { offers: rows.slice(i, i + CHUNK), at: await tx.now(), refreshMs: REFRESH_MS };
+      all = sum(all, await tx.call(catalogPublish, part));
+    }
+    return all;
   }
 
-  async withdraw(tx: Tx, ids: readonly string[]): Promise<void> {
-    if (ids.length > 0) await tx.remove(offers, { id: { in: ids } });
+  /** Takes offers out; `why` is told in their history. */
+  async withdraw(tx: Tx, ids: readonly string[], why = 'withdrawn'): Promise<number> {
+    if (ids.length === 0) return 0;
+    return (await tx.call(catalogWithdraw, { ids, why, at: await tx.now() })).removed;
+  }
+
+  /** Where a reader that reads everything next begins with `changesSince`; to be asked before the first page of `all`. */
+  revision(tx: Tx): Promise<bigint> {
+    return catalogRevision(tx);
+  }
+
+  /** Every offer, in pages in the order of ids. */
+  all(tx: Tx, status?: OfferRow['status'], pageSize?: number): AsyncGenerator<readonly Offer[], void, void> {
+    return allOffers(tx, status, pageSize);
+  }
+
+  /** What changed since a look that gave `since`; null when only reading everything anew helps. See the README for what it promises. */
+  changesSince(tx: Tx, since: bigint): Promise<CatalogChanges | null> {
+    return changesSince(tx, since);
+  }
+
+  /** Forgets which offers were removed more than an hour ago: who has not looked since then reads everything anew. */
+  async forgetRemovals(tx: Tx): Promise<number> {
+    return (await tx.call(catalogRemovalsForget, { before: (await tx.now()) - REMOVALS_KEPT_MS })).forgotten;
   }
 
   /** Puts a provider's offers as seen now in the place of what was there. */
@@ -37,6 +77,7 @@ export class Catalog {
     await this.withdraw(
       tx,
       before.filter((o) => !now.has(o.id)).map((o) => o.id),
+      'not in the list any more',
     );
     await this.publish(tx, list);
   }
@@ -103,3 +144,10 @@ export class Catalog {
     return unique.length;
   }
 }
+
+const sum = (a: Published, b: Published): Published => ({
+  added: a.added + b.added,
+  changed: a.changed + b.changed,
+  refreshed: a.refreshed + b.refreshed,
+  unchanged: a.unchanged + b.unchanged,
+});

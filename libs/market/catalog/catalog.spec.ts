@@ -3,36 +3,8 @@ import { ManualClock, usd } from '#kernel';
 import type { Offer } from '#contracts';
 import { MemoryStore, openStore, WORKER, type OpenStore, type Store } from '#platform/database';
 import { testDatabase, type TestDatabase } from '#testing';
+import { testOffer as offer } from './catalog.fixture.js';
 import { Catalog, offers, toOffer, type OfferFilter, type OfferRow, type OfferSort } from './index.js';
-
-const offer = (n: number, over: Partial<Offer> = {}): Offer => ({
-  id: `list:acme/${String(n).padStart(3, '0')}`,
-  providerId: 'acme',
-  providerKind: 'hyperscaler',
-  sku: `sku-${n}`,
-  region: 'us-east1',
-  zone: null,
-  country: 'US',
-  accelerator: 'A100-80GB-SXM',
-  acceleratorVendor: 'nvidia',
-  count: 1,
-  vramGiB: 80,
-  interconnect: { intraNode: 'none', intraNodeGBps: null, interNode: 'unknown', interNodeGbps: null },
-  vcpus: 12,
-  ramGiB: 85,
-  pricing: 'on-demand',
-  pricePerHour: usd('2'),
-  billing: { minimumS: 0, incrementS: 1 },
-  stock: null,
-  status: 'listed',
-  source: 'list',
-  observedAtMs: Date.UTC(2026, 10, 1),
-  confidence: 1,
-  doubts: [],
-  certifications: [],
-  via: { kind: 'market' },
-  ...over,
-});
 
 /** Many equal prices, machines without GPU, fractions, and prices beyond 2^53. */
 const many: readonly Offer[] = Array.from({ length: 60 }, (_, n) =>

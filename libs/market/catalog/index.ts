@@ -1,3 +1,6 @@
 export * from './importers/index.js';
 export { Catalog, type OfferFilter, type OfferSort } from './catalog.service.js';
+export type { CatalogChanges } from './changes.js';
+export type { Published } from './writes.js';
+export * from './changes.table.js';
 export { offers, toOffer, type OfferRow } from './offers.table.js';

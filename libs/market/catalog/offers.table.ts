@@ -16,8 +16,12 @@ export interface OfferRow {
   source: string;
   observedAt: number;
   doubtful: boolean;
-  /** Everything but the price, which as bigint is no JSON. */
-  body: Omit<Offer, 'pricePerHour'>;
+  /** Everything but the price, which as bigint is no JSON, and the time of the last look, which alone is no change. */
+  body: Omit<Offer, 'pricePerHour' | 'observedAtMs'>;
+  /** Lists of its provider in a row that lacked it. */
+  missed: number;
+  /** The transaction that wrote the row last; see `Catalog.changesSince`. */
+  revision: bigint;
 }
 
 export const offers = table<OfferRow>(
@@ -37,12 +41,17 @@ export const offers = table<OfferRow>(
     observedAt: 'time',
     doubtful: 'bool',
     body: 'json',
+    missed: 'int',
+    revision: 'bigint',
   },
   { key: ['id'] },
 );
 
-export function toRow(offer: Offer): OfferRow {
-  const { pricePerHour, ...body } = offer;
+/** A row as it goes to the database, which gives it its revision. */
+export type NewOfferRow = Omit<OfferRow, 'revision'>;
+
+export function toRow(offer: Offer, missed = 0): NewOfferRow {
+  const { pricePerHour, observedAtMs, ...body } = offer;
   return {
     id: offer.id,
     providerId: offer.providerId,
@@ -55,12 +64,13 @@ export function toRow(offer: Offer): OfferRow {
     pricePerHour,
     pricePerGpuHour: pricePerGpuHour(offer),
     source: offer.source,
-    observedAt: offer.observedAtMs,
+    observedAt: observedAtMs,
     doubtful: offer.doubts.length > 0,
     body,
+    missed,
   };
 }
 
 export function toOffer(row: OfferRow): Offer {
-  return { ...row.body, pricePerHour: row.pricePerHour };
+  return { ...row.body, pricePerHour: row.pricePerHour, observedAtMs: row.observedAt };
 }

@@ -143,7 +143,7 @@ function callSql<A extends object, R extends object>(procedure: Procedure<A, R>,
       : sql`case when entered.organization || entered.projects is not null then ${toSql(kind, given[name])}${TYPE[kind]} end`,
   );
   const columns = join([...Object.keys(procedure.result).map((name) => identifier(snake(name))), NOW], ', ');
-  const call = sql`${identifier(procedure.name)}(${join(values, ', ')})`;
+  const call = sql`${identifier(procedure.name)}(${values.length === 0 ? sql`` : join(values, ', ')})`;
   if (enters === null) return sql`select ${columns} from ${call}`;
   return sql`select ${columns} from (select ${entering(enters)}) as entered cross join lateral ${call} as called`;
 }
