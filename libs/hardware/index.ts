@@ -19,11 +19,6 @@ export {
   type VramBudget,
   type VramDemand,
 } from './sizing.js';
-export {
-  throughput,
-  type ServedModel,
-  type ServingEngine,
-  type Throughput,
-  type ThroughputQuery,
-} from './throughput.js';
+export { throughput, type ServingEngine, type Throughput, type ThroughputQuery } from './throughput.js';
 export { relativeSpeed, scalingEfficiency, usefulSeconds, type Work } from './useful-time.js';
+export * from './serving/index.js';

@@ -32,10 +32,14 @@ export const aws: readonly AcceleratorRow[] = [
   ['Inferentia1', 'Inferentia1', null, 8, 50, 64, null, 'neuronlink', 64, 75, 5],
 ];
 
-/** Intel Gaudi: the links are on-chip Ethernet ports with RoCE; those towards the same machine are counted. */
+/**
+ * Intel. Gaudi: the links are on-chip Ethernet ports with RoCE; those towards the same machine are counted.
+ * Max 1550 (code name Ponte Vecchio): both tiles together; its Xe Link is not on every board, so the bus figure counts.
+ */
 export const intel: readonly AcceleratorRow[] = [
   ['Gaudi3', 'Gaudi3', null, 128, 3700, 1835, 1835, 'roce-on-chip', 1050, 900, 8],
   ['Gaudi2', 'Gaudi2', null, 96, 2450, 432, 865, 'roce-on-chip', 525, 600, 7],
+  ['Max-1550', 'Max-1550', null, 128, 3277, 839, null, 'pcie5', 128, 600, 7],
   ['Gaudi1', 'Gaudi1', null, 32, 1000, 116, null, 'roce-on-chip', 175, 350, 5],
 ];
 

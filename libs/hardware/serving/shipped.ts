@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs';
+import { dataFile } from '../data-files.js';
+import { loadPublishedRuns } from './published-runs.js';
+import { residualsOf } from './residuals.js';
+import { fitServingModel, type ServingModel } from './serving-model.js';
+import type { Widths } from './widths.js';
+
+/** Written by `npm run bench:perf-model -- --write-widths`; a spec checks that the shipped runs still give the same. */
+export const WIDTHS_FILE = 'libs/hardware/data/serving-widths.json';
+
+let shipped: ServingModel | undefined;
+
+/** The model learned from the runs shipped with Berth; read once per process. */
+export function shippedServingModel(): ServingModel {
+  return (shipped ??= fitServingModel(residualsOf(loadPublishedRuns()), shippedWidths()));
+}
+
+export function shippedWidths(): Widths {
+  return JSON.parse(readFileSync(dataFile(WIDTHS_FILE), 'utf8')) as Widths;
+}
