@@ -1,24 +1,21 @@
+import { setImmediate } from 'node:timers/promises';
 import { newId, notFound, type Clock, type Random } from '#kernel';
 import type { Offer, PlacementView, Workload } from '#contracts';
 import { within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
 import { Catalog } from '#market/catalog';
 import { blockedScopes, learntPriors, type ReliabilityPriors } from '#market/reliability';
-import { buildOfferIndex, type OfferIndex } from './columns/catalog-index.js';
-import { placementContext, type CoolingDown } from './context.js';
+import { placementContext, type CoolingDown, type PlacementContext } from './context.js';
+import type { OfferIndex } from './columns/catalog-index.js';
+import { LiveIndex } from './columns/live-index.js';
 import { planTries } from './plan/plan.js';
-import { rankList, rankOffers, type Ranking } from './columns/rank.js';
+import { rankInSlices, rankList, rankOffers, SLICE, type Ranking } from './columns/rank.js';
 import { placements, type PlacementRow } from './placement.table.js';
 import { rankingView } from './explain/view.js';
 
 export interface PlacementTimes {
-  /** For how long an index of the rentable offers is used before it is read anew. */
+  /** For how long the rentable offers are used before it is asked what changed. */
   readonly rentableTtlMs: number;
   readonly marketTtlMs: number;
-}
-
-interface Cached {
-  readonly index: OfferIndex;
-  readonly readAtMs: number;
 }
 
 /** Candidates that a job's stored decision keeps; a preview keeps as many as asked. */
@@ -28,25 +25,34 @@ const LEARNT_TTL_MS = 60_000;
 
 /** Decides where work goes, and keeps each decision with its reasons. */
 export class Placements {
-  private readonly cached = new Map<'market' | 'rentable', Cached>();
+  private readonly rentable: LiveIndex;
+  private readonly market: LiveIndex;
+  /** Large rankings run one after the other: side by side each would only be slower. */
+  private turn: Promise<unknown> = Promise.resolve();
   private learnt: { readonly priors: ReliabilityPriors; readonly readAtMs: number } | null = null;
 
   constructor(
     private readonly store: Store,
-    private readonly catalog: Catalog,
+    catalog: Catalog,
     private readonly clock: Clock,
     private readonly random: Random,
-    private readonly times: PlacementTimes,
-  ) {}
+    times: PlacementTimes,
+  ) {
+    this.rentable = new LiveIndex(catalog, 'rentable', times.rentableTtlMs);
+    this.market = new LiveIndex(catalog, null, times.marketTtlMs);
+  }
 
   /** Ranks without renting anything; stored, so that the answer can be looked at again. */
   async preview(
     actor: Actor,
     of: { organizationId: string; projectId: string; workload: Workload; scope: 'market' | 'rentable'; limit: number },
   ): Promise<PlacementView> {
-    const ranking = await this.store.transaction(WORKER, async (tx) =>
-      this.rank(tx, { ...of, warm: [], avoidOffers: [] }),
-    );
+    const live = of.scope === 'rentable' ? this.rentable : this.market;
+    const { index, context } = await this.store.transaction(WORKER, async (tx) => ({
+      index: await live.upToDate(tx, this.clock.now()),
+      context: await this.contextOf(tx, { ...of, avoidOffers: [] }),
+    }));
+    const ranking = await this.rankInTurn(live, index, of.workload, context);
     const row = this.row(of, null, ranking);
     await this.store.transaction(actor, (tx) => tx.insert(placements, row));
     return placementView(row);
@@ -70,7 +76,10 @@ export class Placements {
       warm: readonly Offer[];
     },
   ): Promise<{ placementId: string; best: Offer | null; why: string }> {
-    const ranking = await this.rank(tx, { ...request, scope: 'rentable', limit: KEPT });
+    const context = await this.contextOf(tx, { ...request, scope: 'rentable', limit: KEPT });
+    const all = rankOffers(await this.rentable.upToDate(tx, this.clock.now()), request.workload, context);
+    const ranking =
+      request.warm.length === 0 ? all : merge(all, rankList(request.warm, request.workload, context), KEPT);
     const row = this.row(request, request.jobId, ranking);
     await tx.insert(placements, row);
     return {
@@ -86,12 +95,11 @@ export class Placements {
     workload: Workload;
   }): Promise<{ offer: Offer; expectedNano: bigint; expectedS: number } | { why: string; hints: readonly string[] }> {
     // A quote is not put off by what cools down for a moment: the job itself will wait or go elsewhere.
-    const index = this.fresh('rentable') ?? (await this.store.transaction(WORKER, (tx) => this.index(tx, 'rentable')));
-    const ranking = rankOffers(
-      index,
-      request.workload,
-      placementContext({ scope: 'rentable', nowMs: this.clock.now(), projectId: request.projectId, limit: KEPT }),
-    );
+    const nowMs = this.clock.now();
+    const index =
+      this.rentable.fresh(nowMs) ?? (await this.store.transaction(WORKER, (tx) => this.rentable.upToDate(tx, nowMs)));
+    const context = placementContext({ scope: 'rentable', nowMs, projectId: request.projectId, limit: KEPT });
+    const ranking = await this.rankInTurn(this.rentable, index, request.workload, context);
     const best = ranking.ranked[0];
     if (!best) return { why: whyNothing(ranking), hints: ranking.hints };
     return { offer: best.offer, expectedNano: best.cost.total, expectedS: best.time.expectedS };
@@ -99,36 +107,36 @@ export class Placements {
 
   /** The catalog changed in a way that must be seen at once (a host came or went). */
   forget(): void {
-    this.cached.clear();
+    this.rentable.forget();
+    this.market.forget();
   }
 
-  private async rank(
+  /** What a decision rests on besides offers and workload, as of now. */
+  private async contextOf(
     tx: Tx,
-    of: {
-      projectId: string;
-      workload: Workload;
-      scope: 'market' | 'rentable';
-      warm: readonly Offer[];
-      avoidOffers: readonly string[];
-      limit: number;
-    },
-  ): Promise<Ranking> {
-    const nowMs = this.clock.now();
+    of: { projectId: string; scope: 'market' | 'rentable'; avoidOffers: readonly string[]; limit: number },
+  ): Promise<PlacementContext> {
     const coolingDown: CoolingDown[] = await blockedScopes(tx);
     for (const offerId of of.avoidOffers)
       coolingDown.push({ scope: { kind: 'offer', offerId }, untilMs: Number.MAX_SAFE_INTEGER });
     const reliability = await this.reliability(tx);
     const { scope, projectId, limit } = of;
-    const context = placementContext({ scope, nowMs, projectId, coolingDown, reliability, limit });
-    const ranking = rankOffers(await this.index(tx, of.scope), of.workload, context);
-    return of.warm.length === 0 ? ranking : merge(ranking, rankList(of.warm, of.workload, context), of.limit);
+    return placementContext({ scope, nowMs: this.clock.now(), projectId, coolingDown, reliability, limit });
   }
 
-  /** The index that was read a moment ago, if it may still be used. */
-  private fresh(scope: 'market' | 'rentable'): OfferIndex | null {
-    const ttlMs = scope === 'rentable' ? this.times.rentableTtlMs : this.times.marketTtlMs;
-    const known = this.cached.get(scope);
-    return known && this.clock.now() - known.readAtMs < ttlMs ? known.index : null;
+  /** A ranking that lets others work between its slices; no transaction may be open meanwhile. */
+  private rankInTurn(
+    live: LiveIndex,
+    index: OfferIndex,
+    workload: Workload,
+    context: PlacementContext,
+  ): Promise<Ranking> {
+    if (index.size <= SLICE) return Promise.resolve(rankOffers(index, workload, context));
+    const mine = this.turn.then(() =>
+      live.unchanged(() => rankInSlices(index, workload, context, () => setImmediate())),
+    );
+    this.turn = mine.catch(() => undefined);
+    return mine;
   }
 
   /** What every tenant's leases have taught, as of a moment ago: the same object meanwhile, so that terms are shared. */
@@ -138,17 +146,6 @@ export class Placements {
     const priors = await learntPriors(tx);
     this.learnt = { priors, readAtMs: this.clock.now() };
     return priors;
-  }
-
-  private async index(tx: Tx, scope: 'market' | 'rentable'): Promise<OfferIndex> {
-    const known = this.fresh(scope);
-    if (known) return known;
-    const rentable = await this.catalog.ofStatus(tx, 'rentable');
-    const index = buildOfferIndex(
-      scope === 'rentable' ? rentable : [...rentable, ...(await this.catalog.ofStatus(tx, 'listed'))],
-    );
-    this.cached.set(scope, { index, readAtMs: this.clock.now() });
-    return index;
   }
 
   private row(of: { organizationId: string; projectId: string }, jobId: string | null, ranking: Ranking): PlacementRow {
