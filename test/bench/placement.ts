@@ -2,6 +2,7 @@ import type { Offer, Workload } from '#contracts';
 import { SeededRandom } from '#kernel';
 import { readSnapshot } from '#market/catalog';
 import {
+  beliefOf,
   buildOfferIndex,
   demandOf,
   expectedCost,
@@ -34,7 +35,7 @@ function plainRanking(offers: readonly Offer[], workload: Workload, context: Pla
     if (offerFailures(context, demand, offer) !== 0) continue;
     const usefulS = usefulTime(context.speeds, demand, offer);
     if (usefulS === null) continue;
-    const time = timeTerms(context, demand, offer, usefulS);
+    const time = timeTerms(context, demand, offer, usefulS, beliefOf(context, offer));
     if (time.p90S === Infinity || time.p90S > (deadlineS ?? Infinity)) continue;
     if (maxPricePerHour && offer.pricePerHour * BigInt(workload.nodes) > BigInt(maxPricePerHour)) continue;
     const days = Math.max(0, Math.floor((nowMs - offer.observedAtMs) / 86_400_000));

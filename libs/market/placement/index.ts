@@ -8,6 +8,7 @@ export {
 } from './context.js';
 export { costNumbers, expectedCost, spentOf, timeTerms, type ExpectedCost, type TimeTerms } from './cost/cost.js';
 export { demandOf, usefulTime, type Demand } from './fit/demand.js';
+export { beliefOf } from './columns/narrow-beliefs.js';
 export { reasonsFor } from './explain/explain.js';
 export { offerFailures } from './fit/filter.js';
 export { objectiveWeights, type ObjectiveWeights } from './cost/objectives.js';

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
-import { workloadSchema, type Offer, type Workload, type WorkloadInput } from '#contracts';
+import { providerKinds, workloadSchema, type Offer, type Workload, type WorkloadInput } from '#contracts';
 import { usd } from '#kernel';
-import { defaultPriors, type Reliability, type ReliabilityPriors } from '#market/reliability';
+import {
+  defaultPriors,
+  providerScope,
+  type Reliability,
+  type ReliabilityPriors,
+  type ScopeBelief,
+} from '#market/reliability';
 import { placementContext, type PlacementContext } from './context.js';
 
 /** Offers, workloads and beliefs for the specs of this room. */
@@ -182,10 +188,37 @@ export const anyWorkload: fc.Arbitrary<Workload> = fc
     return workloadWith({ ...(accelerator ? { accelerator } : {}), nodes, work, objective, egressGB, constraints });
   });
 
+/** A belief that differs from its kind's, and what lies below it. */
+function scopeWith(startFailureP: number, below: Record<string, ScopeBelief> = {}): ScopeBelief {
+  const own = { ...defaultPriors.byKind.hyperscaler.spot, startFailureP, source: 'seen in a spec' };
+  return { own, below: new Map(Object.entries(below)) };
+}
+
+/** One region of acme in which much was seen, down to a host; the rest is known as a whole or not at all. */
+export const learntScopes: ReadonlyMap<string, ScopeBelief> = new Map(
+  providerKinds.flatMap((providerKind) =>
+    (['on-demand', 'spot'] as const).map((pricing): [string, ScopeBelief] => [
+      providerScope({ providerKind, pricing, providerId: 'acme' }),
+      scopeWith(0.3, {
+        'us-east1': scopeWith(0.4, {
+          a100x1: scopeWith(0.5, { [pricing]: scopeWith(0.6, { host_1: scopeWith(0.9) }) }),
+        }),
+        'eu-west1': scopeWith(0.1),
+      }),
+    ]),
+  ),
+);
+
 export const anyContext: fc.Arbitrary<PlacementContext> = fc
-  .record({ scope: fc.constantFrom('market', 'rentable' as const), cooling: fc.boolean(), own: fc.boolean() })
-  .map(({ scope, cooling, own }) =>
+  .record({
+    scope: fc.constantFrom('market', 'rentable' as const),
+    cooling: fc.boolean(),
+    own: fc.boolean(),
+    learnt: fc.boolean(),
+  })
+  .map(({ scope, cooling, own, learnt }) =>
     placementContext({
+      reliability: learnt ? { ...defaultPriors, byScope: learntScopes } : defaultPriors,
       scope,
       nowMs: NOW,
       projectId: own ? 'prj_mine' : null,

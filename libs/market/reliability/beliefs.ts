@@ -1,7 +1,8 @@
-import { providerKinds, type ProviderKind } from '#contracts';
+import { providerKinds } from '#contracts';
 import {
   cumulativeHazard,
   durationOf,
+  durationWithout,
   meanDurationS,
   noDurationEvidence,
   noProportionEvidence,
@@ -10,6 +11,8 @@ import {
   observeRate,
   observeTrial,
   proportionOf,
+  proportionWithout,
+  rateWithout,
   ratioOf,
   scaledBands,
   type DurationPrior,
@@ -19,7 +22,7 @@ import {
 } from '#market/survival';
 import type { LeaseScope, OutcomeRow, ScopeEvidence } from './outcomes.table.js';
 import { defaultPriors, LOAD_S } from './priors.js';
-import type { Reliability } from './reliability.js';
+import type { Reliability, ScopeBelief } from './reliability.js';
 
 /** What belief in the wider scope is worth against own evidence: trials, losses and boots. The kind's table is worth more. */
 const KIND = { trials: 10, losses: 5, boots: 5 };
@@ -50,13 +53,10 @@ export function scopesOf(of: Partial<LeaseScope> & Pick<LeaseScope, 'providerKin
 /** How many names a scope has below its kind. */
 export const depthOf = (scope: string): number => scope.split('/').length - 2;
 
-export function providerOfScope(
-  scope: string,
-): { providerKind: ProviderKind; isSpot: boolean; providerId: string } | null {
-  const [kind, way, name] = scope.split('/');
+function kindOfScope(scope: string): Pick<LeaseScope, 'providerKind' | 'pricing'> | null {
+  const [kind, way] = scope.split('/');
   const providerKind = providerKinds.find((k) => k === kind);
-  if (!providerKind || name === undefined) return null;
-  return { providerKind, isSpot: way === 'spot', providerId: decodeURIComponent(name) };
+  return providerKind ? { providerKind, pricing: way === 'spot' ? 'spot' : 'on-demand' } : null;
 }
 
 const tableOf = (of: Pick<LeaseScope, 'providerKind' | 'pricing'>): Reliability => {
@@ -102,15 +102,40 @@ function believedAt(evidence: ScopeEvidence, prior: Priors, nowMs: number): Beli
   };
 }
 
+/** A scope's evidence less that of one scope inside it. */
+const without = (whole: ScopeEvidence, part: ScopeEvidence): ScopeEvidence => ({
+  starts: proportionWithout(whole.starts, part.starts),
+  hazard: rateWithout(whole.hazard, part.hazard),
+  boot: durationWithout(whole.boot, part.boot),
+});
+
+/**
+ * What each scope of a path is weighed against, from the widest down. Every outcome counts in all scopes that it belongs
+ * to: the belief of the surroundings leaves out what the scope on the path has told itself, else it would count twice.
+ */
+function priorsAlong(table: Reliability, path: readonly ScopeEvidence[], nowMs: number): Priors[] {
+  const priors: Priors[] = [];
+  let around: Believed | null = null;
+  path.forEach((evidence, depth) => {
+    const prior: Priors = priorsAt(table, depth, around);
+    priors.push(prior);
+    const next = path[depth + 1];
+    if (next) around = believedAt(without(evidence, next), prior, nowMs);
+  });
+  return priors;
+}
+
 /** Evidence after one more outcome, in each scope that it belongs to. `starts` counts a failed start as `isGood`: it is the chance of failing. */
 export function learn(known: Map<string, ScopeEvidence>, outcome: OutcomeRow): void {
   const table = tableOf(outcome);
   const { at: atMs, kind } = outcome;
-  let around: Believed | null = null;
-  scopesOf(outcome).forEach((scope, depth) => {
-    const before = known.get(scope) ?? noScopeEvidence(atMs);
-    const prior = priorsAt(table, depth, around);
-    around = believedAt(before, prior, atMs);
+  const scopes = scopesOf(outcome);
+  const path = scopes.map((scope) => known.get(scope) ?? noScopeEvidence(atMs));
+  const priors = priorsAlong(table, path, atMs);
+  scopes.forEach((scope, depth) => {
+    const before = path[depth];
+    const prior = priors[depth];
+    if (!before || !prior) return;
     let after: ScopeEvidence;
     if (kind === 'started' || kind === 'start-failed') {
       const starts = observeTrial(before.starts, { atMs, isGood: kind === 'start-failed' }, prior.failure);
@@ -136,19 +161,28 @@ export function believed(
   nowMs: number,
 ): Reliability | null {
   const table = tableOf(of);
-  let around: Believed | null = null;
-  let narrowest: ScopeEvidence | null = null;
+  const path: ScopeEvidence[] = [];
+  let isSeen = false;
   for (const [depth, scope] of scopesOf(of).entries()) {
     const evidence = known.get(scope);
     if (!evidence && depth > 0) break;
-    around = believedAt(evidence ?? noScopeEvidence(nowMs), priorsAt(table, depth, around), nowMs);
-    if (evidence) narrowest = evidence;
+    path.push(evidence ?? noScopeEvidence(nowMs));
+    isSeen ||= evidence !== undefined;
   }
-  if (!around || !narrowest) return null;
-  const { failure, hazard, boot } = around;
+  return isSeen ? reliabilityOfPath(table, path, nowMs) : null;
+}
+
+function reliabilityOfPath(table: Reliability, path: readonly ScopeEvidence[], nowMs: number): Reliability {
+  const evidence = path.at(-1) ?? noScopeEvidence(nowMs);
+  const prior = priorsAlong(table, path, nowMs).at(-1) ?? priorsAt(table, 0, null);
+  return reliabilityFrom(table, believedAt(evidence, prior, nowMs), evidence);
+}
+
+function reliabilityFrom(table: Reliability, belief: Believed, evidence: ScopeEvidence): Reliability {
+  const { failure, hazard, boot } = belief;
   const bootS = meanDurationS(boot) + LOAD_S;
-  const starts = narrowest.starts.seenTrials;
-  const losses = narrowest.hazard.seenEvents;
+  const starts = evidence.starts.seenTrials;
+  const losses = evidence.hazard.seenEvents;
   return {
     ...table,
     startFailureP: failure.mean,
@@ -160,4 +194,45 @@ export function believed(
       `${starts} starts and ${losses} losses seen here (80 %: ${percent(failure.low)} to ${percent(failure.high)} fail, ` +
       `${hazard.low.toFixed(2)} to ${hazard.high.toFixed(2)} times the losses of its kind), upon: ${table.source}`,
   };
+}
+
+/** Where the beliefs below a provider are kept in `ReliabilityPriors.byScope`. */
+export const providerScope = (of: Pick<LeaseScope, 'providerKind' | 'pricing' | 'providerId'>): string =>
+  `${of.providerKind}/${isSpot(of.pricing) ? 'spot' : 'steady'}/${quoted(of.providerId)}`;
+
+/** Beliefs are worked out when first asked for: most scopes are asked for by nobody before the next look at the evidence. */
+class KnownScope implements ScopeBelief {
+  readonly below = new Map<string, KnownScope>();
+  private reliability: Reliability | null = null;
+
+  constructor(
+    private readonly table: Reliability,
+    private readonly path: readonly ScopeEvidence[],
+    private readonly nowMs: number,
+  ) {}
+
+  get own(): Reliability {
+    return (this.reliability ??= reliabilityOfPath(this.table, this.path, this.nowMs));
+  }
+}
+
+/** All that was seen as a tree under each provider, keyed as `providerScope` says. A scope whose surroundings are gone is left out. */
+export function scopeBeliefs(known: ReadonlyMap<string, ScopeEvidence>, nowMs: number): Map<string, ScopeBelief> {
+  const nodes = new Map<string, { node: KnownScope; path: readonly ScopeEvidence[] }>();
+  const providers = new Map<string, ScopeBelief>();
+  const byDepth = [...known].map(([scope, evidence]) => ({ scope, evidence, depth: depthOf(scope) }));
+  byDepth.sort((a, b) => a.depth - b.depth);
+  for (const { scope, evidence, depth } of byDepth) {
+    const kind = kindOfScope(scope);
+    if (!kind) continue;
+    const cut = scope.lastIndexOf('/');
+    const around = depth === 0 ? null : nodes.get(scope.slice(0, cut));
+    if (around === undefined) continue;
+    const path = [...(around?.path ?? []), evidence];
+    const node = new KnownScope(tableOf(kind), path, nowMs);
+    nodes.set(scope, { node, path });
+    if (depth === 1) providers.set(scope, node);
+    else if (depth > 1) around?.node.below.set(decodeURIComponent(scope.slice(cut + 1)), node);
+  }
+  return providers;
 }

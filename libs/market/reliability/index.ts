@@ -1,9 +1,9 @@
 export { SPOT_HAZARD, type HazardBand } from '#market/survival';
-export type { OfferVia, Reliability, ReliabilityPriors, ReliabilityQuery } from './reliability.js';
+export type { OfferVia, Reliability, ReliabilityPriors, ReliabilityQuery, ScopeBelief } from './reliability.js';
 export { defaultPriors, hazardByAge, RELATIVE_HAZARD_BY_AGE, SERVER_FAULT_HAZARD } from './priors.js';
-export { reliabilityOf } from './reliability-of.js';
+export { forVia, reliabilityOf } from './reliability-of.js';
 export { blockedScopes, failureMemory, rememberFailure, type BlockedScope, type FailureRow } from './failure-memory.js';
-export { believed, scopesOf } from './beliefs.js';
+export { believed, providerScope, scopeBeliefs, scopesOf } from './beliefs.js';
 export { foldOutcomes, learntPriors, noteOutcome } from './learning.js';
 export {
   leaseOutcomes,

@@ -13,6 +13,7 @@ import {
   reliabilityEvidence,
   reliabilityOf,
   scopesOf,
+  type EvidenceRow,
   type OutcomeRow,
   type ScopeEvidence,
 } from './index.js';
@@ -70,6 +71,14 @@ describe('what leases teach', () => {
       );
       expect(badly).toBeGreaterThan((well ?? NaN) + 0.3);
     }
+  });
+
+  it('counts an outcome once, however many scopes it belongs to', () => {
+    const p = (failures: number): number =>
+      believed(after(times(failures, () => outcome({ kind: 'start-failed' }))), outcome(), NOW)?.startFailureP ?? NaN;
+    // Three trials' worth of belief in the surroundings: (0.35 x 3 + 1) / 4, not once more at each of five levels.
+    expect(p(1)).toBeCloseTo((table.startFailureP * 3 + 1) / 4, 6);
+    expect(p(20)).toBeCloseTo((table.startFailureP * 3 + 20) / 23, 6);
   });
 
   it('learns losses against their age: the same losses in more hours are fewer', () => {
@@ -154,6 +163,16 @@ describe.each(specStores)('outcomes on their way into evidence, $name', ({ open 
     expect(of('prv_a').startFailureP).toBeGreaterThan(0.8);
     expect(of('prv_a').seen?.starts).toBe(20);
     expect(of('prv_b').startFailureP).toBeLessThan(of('prv_a').startFailureP);
+    const at = (region: string, sku: string): number =>
+      reliabilityOf({ ...spot, providerId: 'prv_a', region, sku }, priors).startFailureP;
+    // One region and SKU told everything: it is the provider as far as anybody knows, and counts once.
+    expect(at('eu/north:1', 'gpu:x')).toBeCloseTo(of('prv_a').startFailureP, 6);
+    expect(at('elsewhere', 'gpu:x')).toBe(of('prv_a').startFailureP);
+    const known = new Map(
+      (await inTx<EvidenceRow[]>((tx) => tx.find(reliabilityEvidence, {}))).map((r) => [r.scope, r.evidence]),
+    );
+    const exact = reliabilityOf({ ...spot, providerId: 'prv_a', region: 'eu/north:1', sku: 'gpu:x' }, priors);
+    expect(exact.startFailureP).toBeCloseTo(believed(known, outcome(), s.clock.now())?.startFailureP ?? NaN, 6);
     expect(reliabilityOf({ ...spot, providerId: 'prv_a', pricing: 'on-demand' }, priors)).toBe(
       defaultPriors.byKind.decentralized.steady,
     );

@@ -1,10 +1,10 @@
 import { StaleVersion } from '#kernel';
-import { pricingModels, providerKinds } from '#contracts';
+import { providerKinds } from '#contracts';
 import type { Tx } from '#platform/database';
-import { believed, depthOf, isSpot, learn, providerOfScope, scopesOf } from './beliefs.js';
+import { believed, depthOf, learn, scopeBeliefs, scopesOf } from './beliefs.js';
 import { leaseOutcomes, reliabilityEvidence, type OutcomeRow, type ScopeEvidence } from './outcomes.table.js';
 import { defaultPriors } from './priors.js';
-import type { Reliability, ReliabilityPriors } from './reliability.js';
+import type { ReliabilityPriors } from './reliability.js';
 
 /** Outcomes folded in one transaction. */
 const BATCH = 500;
@@ -46,14 +46,21 @@ export async function foldOutcomes(tx: Tx): Promise<number> {
   return outcomes.length;
 }
 
-/** The table of beliefs with what was learnt: each kind that has a history, and each provider. */
+/** Scopes below the provider that are looked at: those that were heard of last. */
+const NARROW_SCOPES = 20_000;
+
+/** The table of beliefs with what was learnt: each kind that has a history, and below it as far down as anything was seen. */
 export async function learntPriors(tx: Tx): Promise<ReliabilityPriors> {
-  const rows = await tx.find(reliabilityEvidence, { depth: { in: [0, 1] } });
-  if (rows.length === 0) return defaultPriors;
+  const wide = await tx.find(reliabilityEvidence, { depth: { in: [0, 1] } });
+  if (wide.length === 0) return defaultPriors;
+  const narrow = await tx.find(
+    reliabilityEvidence,
+    { depth: { gt: 1 } },
+    { orderBy: [['updatedAt', 'desc']], limit: NARROW_SCOPES },
+  );
   const nowMs = await tx.now();
-  const known = new Map(rows.map((r) => [r.scope, r.evidence]));
+  const known = new Map([...wide, ...narrow].map((r) => [r.scope, r.evidence]));
   const byKind = { ...defaultPriors.byKind };
-  const byProvider: Record<string, Reliability> = {};
   for (const providerKind of providerKinds) {
     const { steady, spot } = byKind[providerKind];
     byKind[providerKind] = {
@@ -61,14 +68,5 @@ export async function learntPriors(tx: Tx): Promise<ReliabilityPriors> {
       spot: believed(known, { providerKind, pricing: 'spot' }, nowMs) ?? spot,
     };
   }
-  for (const row of rows) {
-    const of = row.depth === 1 ? providerOfScope(row.scope) : null;
-    if (!of) continue;
-    for (const pricing of pricingModels) {
-      if (isSpot(pricing) !== of.isSpot) continue;
-      const own = believed(known, { ...of, pricing }, nowMs);
-      if (own) byProvider[`${of.providerId}/${pricing}`] = own;
-    }
-  }
-  return { byKind, byProvider };
+  return { byKind, byProvider: {}, byScope: scopeBeliefs(known, nowMs) };
 }

@@ -36,10 +36,26 @@ export interface ReliabilityQuery {
   readonly providerId: string;
   /** Default `market`. A host's agent already runs; a warm lease is already booted. */
   readonly via?: OfferVia;
+  /** Where given, what was seen there goes before what is believed of the provider as a whole. */
+  readonly region?: string;
+  readonly sku?: string;
+  readonly hostId?: string | null;
+}
+
+/** What was seen of a provider, or of a region, SKU, way of pricing or host of it, and of what lies below. */
+export interface ScopeBelief {
+  /** Upon what is believed of the scope around it; the same object each time. */
+  readonly own: Reliability;
+  /** By the next name on the way down: region, SKU, pricing model, host. */
+  readonly below: ReadonlyMap<string, ScopeBelief>;
 }
 
 /** A whole table of beliefs. `byProvider` (keyed `<providerId>/<pricing>`) goes before the kind's own row. */
 export interface ReliabilityPriors {
   readonly byKind: Readonly<Record<ProviderKind, { readonly steady: Reliability; readonly spot: Reliability }>>;
   readonly byProvider: Readonly<Record<string, Reliability>>;
+  /** Beliefs below the providers, by `providerScope`; absent where nothing was seen. */
+  readonly byScope?: ReadonlyMap<string, ScopeBelief>;
+  /** The g of n^g: how many times as often n machines of one place are lost. Absent: `GANG_EXPONENT`. */
+  readonly gang?: { readonly exponent: number; readonly losses: number };
 }

@@ -43,3 +43,4 @@ export {
   type PlaceEvidence,
   type ZoneBelief,
 } from './zone.js';
+export { durationWithout, proportionWithout, rateWithout } from './without.js';

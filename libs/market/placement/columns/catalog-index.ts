@@ -99,6 +99,9 @@ export class OfferIndex {
   get sellers(): readonly Seller[] {
     return this.sellerParts.entries;
   }
+  get labels(): readonly Label[] {
+    return this.labelParts.entries;
+  }
   get machine(): Uint32Array {
     return this.columns.machine;
   }
@@ -107,6 +110,9 @@ export class OfferIndex {
   }
   get seller(): Uint32Array {
     return this.columns.seller;
+  }
+  get label(): Uint32Array {
+    return this.columns.label;
   }
   /** Nano-dollars per hour; exact up to nine million dollars per hour. */
   get pricePerHour(): Float64Array {

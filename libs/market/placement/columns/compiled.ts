@@ -3,6 +3,7 @@ import { reliabilityOf, type Reliability } from '#market/reliability';
 import { DOUBTFUL, offerAt, RENTABLE, type OfferIndex } from './catalog-index.js';
 import type { PlacementContext } from '../context.js';
 import { timeTerms, type TimeTerms } from '../cost/cost.js';
+import { narrowBeliefs } from './narrow-beliefs.js';
 import type { Demand } from '../fit/demand.js';
 import {
   bitOf,
@@ -28,8 +29,12 @@ export interface Compiled {
   /** Per machine: code of its useful time, -1 = none. Per seller: code of its reliability and billing. */
   readonly machineCase: Int32Array;
   readonly sellerCase: Int32Array;
-  readonly sellerCases: number;
-  /** `machineCase * sellerCases + sellerCase` to terms; filled when first asked. */
+  /** Code of a seller (by its position) under a belief; codes are given as they are asked for. */
+  readonly sellerCaseOf: (seller: number, belief: Reliability) => number;
+  /** Per seller: what is believed of the provider as a whole. By position: what is known more narrowly. */
+  readonly beliefs: readonly Reliability[];
+  readonly narrowBelief: ((position: number) => Reliability | undefined) | null;
+  /** `sellerCase * usefulS.length + machineCase` to terms; filled when first asked. */
   readonly terms: (TimeTerms | undefined)[];
   readonly usefulS: readonly number[];
   readonly isBlocked: ((position: number) => boolean) | null;
@@ -66,31 +71,43 @@ export function compile(index: OfferIndex, demand: Demand, context: PlacementCon
     flagFailures,
     machineCase,
     ...sellers,
-    terms: new Array<TimeTerms | undefined>(usefulS.length * sellers.sellerCases),
+    narrowBelief: narrowBeliefs(index, context),
+    terms: [],
     usefulS,
     isBlocked: blockedTest(index, context),
   };
 }
 
 function compileSellers(index: OfferIndex, demand: Demand, context: PlacementContext) {
-  const reliabilities = new Map<Reliability, number>();
+  const ranks = new Map<Reliability, number>();
   const cases = new Map<string, number>();
-  const sellerCase = new Int32Array(index.sellers.length);
-  const staleBeforeMs = new Float64Array(index.sellers.length);
-  const failures = new Int32Array(index.sellers.length);
-  index.sellers.forEach((seller, s) => {
-    const { providerKind, pricing, providerId, via, billing } = seller;
-    const r = reliabilityOf({ providerKind, pricing, providerId, via: via.kind }, context.reliability);
-    const rank = reliabilities.get(r) ?? reliabilities.size;
-    reliabilities.set(r, rank);
+  const known = index.sellers.map(() => new Map<Reliability, number>());
+  const sellerCaseOf = (s: number, belief: Reliability): number => {
+    const before = known[s]?.get(belief);
+    const seller = index.sellers[s];
+    if (before !== undefined || !seller) return before ?? 0;
+    const { providerKind, pricing, via, billing } = seller;
+    const rank = ranks.get(belief) ?? ranks.size;
+    ranks.set(belief, rank);
     const key = `${rank}|${providerKind}|${pricing}|${via.kind}|${billing.minimumS}|${billing.incrementS}`;
     const code = cases.get(key) ?? cases.size;
     cases.set(key, code);
-    sellerCase[s] = code;
+    known[s]?.set(belief, code);
+    return code;
+  };
+  const sellerCase = new Int32Array(index.sellers.length);
+  const beliefs: Reliability[] = [];
+  const staleBeforeMs = new Float64Array(index.sellers.length);
+  const failures = new Int32Array(index.sellers.length);
+  index.sellers.forEach((seller, s) => {
+    const { providerKind, pricing, providerId, via } = seller;
+    const belief = reliabilityOf({ providerKind, pricing, providerId, via: via.kind }, context.reliability);
+    beliefs.push(belief);
+    sellerCase[s] = sellerCaseOf(s, belief);
     staleBeforeMs[s] = staleBefore(context, seller.source);
     failures[s] = sellerFailures(context, demand, seller);
   });
-  return { sellerCase, sellerCases: cases.size, staleBeforeMs, sellerFailures: failures };
+  return { sellerCase, sellerCaseOf, beliefs, staleBeforeMs, sellerFailures: failures };
 }
 
 /** Failure memory as a test by position: a hash bitmap answers for nearly all offers without touching them. */
@@ -137,11 +154,14 @@ export function termsAt(c: Compiled, i: number): TimeTerms | undefined {
   const s = c.index.seller[i] ?? 0;
   const machineCase = c.machineCase[c.index.machine[i] ?? 0] ?? -1;
   if (machineCase < 0) return undefined;
-  const key = machineCase * c.sellerCases + (c.sellerCase[s] ?? 0);
+  const seller = c.index.sellers[s];
+  const narrow = c.narrowBelief?.(i);
+  const sellerCase = narrow ? c.sellerCaseOf(s, narrow) : (c.sellerCase[s] ?? 0);
+  const key = sellerCase * c.usefulS.length + machineCase;
   const known = c.terms[key];
   if (known) return known;
-  const seller = c.index.sellers[s];
   const usefulS = c.usefulS[machineCase];
-  if (!seller || usefulS === undefined) return undefined;
-  return (c.terms[key] = timeTerms(c.context, c.demand, seller, usefulS));
+  const belief = narrow ?? c.beliefs[s];
+  if (!seller || usefulS === undefined || !belief) return undefined;
+  return (c.terms[key] = timeTerms(c.context, c.demand, seller, usefulS, belief));
 }

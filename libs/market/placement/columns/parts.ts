@@ -11,7 +11,7 @@ export type Seller = Pick<
   Offer,
   'providerId' | 'providerKind' | 'pricing' | 'certifications' | 'billing' | 'source' | 'via'
 >;
-/** What a person reads and no constraint asks for. */
+/** What a person reads and no constraint asks for; what was seen of a SKU is looked up by its name. */
 export type Label = Pick<Offer, 'sku' | 'doubts'>;
 
 // Names come from outside: a control character keeps two different values from sharing a key.

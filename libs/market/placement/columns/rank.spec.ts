@@ -2,12 +2,23 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { placementView, rejectionDimensions, type Offer, type Workload } from '#contracts';
 import { usd } from '#kernel';
+import { defaultPriors } from '#market/reliability';
 import { expectedCost, spentOf, timeTerms } from '../cost/cost.js';
 import { demandOf, usefulTime } from '../fit/demand.js';
 import { dimensionsIn, offerFailures } from '../fit/filter.js';
 import { buildOfferIndex } from './catalog-index.js';
+import { beliefOf } from './narrow-beliefs.js';
 import { rankInSlices, rankList, rankOffers, SLICE, type Ranking } from './rank.js';
-import { anyContext, anyOffers, anyWorkload, contextWith, NOW, offerWith, workloadWith } from '../placement.fixture.js';
+import {
+  anyContext,
+  anyOffers,
+  anyWorkload,
+  contextWith,
+  learntScopes,
+  NOW,
+  offerWith,
+  workloadWith,
+} from '../placement.fixture.js';
 import { rankingView } from '../explain/view.js';
 
 const winner = (r: Ranking): string | undefined => r.ranked[0]?.offer.id;
@@ -42,7 +53,7 @@ describe('rankOffers, over any offers and workloads', () => {
           const first = dimensionsIn(offerFailures(context, demand, offer))[0];
           let reason: string | undefined = first;
           if (reason === undefined && usefulS !== null) {
-            const time = timeTerms(context, demand, offer, usefulS);
+            const time = timeTerms(context, demand, offer, usefulS, beliefOf(context, offer));
             const days = Math.floor((NOW - offer.observedAtMs) / 86_400_000);
             const confidence = offer.confidence * (context.scope === 'market' ? 0.5 ** (days / 365) : 1);
             const cost = expectedCost(time, Number(offer.pricePerHour), confidence);
@@ -299,5 +310,33 @@ describe('rankInSlices', () => {
       // Nothing fits two accelerators: the offers are looked at once more for hints.
       expect(pauses).toBe(whole.fitting > 0 ? 2 : 4);
     }
+  });
+});
+
+describe('what was seen of a region, SKU or host', () => {
+  const context = contextWith({ reliability: { ...defaultPriors, byScope: learntScopes } });
+  const failing = (over: Partial<Offer>): number =>
+    rankList([offerWith(over)], workloadWith(), context).ranked[0]?.time.reliability.startFailureP ?? NaN;
+
+  it('counts as narrowly as it was seen, and says so', () => {
+    expect(failing({ region: 'ap-south1' })).toBe(0.3);
+    expect(failing({ region: 'eu-west1' })).toBe(0.1);
+    expect(failing({ sku: 'another' })).toBe(0.4);
+    expect(failing({ pricing: 'reserved-1y' })).toBe(0.5);
+    expect(failing({})).toBe(0.6);
+    expect(failing({ via: { kind: 'host', hostId: 'host_1' } })).toBe(0.9);
+    expect(failing({ via: { kind: 'host', hostId: 'host_2' } })).toBe(0.6);
+    expect(failing({ providerId: 'borealis' })).toBe(defaultPriors.byKind.hyperscaler.steady.startFailureP);
+    const told = rankList([offerWith()], workloadWith(), context);
+    expect(rankingView(told).candidates[0]?.reasons.join(' ')).toContain('60 % of starts fail (seen in a spec)');
+  });
+
+  it('puts the region where starts work before a slightly cheaper one where they do not', () => {
+    const offers = [
+      offerWith({ id: 'bad' }),
+      offerWith({ id: 'good', region: 'eu-west1', pricePerHour: usd('2.0001') }),
+    ];
+    expect(winner(rankList(offers, workloadWith(), contextWith()))).toBe('bad');
+    expect(winner(rankList(offers, workloadWith(), context))).toBe('good');
   });
 });

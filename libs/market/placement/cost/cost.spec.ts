@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { usd } from '#kernel';
 import { expectedCost, timeTerms, type ExpectedCost, type TimeTerms } from './cost.js';
+import { beliefOf } from '../columns/narrow-beliefs.js';
 import type { PlacementContext } from '../context.js';
 import { demandOf } from '../fit/demand.js';
 import { contextWith, offerWith, perfect, priorsOf, workloadWith } from '../placement.fixture.js';
@@ -18,7 +19,13 @@ interface Case {
 function costOf(c: Case): { time: TimeTerms; cost: ExpectedCost } {
   const offer = offerWith(c.offer);
   const context = contextWith({ reliability: priorsOf({ ...perfect, ...c.reliability }), ...c.context });
-  const time = timeTerms(context, demandOf(workloadWith(c.workload)), offer, (c.hours ?? 1) * 3_600);
+  const time = timeTerms(
+    context,
+    demandOf(workloadWith(c.workload)),
+    offer,
+    (c.hours ?? 1) * 3_600,
+    beliefOf(context, offer),
+  );
   return { time, cost: expectedCost(time, Number(offer.pricePerHour), offer.confidence) };
 }
 

@@ -2,10 +2,10 @@ import { objectiveWeights } from './objectives.js';
 import type { PlacementContext } from '../context.js';
 import type { Demand } from '../fit/demand.js';
 import type { Seller } from '../columns/catalog-index.js';
-import { reliabilityOf, type Reliability } from '#market/reliability';
+import type { Reliability } from '#market/reliability';
 import { renewal } from './renewal.js';
 
-/** Exponent g of h_n = h n^g for n machines in one zone: 0.39 fits 16 H100 spot machines of one public record. */
+/** Exponent g of h_n = h n^g for n machines in one zone before any was learnt: 0.39 fits 16 H100 spot machines of one public record. */
 export const GANG_EXPONENT = 0.4;
 const NANO = 1e9;
 const YEAR_S = 365 * 86_400;
@@ -58,20 +58,18 @@ function leastBilledS(seller: Seller): number {
   return Math.max(seller.billing.minimumS, committed);
 }
 
-export function timeTerms(context: PlacementContext, demand: Demand, seller: Seller, usefulS: number): TimeTerms {
+/** `r` is what is believed of the offers that share these terms. */
+export function timeTerms(
+  context: PlacementContext,
+  demand: Demand,
+  seller: Seller,
+  usefulS: number,
+  r: Reliability,
+): TimeTerms {
   const { workload } = demand;
   const weights = objectiveWeights[workload.objective];
   const machines = workload.nodes;
-  const gang = machines ** GANG_EXPONENT;
-  const r = reliabilityOf(
-    {
-      providerKind: seller.providerKind,
-      pricing: seller.pricing,
-      providerId: seller.providerId,
-      via: seller.via.kind,
-    },
-    context.reliability,
-  );
+  const gang = machines ** (context.reliability.gang?.exponent ?? GANG_EXPONENT);
   const run = renewal({
     usefulS,
     checkpointS: workload.checkpointS,

@@ -75,6 +75,7 @@ function beliefSentences(context: PlacementContext, { offer, time, cost, confide
     sentences.push(
       `${percent(time.failuresPerStart / (1 + time.failuresPerStart))} of starts fail (${time.reliability.source}).`,
     );
+  else if (time.reliability.seen) sentences.push(`Relied on for ${time.reliability.source}.`);
   if (offer.via.kind === 'warm-lease')
     sentences.push('A machine of your own project is idle and takes the work at once.');
   if (offer.via.kind === 'host') sentences.push('A registered host whose agent is already running.');
