@@ -22,3 +22,5 @@ export {
 export { throughput, type ServingEngine, type Throughput, type ThroughputQuery } from './throughput.js';
 export { relativeSpeed, scalingEfficiency, usefulSeconds, type Work } from './useful-time.js';
 export * from './serving/index.js';
+export * from './models/index.js';
+export * from './shapes/index.js';

@@ -38,13 +38,18 @@ function kvLayout(row: ReadonlyMap<string, string>): KvLayout | null {
   return kvHeads !== null && headDim !== null ? { attention: 'heads', layers, kvHeads, headDim } : null;
 }
 
-/** Parses the CSV; the only quoted field is the note, which holds no line break. */
-export function parseModelArchitectures(csv: string): ModelArchitecture[] {
+/** The rows of the CSV, field by name; the only quoted field is the note, which holds no line break. */
+export function architectureRows(csv: string): ReadonlyMap<string, string>[] {
   const [head = '', ...lines] = csv.trimEnd().split(/\r?\n/);
   const names = head.split(',');
   return lines.map((line) => {
     const cells = [...line.matchAll(/("([^"]*)"|[^,]*)(,|$)/g)].map((m) => m[2] ?? m[1] ?? '');
-    const row = new Map(names.map((name, i) => [name, cells[i] ?? '']));
+    return new Map(names.map((name, i) => [name, cells[i] ?? '']));
+  });
+}
+
+export function parseModelArchitectures(csv: string): ModelArchitecture[] {
+  return architectureRows(csv).map((row) => {
     return {
       model: row.get('model') ?? '',
       layers: positive(row.get('num_hidden_layers')),
