@@ -4,6 +4,8 @@ import { systemClock, systemRandom } from '#kernel';
 import type { Config } from '#platform/config';
 import { createApi } from './create-api.js';
 
+const EGRESS_EVERY_MS = 5_000;
+
 /** How long a stop waits for requests in work. */
 const STOP_WITHIN_MS = 25_000;
 
@@ -36,6 +38,11 @@ export async function bootApi(config: Config, onFirstBoot?: (platformKey: string
     health,
     redis,
   });
+  const flush = (): Promise<void> =>
+    broker.egress.flush().catch((error: unknown) => {
+      logger.error({ err: error }, 'what was sent could not be written down; it will be tried again');
+    });
+  const flushing = setInterval(() => void flush(), EGRESS_EVERY_MS);
   await app.listen({ host: config.host, port: config.port });
   const { port } = app.getHttpServer().address() as { port: number };
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
@@ -49,6 +56,8 @@ export async function bootApi(config: Config, onFirstBoot?: (platformKey: string
       // Unref'd: it ends a stop that hangs, it does not delay one that does not.
       setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref();
       await app.close();
+      clearInterval(flushing);
+      await flush();
       await open.close();
       redis?.disconnect();
     },

@@ -100,8 +100,10 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
     asks: (ids) => [{ query: { projectId: ids.projectId }, body: 'x', headers: ndjson }],
     creates: (own) => ({ query: { projectId: own.projectId }, body: 'x', headers: ndjson }),
   },
+  listArtifacts: { asks: (ids) => [{}, { query: { projectId: ids.projectId } }] },
   getArtifact: byId('artifactId'),
   readArtifact: byId('artifactId'),
+  deleteArtifact: byId('spareArtifactId'),
   createJob: { asks: jobBodies, creates: (own) => ({ body: commandJob(own.projectId, own.artifactId) }) },
   createJobs: {
     asks: (ids, project) => jobBodies(ids, project).map(({ body }) => inBulk(body as object)),
@@ -511,7 +513,7 @@ describe('the matrix', () => {
   });
 
   it('proves something: the same requests of the owner are answered', async () => {
-    const ends = ['cancelJob', 'removeHost', 'removeQuota', 'revokeKey', 'changeOrganization'];
+    const ends = ['cancelJob', 'removeHost', 'removeQuota', 'deleteArtifact', 'revokeKey', 'changeOrganization'];
     const late = (name: string): number => (name === 'syncAgent' ? 1 : ends.indexOf(name) + 2);
     const order = table.toSorted(
       ([x], [y]) =>

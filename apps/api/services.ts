@@ -13,6 +13,7 @@ import { Ledger, Sealer } from '#money/ledger';
 import { Billing } from '#money/billing';
 import { UsageEvents } from '#money/metering';
 import { Credit, Quotas } from '#money/quotas';
+import { EgressTally } from '#money/storage';
 import { Leases } from '#compute/leases';
 import { Payments } from '#money/payments';
 import { VendorInvoices } from '#money/vendor-invoices';
@@ -48,6 +49,7 @@ export function services(ground: Ground): Provider[] {
     { provide: Sealer, useValue: broker.sealer },
     { provide: UsageEvents, useValue: broker.usageEvents },
     { provide: Quotas, useValue: broker.quotas },
+    { provide: EgressTally, useValue: broker.egress },
     { provide: Credit, useValue: broker.credit },
     { provide: Leases, useValue: broker.leases },
     { provide: Billing, useValue: broker.billing },

@@ -26,6 +26,7 @@ export function withBroker<A extends unknown[]>(work: (run: Run, ...args: A) => 
 /** What takes an id of each kind. */
 const TAKERS = {
   job: 'berth jobs get',
+  art: 'berth files get',
   pl: 'berth placement get',
   lease: 'berth leases get',
   host: 'berth hosts get',

@@ -4,6 +4,7 @@ import { registerAdmin } from './commands/admin.js';
 import { registerCommitments } from './commands/admin-plans.js';
 import { registerBilling } from './commands/billing.js';
 import { registerStatement } from './commands/ledger.js';
+import { registerFiles } from './commands/files.js';
 import { registerHosts } from './commands/hosts.js';
 import { registerInvoices } from './commands/invoices.js';
 import { registerJobs } from './commands/jobs.js';
@@ -45,6 +46,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerAccount(berth);
   registerMarket(berth);
   registerJobs(berth);
+  registerFiles(berth);
   registerHosts(berth);
   registerUsageEvents(registerUsage(berth));
   registerMoney(berth);

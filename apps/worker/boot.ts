@@ -29,6 +29,7 @@ const SEAL_EVERY_MS = 5_000;
 const RECHARGE_EVERY_MS = 10_000;
 const COLLECT_EVERY_MS = 600_000;
 const AWAKE_EVERY_MS = 1_000;
+const FILES_EVERY_MS = 600_000;
 const FOLD_EVERY_MS = 10_000;
 
 /**
@@ -98,6 +99,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(DRAFTS_EVERY_MS, 'open drafts of invoices', async () =>
       broker.billing.openDrafts(await store.transaction(WORKER, (tx) => tx.now())),
     );
+    timers.every(FILES_EVERY_MS, 'meter the files of who has come to keep some', () => broker.storage.open());
     timers.every(RECHARGE_EVERY_MS, 'recharge credit', () => broker.payments.recharge());
     timers.every(COLLECT_EVERY_MS, 'collect invoices', () => broker.payments.collect());
     timers.every(COLLECT_EVERY_MS, 'pay back what credit notes owe', () => broker.payments.payBack());

@@ -11,10 +11,11 @@ import { VendorInvoices } from '#money/vendor-invoices';
 import { CommitmentReconciler } from '#money/commitments';
 import { Payouts } from '#money/payouts';
 import { Prices } from '#money/rating';
+import { EgressTally, Storage } from '#money/storage';
 import { Catalog } from '#market/catalog';
 import { Placements, type PlacementTimes } from '#market/placement';
 import { Agents, type AgentRow, type AgentSecrets } from '#compute/agents';
-import { Artifacts, type ObjectBytes } from '#compute/artifacts';
+import { Artifacts, keptFiles, type ObjectBytes } from '#compute/artifacts';
 import { Hosts } from '#compute/hosts';
 import {
   defaultLeaseTimes,
@@ -26,7 +27,7 @@ import {
   type LeaseTimes,
 } from '#compute/leases';
 import { Providers, providersToPay, Vendors } from '#compute/providers';
-import { JobReconciler, Jobs, JobWork } from '#work/jobs';
+import { fileNeededBy, JobReconciler, Jobs, JobWork } from '#work/jobs';
 import { subjectProjects } from './subject-projects.js';
 
 /** What the outside gives; the simulator gives fakes of the same shape. */
@@ -64,6 +65,9 @@ export interface Broker {
   readonly payments: Payments;
   readonly vendorInvoices: VendorInvoices;
   readonly payouts: Payouts;
+  readonly storage: Storage;
+  /** What this process sends of tenants' files; to be flushed every few seconds. */
+  readonly egress: EgressTally;
   readonly catalog: Catalog;
   readonly placements: Placements;
   readonly agents: Agents;
@@ -135,7 +139,7 @@ export function composeBroker(p: BrokerParts): Broker {
     ...p.placementTimes,
   });
   const agents = new Agents(store, p.secrets, clock, random);
-  const artifacts = new Artifacts(store, p.objects, clock, random, quotas);
+  const artifacts = new Artifacts(store, p.objects, clock, random, quotas, fileNeededBy);
   const providers = new Providers(ledger, clock, random);
   const hosts = new Hosts(store, agents, catalog, clock, random, {
     agentSilenceMs: leaseTimes.agentSilenceMs,
@@ -186,6 +190,7 @@ export function composeBroker(p: BrokerParts): Broker {
     clock,
   });
   const invoiceReconciler = billing.reconciler((organizationId) => jobs.cancelAll(organizationId));
+  const storage = new Storage({ store, ledger, prices, files: keptFiles, clock, random });
   const commitmentReconciler = new CommitmentReconciler({ store, ledger, holds, clock, random });
   return {
     store,
@@ -199,6 +204,8 @@ export function composeBroker(p: BrokerParts): Broker {
     billing,
     payments,
     payouts,
+    storage,
+    egress: new EgressTally(store, clock, random),
     prices,
     vendorInvoices: new VendorInvoices({ store, ledger, machines: vendorMachines, clock, random }),
     catalog,
@@ -222,6 +229,7 @@ export function composeBroker(p: BrokerParts): Broker {
         jobReconciler,
         invoiceReconciler,
         commitmentReconciler,
+        storage,
         ...payments.reconcilers,
         ...payouts.reconcilers,
       ],

@@ -6,7 +6,8 @@ import { priceTermsSchema, type PriceTerms } from '#contracts';
 import { MemoryStore, WORKER, type Tx } from '#platform/database';
 import { account, Ledger, trialBalance, type Entry } from '#money/ledger';
 import { resultAccounts, revenueBy } from '#money/margins';
-import { chargedUntil, chargeTerms, costTail, priceAt, priceOf, rateTokens, shortfall } from '#money/rating';
+import { chargedUntil, chargeTerms, costTail, priceAt, priceOf, Prices, rateTokens, shortfall } from '#money/rating';
+import { mbHours, rateUnits, Storage, storagePrices, type KeptFiles } from '#money/storage';
 import {
   defaultTolerance,
   match,
@@ -90,6 +91,50 @@ describe('docs/billing.md on prices', () => {
   it('the best discount', () => {
     const best = chargeTerms(book[0] ?? null, { ...tenant, commitmentBps: 1_200 });
     expect(doc).toContain(`a price of $2.20 becomes ${$(priceOf(usd('2'), best))}.`);
+  });
+});
+
+describe('docs/billing.md on files', () => {
+  const none = { freeUsed: 0n, paid: 0n };
+  const GB = 1_000_000_000n;
+  const priced = (storage: object) => storagePrices(priceTermsSchema.parse({ storage }));
+
+  it('kept and read', () => {
+    const { kept } = priced({ gbHour: String(usd('0.00004')), freeGbHours: '720' });
+    const quantity = mbHours(5n * GB * BigInt(30 * 24 * HOUR));
+    expect(doc).toContain(
+      `5 GB that are kept for 30 days are ${quantity / 1_000n} GB-hours and cost ${$(rateUnits(kept, quantity, none).amountNano)}.`,
+    );
+    const { sent } = priced({ egressGb: String(usd('0.05')), freeEgressGb: '10' });
+    const { amountNano } = rateUnits(sent, (125n * GB) / 10n, none);
+    expect(doc).toContain(`At $0.05 a GB with 10 GB free each month, reading 12.5 GB costs ${$(amountNano)}.`);
+  });
+
+  it('without enough credit', async () => {
+    const clock = new ManualClock(NOV);
+    const store = new MemoryStore(clock);
+    const random = new SeededRandom('files');
+    const ledger = new Ledger(clock, random);
+    const prices = new Prices(clock, random);
+    const files: KeptFiles = {
+      owners: () => Promise.resolve([{ organizationId: 'org_doc', sinceMs: NOV }]),
+      byteMs: (_, __, untilMs) => Promise.resolve(new Map([['prj_doc', 4n * GB * BigInt(untilMs - NOV)]])),
+    };
+    const storage = new Storage({ store, ledger, prices, files, clock, random });
+    await store.transaction(WORKER, async (t) => {
+      await ledger.openOwn(t);
+      await ledger.credit(t, 'org_doc', usd('0.05'), 'payment', 'doc');
+      await prices.publish(t, { terms: priceTermsSchema.parse({ storage: { gbHour: String(usd('0.01')) } }) });
+    });
+    await storage.open();
+    clock.advance(5 * HOUR);
+    const hours: string[] = [];
+    while ((await storage.step('org_doc')) === 'again') hours.push('charged');
+    const { availableNano } = await store.transaction(WORKER, (t) => ledger.creditOf(t, 'org_doc'));
+    expect(hours).toHaveLength(1);
+    expect(doc).toContain(
+      `With $0.05 of credit, 4 GB at $0.01 a GB-hour are charged for one hour, and the next hour waits with ${$(availableNano)} left.`,
+    );
   });
 });
 

@@ -4,6 +4,10 @@ import { nanoUsdText } from './wire.js';
 
 const bps = (most: number) => z.int().min(0).max(most);
 const notNegativeNano = nanoUsdText.refine((t) => !t.startsWith('-'), 'must not be negative');
+const wholeGb = z
+  .string()
+  .regex(/^\d{1,9}$/, 'must be a whole number as text')
+  .default('0');
 const count = z.string().regex(/^\d{1,18}$/, 'must be a whole number as text');
 
 /** Whose capacity it is, for the margin: the kind of the provider, or `own` for machines of the broker itself. */
@@ -47,6 +51,15 @@ export const priceTermsSchema = z
       .partialRecord(z.enum(tokenKinds), count)
       .default({})
       .describe('Tokens that an organization has free in each calendar month'),
+    storage: z
+      .strictObject({
+        gbHour: notNegativeNano.default('0').describe('Nano-dollars per GB (10^9 bytes) kept for an hour'),
+        egressGb: notNegativeNano.default('0').describe('Nano-dollars per GB of files read through the API'),
+        freeGbHours: wholeGb.describe('GB-hours that an organization has free in each calendar month'),
+        freeEgressGb: wholeGb.describe('GB that an organization reads free in each calendar month'),
+      })
+      .optional()
+      .describe('Files that tenants keep with us; left out, they cost nothing'),
   })
   .meta({ id: 'PriceTerms' });
 

@@ -16,6 +16,7 @@ import * as payments from '#money/payments';
 import * as payouts from '#money/payouts';
 import * as quotas from '#money/quotas';
 import * as rating from '#money/rating';
+import * as storage from '#money/storage';
 import * as vendorInvoices from '#money/vendor-invoices';
 import * as database from '#platform/database';
 import * as reconcile from '#platform/reconcile';
@@ -49,6 +50,7 @@ const rooms = [
   payouts,
   quotas,
   rating,
+  storage,
   vendorInvoices,
   database,
   reconcile,

@@ -137,7 +137,9 @@ export class AgentController {
     const { shard, job } = await this.work.authorize(agent, params.workId, null);
     const { spec } = job;
     if (spec.kind !== 'batch-inference') throw new DomainError('conflict', 'no-input', 'A command has no input lines.');
-    const row = await this.store.transaction(WORKER, (tx) => tx.first(artifacts, { id: spec.inputArtifactId }));
+    const row = await this.store.transaction(WORKER, (tx) =>
+      tx.first(artifacts, { id: spec.inputArtifactId, deletedAt: { isNull: true } }),
+    );
     if (!row) throw new DomainError('conflict', 'no-input', 'The input is gone.');
     return { stream: Readable.from(await this.files.objects.getRange(row.objectKey, shard.byteFrom, shard.byteTo)) };
   }
@@ -149,7 +151,11 @@ export class AgentController {
     const allowed = assigned.some(
       ({ spec }) => spec.kind === 'command' && spec.inputs.some((i) => i.artifactId === params.id),
     );
-    const row = allowed ? await this.store.transaction(WORKER, (tx) => tx.first(artifacts, { id: params.id })) : null;
+    const row = allowed
+      ? await this.store.transaction(WORKER, (tx) =>
+          tx.first(artifacts, { id: params.id, deletedAt: { isNull: true } }),
+        )
+      : null;
     if (!row) throw new DomainError('not-found', 'not-found', `There is no artifact ${params.id} here.`);
     return { stream: Readable.from(await this.files.objects.get(row.objectKey)), bytes: row.bytes };
   }

@@ -3,6 +3,7 @@ import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { idOf, isoTime } from '#contracts';
 import type { Store } from '#platform/database';
+import { EgressTally } from '#money/storage';
 import { Artifacts, type ArtifactRow } from '#compute/artifacts';
 import { route, type Call } from '../http/route.js';
 import { Serve } from '../http/serve.js';
@@ -40,6 +41,19 @@ const createArtifact = route({
   creates: true,
 });
 
+const listArtifacts = route({
+  method: 'GET',
+  path: '/v1/artifacts',
+  tag,
+  name: 'listArtifacts',
+  summary: 'List files, newest first',
+  description: 'Those that were not deleted, with the storage that they take up.',
+  access: { roles },
+  query: z.strictObject({ projectId: idOf('project').optional() }),
+  returns: artifactSchema,
+  page: true,
+});
+
 const getArtifact = route({
   method: 'GET',
   path: '/v1/artifacts/{id}',
@@ -62,10 +76,23 @@ const readArtifact = route({
   returns: { bytes: 'application/octet-stream' },
 });
 
+const deleteArtifact = route({
+  method: 'DELETE',
+  path: '/v1/artifacts/{id}',
+  tag,
+  name: 'deleteArtifact',
+  summary: 'Delete a file',
+  description: 'It takes up no storage from then on. Refused (409) while a job still needs it.',
+  access: { roles },
+  params,
+  returns: artifactSchema,
+});
+
 @Controller()
 export class ArtifactsController {
   constructor(
     private readonly artifacts: Artifacts,
+    private readonly egress: EgressTally,
     @Inject(STORE) private readonly store: Store,
   ) {}
 
@@ -77,16 +104,27 @@ export class ArtifactsController {
     return show(await this.artifacts.put(principal.actor, of, upload, (tx, row) => remember(tx, show(row))));
   }
 
+  @Serve(listArtifacts)
+  async list({ principal, query, page }: Call<typeof listArtifacts>) {
+    const rows = await this.artifacts.list(principal.actor, query.projectId ?? null, page.order);
+    return page.answer(rows, (row) => [row.id], show);
+  }
+
   @Serve(getArtifact)
   async get({ principal, params }: Call<typeof getArtifact>) {
     return show(await this.artifacts.get(principal.actor, params.id));
+  }
+
+  @Serve(deleteArtifact)
+  async remove({ principal, params }: Call<typeof deleteArtifact>) {
+    return show(await this.artifacts.remove(principal.actor, params.id));
   }
 
   @Serve(readArtifact)
   async read({ principal, params }: Call<typeof readArtifact>) {
     const row = await this.artifacts.get(principal.actor, params.id);
     return {
-      stream: Readable.from(await this.artifacts.objects.get(row.objectKey)),
+      stream: Readable.from(this.egress.count(row, await this.artifacts.objects.get(row.objectKey))),
       bytes: row.bytes,
       fileName: row.name,
     };

@@ -17,6 +17,7 @@ import { within, type Bell, type Store } from '#platform/database';
 import { events } from '#platform/reconcile';
 import type { Principal } from '#identity/tenancy';
 import { holds } from '#money/quotas';
+import { EgressTally } from '#money/storage';
 import { Artifacts } from '#compute/artifacts';
 import { leases, unmeteredCharge } from '#compute/leases';
 import {
@@ -194,6 +195,7 @@ export class JobsController {
   constructor(
     private readonly jobs: Jobs,
     private readonly artifacts: Artifacts,
+    private readonly egress: EgressTally,
     @Inject(STORE) private readonly store: Store,
     @Inject(BELL) private readonly bell: Pick<Bell, 'wait'>,
   ) {}
@@ -309,7 +311,7 @@ export class JobsController {
       });
     }
     return {
-      stream: Readable.from(batchResults(this.store, this.artifacts, principal.actor, job)),
+      stream: Readable.from(this.egress.count(job, batchResults(this.store, this.artifacts, principal.actor, job))),
       fileName: `${job.id}.jsonl`,
     };
   }
@@ -353,7 +355,10 @@ export class JobsController {
       .catch((error: unknown) => {
         throw error instanceof DomainError && error.kind === 'not-found' ? notFound('output', query.path) : error;
       });
-    return { stream: Readable.from(stream), fileName: query.path.split('/').at(-1) ?? 'output' };
+    return {
+      stream: Readable.from(this.egress.count(job, stream)),
+      fileName: query.path.split('/').at(-1) ?? 'output',
+    };
   }
 
   private async view(principal: Principal, job: JobRow) {

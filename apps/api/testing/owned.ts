@@ -18,6 +18,7 @@ export type Ids = Readonly<
     | 'projectId'
     | 'keyId'
     | 'artifactId'
+    | 'spareArtifactId'
     | 'batchJobId'
     | 'commandJobId'
     | 'runningJobId'
@@ -101,6 +102,9 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
   const artifact = await made(`POST /v1/artifacts?projectId=${projectId}`, key, `${line('a')}\n${line('b')}`, {
     'content-type': 'application/x-ndjson',
   });
+  const spare = await made(`POST /v1/artifacts?projectId=${projectId}`, key, `${line('a')}\n${line('b')}`, {
+    'content-type': 'application/x-ndjson',
+  });
   const batch = await made('POST /v1/jobs', key, batchJob(projectId, artifact['id'] ?? ''));
   const command = await made('POST /v1/jobs', key, commandJob(projectId, artifact['id'] ?? ''));
   const running = await made('POST /v1/jobs', key, commandJob(projectId, artifact['id'] ?? ''));
@@ -143,6 +147,7 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
       projectId,
       keyId: String(mine['id']),
       artifactId: String(artifact['id']),
+      spareArtifactId: String(spare['id']),
       batchJobId: jobIds[0],
       commandJobId: jobIds[1],
       runningJobId: jobIds[2],

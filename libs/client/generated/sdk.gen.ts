@@ -73,6 +73,9 @@ import type {
   CreditInvoiceData,
   CreditInvoiceErrors,
   CreditInvoiceResponses,
+  DeleteArtifactData,
+  DeleteArtifactErrors,
+  DeleteArtifactResponses,
   EnrolAgentData,
   EnrolAgentErrors,
   EnrolAgentResponses,
@@ -208,6 +211,9 @@ import type {
   ListAllPayoutStatementsData,
   ListAllPayoutStatementsErrors,
   ListAllPayoutStatementsResponses,
+  ListArtifactsData,
+  ListArtifactsErrors,
+  ListArtifactsResponses,
   ListAuditData,
   ListAuditErrors,
   ListAuditResponses,
@@ -739,6 +745,28 @@ export const getPlacement = <ThrowOnError extends boolean = false>(
   });
 
 /**
+ * List files, newest first
+ *
+ * Those that were not deleted, with the storage that they take up.
+ *
+ * For keys with the role member, admin.
+ */
+export const listArtifacts = <ThrowOnError extends boolean = false>(
+  options?: Options<ListArtifactsData, ThrowOnError>,
+): RequestResult<ListArtifactsResponses, ListArtifactsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListArtifactsResponses, ListArtifactsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/artifacts',
+    ...options,
+  });
+
+/**
  * Upload a file
  *
  * The body is the file as it is. Batch inputs are JSON lines of OpenAI-style requests.
@@ -763,6 +791,28 @@ export const createArtifact = <ThrowOnError extends boolean = false>(
       'Content-Type': 'application/octet-stream',
       ...options.headers,
     },
+  });
+
+/**
+ * Delete a file
+ *
+ * It takes up no storage from then on. Refused (409) while a job still needs it.
+ *
+ * For keys with the role member, admin.
+ */
+export const deleteArtifact = <ThrowOnError extends boolean = false>(
+  options: Options<DeleteArtifactData, ThrowOnError>,
+): RequestResult<DeleteArtifactResponses, DeleteArtifactErrors, ThrowOnError> =>
+  (options.client ?? client).delete<DeleteArtifactResponses, DeleteArtifactErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/artifacts/{id}',
+    ...options,
   });
 
 /**

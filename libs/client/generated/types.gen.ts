@@ -1806,6 +1806,27 @@ export type PriceTerms = {
   free: {
     [key: string]: string;
   };
+  /**
+   * Files that tenants keep with us; left out, they cost nothing
+   */
+  storage?: {
+    /**
+     * Nano-dollars per GB (10^9 bytes) kept for an hour
+     */
+    gbHour: string;
+    /**
+     * Nano-dollars per GB of files read through the API
+     */
+    egressGb: string;
+    /**
+     * GB-hours that an organization has free in each calendar month
+     */
+    freeGbHours: string;
+    /**
+     * GB that an organization reads free in each calendar month
+     */
+    freeEgressGb: string;
+  };
 };
 
 export type PriceTermsInput = {
@@ -1859,6 +1880,27 @@ export type PriceTermsInput = {
    */
   free?: {
     [key: string]: string;
+  };
+  /**
+   * Files that tenants keep with us; left out, they cost nothing
+   */
+  storage?: {
+    /**
+     * Nano-dollars per GB (10^9 bytes) kept for an hour
+     */
+    gbHour?: string;
+    /**
+     * Nano-dollars per GB of files read through the API
+     */
+    egressGb?: string;
+    /**
+     * GB-hours that an organization has free in each calendar month
+     */
+    freeGbHours?: string;
+    /**
+     * GB that an organization reads free in each calendar month
+     */
+    freeEgressGb?: string;
   };
 };
 
@@ -3210,6 +3252,56 @@ export type GetPlacementResponses = {
 
 export type GetPlacementResponse = GetPlacementResponses[keyof GetPlacementResponses];
 
+export type ListArtifactsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    projectId?: string;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/artifacts';
+};
+
+export type ListArtifactsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListArtifactsError = ListArtifactsErrors[keyof ListArtifactsErrors];
+
+export type ListArtifactsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Artifact>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListArtifactsResponse = ListArtifactsResponses[keyof ListArtifactsResponses];
+
 export type CreateArtifactData = {
   body: Blob | File;
   headers?: {
@@ -3263,6 +3355,53 @@ export type CreateArtifactResponses = {
 };
 
 export type CreateArtifactResponse = CreateArtifactResponses[keyof CreateArtifactResponses];
+
+export type DeleteArtifactData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/artifacts/{id}';
+};
+
+export type DeleteArtifactErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type DeleteArtifactError = DeleteArtifactErrors[keyof DeleteArtifactErrors];
+
+export type DeleteArtifactResponses = {
+  /**
+   * OK
+   */
+  200: Artifact;
+};
+
+export type DeleteArtifactResponse = DeleteArtifactResponses[keyof DeleteArtifactResponses];
 
 export type GetArtifactData = {
   body?: never;

@@ -1,5 +1,5 @@
-import { newId, notFound, type Clock, type Random } from '#kernel';
-import { within, type Actor, type Store, type Tx } from '#platform/database';
+import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
+import { within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
 import { Quotas } from '#money/quotas';
 import { artifacts, type ArtifactRow } from './artifacts.table.js';
 
@@ -8,7 +8,11 @@ export interface ObjectBytes {
   put(key: string, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<{ sha256: string; bytes: number }>;
   get(key: string): Promise<AsyncIterable<Uint8Array>>;
   getRange(key: string, from: number, to: number): Promise<AsyncIterable<Uint8Array>>;
+  delete(key: string): Promise<void>;
 }
+
+/** Names what still needs a file, or null; the rooms above say it. */
+export type NeededBy = (tx: Tx, file: ArtifactRow) => Promise<string | null>;
 
 export class Artifacts {
   constructor(
@@ -17,6 +21,7 @@ export class Artifacts {
     private readonly clock: Clock,
     private readonly random: Random,
     private readonly quotas: Quotas,
+    private readonly neededBy: NeededBy = () => Promise.resolve(null),
   ) {}
 
   /**
@@ -32,7 +37,7 @@ export class Artifacts {
     const id = newId('artifact', this.clock.now(), this.random);
     const objectKey = `artifacts/${of.organizationId}/${id}`;
     const { sha256, bytes } = await this.objects.put(objectKey, body);
-    const row: ArtifactRow = { id, ...of, bytes, sha256, objectKey, createdAt: this.clock.now() };
+    const row: ArtifactRow = { id, ...of, bytes, sha256, objectKey, createdAt: this.clock.now(), deletedAt: null };
     await this.store.transaction(actor, async (tx) => {
       const { organizationId, projectId } = of;
       await this.quotas.take(tx, { holder: id, organizationId, projectId }, { 'storage-bytes': BigInt(bytes) });
@@ -44,8 +49,50 @@ export class Artifacts {
 
   /** The row, or not-found: also for another tenant's id. */
   async get(actor: Actor, id: string): Promise<ArtifactRow> {
-    const row = await this.store.transaction(actor, (tx) => tx.first(artifacts, { id, ...within(actor) }));
+    const row = await this.store.transaction(actor, (tx) =>
+      tx.first(artifacts, { id, deletedAt: { isNull: true }, ...within(actor) }),
+    );
     if (!row) throw notFound('artifact', id);
+    return row;
+  }
+
+  /** Newest first, of one project or of all that the actor sees. */
+  list(
+    actor: Actor,
+    projectId: string | null,
+    page: { readonly limit: number; readonly after?: readonly unknown[] },
+  ): Promise<ArtifactRow[]> {
+    const own = within(actor);
+    const projects =
+      projectId === null
+        ? {}
+        : { projectId: { in: own.projectId?.in.filter((id) => id === projectId) ?? [projectId] } };
+    return this.store.transaction(actor, (tx) =>
+      tx.find(artifacts, { ...own, ...projects, deletedAt: { isNull: true } }, { orderBy: [['id', 'desc']], ...page }),
+    );
+  }
+
+  /**
+   * Deletes a file: its row says since when, its bytes go after that, and it is metered no longer. Refused while something needs it.
+   * A crash between leaves an object nobody names.
+   */
+  async remove(actor: Actor, id: string): Promise<ArtifactRow> {
+    // A tenant's role may read and add files, not change them: whose it is has been looked at before.
+    await this.get(actor, id);
+    const row = await this.store.transaction(WORKER, async (tx) => {
+      const file = await tx.first(artifacts, { id, deletedAt: { isNull: true } }, { lock: 'update' });
+      if (!file) throw notFound('artifact', id);
+      const needed = await this.neededBy(tx, file);
+      if (needed !== null)
+        throw new DomainError('conflict', 'artifact-in-use', `${needed} still needs this file.`, {
+          fix: 'Delete it when that has ended, or cancel that first.',
+        });
+      const deletedAt = Math.max(file.createdAt, await tx.now());
+      await tx.update(artifacts, { id }, { deletedAt });
+      await this.quotas.release(tx, id, ['storage-bytes']);
+      return { ...file, deletedAt };
+    });
+    await this.objects.delete(row.objectKey);
     return row;
   }
 

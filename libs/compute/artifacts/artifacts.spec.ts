@@ -1,4 +1,4 @@
-import { Quotas } from '#money/quotas';
+import { Quotas, quotaUses } from '#money/quotas';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { ManualClock, SeededRandom } from '#kernel';
@@ -64,5 +64,25 @@ describe('an artifact', () => {
     }
     for (const actor of [as('org_2', 'all'), as('org_1', ['prj_2']), as('org_1', []), as('org_2', ['prj_1'])])
       await expect(room.get(actor, id)).rejects.toMatchObject({ kind: 'not-found' });
+  });
+
+  it('is deleted once, when nothing needs it: its row stays, its bytes go, its storage is given back', async () => {
+    const quotas = new Quotas(new ManualClock(), new SeededRandom(1));
+    let needed: string | null = 'job_1';
+    const clock = new ManualClock();
+    room = new Artifacts(store, objects, clock, new SeededRandom(2), quotas, () => Promise.resolve(needed));
+    const { id } = await room.put(WORKER, of, Buffer.from('xyz'));
+    expect(store.rows(quotaUses)).toHaveLength(1);
+    const stranger: Actor = { as: 'tenant', organizationId: 'org_2', projectIds: 'all' };
+    await expect(room.remove(stranger, id)).rejects.toMatchObject({ kind: 'not-found' });
+    await expect(room.remove(WORKER, id)).rejects.toMatchObject({ code: 'artifact-in-use' });
+    expect([objects.all.size, store.rows(artifacts)[0]?.deletedAt]).toEqual([1, null]);
+    needed = null;
+    const gone = await room.remove(WORKER, id);
+    expect(gone.deletedAt).toBeGreaterThanOrEqual(gone.createdAt);
+    expect(store.rows(artifacts)).toEqual([gone]);
+    expect([objects.all.size, store.rows(quotaUses)]).toEqual([0, []]);
+    await expect(room.remove(WORKER, id)).rejects.toMatchObject({ kind: 'not-found' });
+    await expect(room.get(WORKER, id)).rejects.toMatchObject({ kind: 'not-found' });
   });
 });

@@ -11,6 +11,8 @@ export interface ArtifactRow {
   sha256: string;
   objectKey: string;
   createdAt: number;
+  /** From then on there are no bytes; the row stays, because its time is metered. */
+  deletedAt: number | null;
 }
 
 export const artifacts = table<ArtifactRow>(
@@ -25,6 +27,7 @@ export const artifacts = table<ArtifactRow>(
     sha256: 'text',
     objectKey: 'text',
     createdAt: 'time',
+    deletedAt: 'time',
   },
   { key: ['id'] },
 );

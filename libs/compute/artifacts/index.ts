@@ -1,2 +1,3 @@
-export { Artifacts, type ObjectBytes } from './artifacts.service.js';
+export { Artifacts, type NeededBy, type ObjectBytes } from './artifacts.service.js';
+export { keptFiles } from './kept.js';
 export { artifacts, type ArtifactRow } from './artifacts.table.js';

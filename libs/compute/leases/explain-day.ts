@@ -93,6 +93,7 @@ function inHours(r: UsageRow): { at: number; quantity: bigint; amountNano: bigin
 
 function whyPrice(r: UsageRow, lease: Known | undefined, promised: readonly Promised[]): string {
   if (r.meter === 'commitment') return 'committed use that usage did not bring';
+  if (r.source === 'storage') return whyStorage(r);
   if (r.source !== 'lease' && r.source !== 'shard') return `told by ${r.source}; costs nothing`;
   if (r.meter !== 'lease-time')
     return r.amountNano === 0n ? 'counted; the machine’s time is what is paid' : 'per million';
@@ -107,6 +108,12 @@ function whyPrice(r: UsageRow, lease: Known | undefined, promised: readonly Prom
   // A cut of a longer time may be one nano-dollar off by rounding.
   const uncovered = chargeBetween(r.unitPriceNano, r.fromAt, r.fromAt, r.toAt) - r.amountNano > 1n;
   return `${price}${discount}${uncovered ? '; what no hold covered is not charged' : ''}`;
+}
+
+/** What is free of a month and what is not are records of their own. */
+function whyStorage({ meter, unitPriceNano }: UsageRow): string {
+  if (unitPriceNano === 0n) return 'free';
+  return `${formatUsd(unitPriceNano)} a ${meter === 'egress' ? 'GB' : 'GB-hour'}, beyond what is free each month`;
 }
 
 /** Explains a day of one tenant, as far as its key sees. */

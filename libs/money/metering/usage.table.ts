@@ -27,7 +27,7 @@ export interface UsageRow {
   model: string | null;
   /** The vendor's name for the machine. */
   sku: string | null;
-  /** Who measured: `lease` (`lease-tail`: what the vendor bills beyond the use), `shard`, or the source of an event. */
+  /** Who measured: `lease` (`lease-tail`: what the vendor bills beyond the use), `shard`, `storage`, or the source of an event. */
   source: string;
   fromAt: number;
   toAt: number;
@@ -36,7 +36,7 @@ export interface UsageRow {
   periodMonth: number;
   quantity: bigint;
   unit: Unit;
-  /** Per hour for time and GB-hours, per million for what is counted. */
+  /** Per hour for time, per GB-hour for storage, per GB for egress, per million for what else is counted. */
   unitPriceNano: bigint;
   amountNano: bigint;
   transactionId: string | null;

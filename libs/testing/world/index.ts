@@ -72,6 +72,9 @@ export class MemoryObjects implements ObjectBytes {
   async get(key: string): Promise<AsyncIterable<Uint8Array>> {
     return this.getRange(key, 0, Infinity);
   }
+  async delete(key: string): Promise<void> {
+    this.all.delete(key);
+  }
   async getRange(key: string, from: number, to: number): Promise<AsyncIterable<Uint8Array>> {
     const bytes = this.all.get(key);
     if (!bytes) throw new Error(`no object ${key}`);

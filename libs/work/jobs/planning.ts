@@ -108,7 +108,9 @@ export class Planning {
 
   /** A file of the job's own project: its agents and every reader of its results will see the content. */
   private input({ actor, organizationId, projectId }: Submission, id: string): Promise<ArtifactRow | null> {
-    return this.d.store.transaction(actor, (tx) => tx.first(artifacts, { id, organizationId, projectId }));
+    return this.d.store.transaction(actor, (tx) =>
+      tx.first(artifacts, { id, organizationId, projectId, deletedAt: { isNull: true } }),
+    );
   }
 
   private async modelExists(model: string): Promise<boolean> {

@@ -28,7 +28,7 @@ async function* errorLines(
   const { spec } = job;
   if (spec.kind !== 'batch-inference') return;
   const input = await store.transaction(actor, (tx) =>
-    tx.first(artifacts, { id: spec.inputArtifactId, ...within(actor) }),
+    tx.first(artifacts, { id: spec.inputArtifactId, deletedAt: { isNull: true }, ...within(actor) }),
   );
   if (!input) return;
   const parts: Uint8Array[] = [];

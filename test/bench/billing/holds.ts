@@ -63,7 +63,7 @@ type Reserve = (who: Tenant) => Promise<unknown>;
 /** Jobs as a tenant's key submits them: the transaction that sets their money aside writes them too. Nothing is uploaded or woken. */
 function submissions(store: Store, of: Holds): Reserve {
   const none = (): Promise<never> => Promise.reject(new Error('commands without files need no object store'));
-  const objects = { put: none, get: none, getRange: none };
+  const objects = { put: none, get: none, getRange: none, delete: none };
   const [clock, random] = [systemClock, systemRandom];
   const jobs = new Jobs({
     store,
