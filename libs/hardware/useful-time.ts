@@ -75,11 +75,30 @@ export function usefulSeconds(
   return tokensPerS === null ? null : tokens / tokensPerS;
 }
 
+/** Predictions that were made, by everything they depend on; a prediction takes tens of microseconds, a ranking asks for hundreds. */
+const predicted = new Map<string, number | null>();
+const MOST_PREDICTED = 20_000;
+
 /** Tokens/s of as many replicas as the machine holds, each on the fewest GPUs that fit. */
 function machineTokensPerS(work: Extract<Work, { kind: 'tokens' }>, a: Accelerator, units: number): number | null {
-  const model: ServedModel = { parametersB: work.parametersB, bytesPerParameter: work.bytesPerParameter };
   const total = work.inputTokens + work.outputTokens;
   const inputTokens = total > 0 ? Math.round((SEQUENCE_TOKENS * work.inputTokens) / total) : SEQUENCE_TOKENS;
+  const key = `${a.name}|${units}|${work.parametersB}|${work.bytesPerParameter}|${inputTokens}`;
+  const known = predicted.get(key);
+  if (known !== undefined) return known;
+  if (predicted.size >= MOST_PREDICTED) predicted.clear();
+  const tokensPerS = predictTokensPerS(work, a, units, inputTokens);
+  predicted.set(key, tokensPerS);
+  return tokensPerS;
+}
+
+function predictTokensPerS(
+  work: Extract<Work, { kind: 'tokens' }>,
+  a: Accelerator,
+  units: number,
+  inputTokens: number,
+): number | null {
+  const model: ServedModel = { parametersB: work.parametersB, bytesPerParameter: work.bytesPerParameter };
   const query = { model, batch: BATCH, inputTokens, outputTokens: SEQUENCE_TOKENS - inputTokens };
   if (a.vendor === 'cpu') return throughput({ ...query, accelerator: a, gpus: units })?.tokensPerS ?? null;
   if (units < 1) {

@@ -7,15 +7,23 @@ import {
   type WorkloadInput,
 } from '#contracts';
 import type { SeededRandom } from '#kernel';
+import type { OfferChanges, OfferIndex } from '#market/placement';
 
 const HOUR_MS = 3_600_000;
 
 /**
  * `count` offers drawn from real ones: price, region, zone, stock, age and provider vary, the machines stay as they are.
- * The same seed gives the same offers.
+ * The same seed gives the same offers. `first` is the number of the first one, for lists made in pages.
  */
-export function syntheticOffers(real: readonly Offer[], count: number, nowMs: number, random: SeededRandom): Offer[] {
-  return Array.from({ length: count }, (_, i) => {
+export function syntheticOffers(
+  real: readonly Offer[],
+  count: number,
+  nowMs: number,
+  random: SeededRandom,
+  first = 0,
+): Offer[] {
+  return Array.from({ length: count }, (_, n) => {
+    const i = first + n;
     const o = random.pick(real);
     const cell = random.int(0, 11);
     const rentable = random.float() < 0.5;
@@ -32,6 +40,24 @@ export function syntheticOffers(real: readonly Offer[], count: number, nowMs: nu
       confidence: Math.round(o.confidence * random.int(60, 100)) / 100,
     };
   });
+}
+
+/** Offers of the index with other prices and a fresh observation; a twentieth of them is gone and as many are new. */
+export function changedOffers(index: OfferIndex, count: number, round: number, random: SeededRandom): OfferChanges {
+  const upserts: Offer[] = [];
+  const removedIds: string[] = [];
+  for (let n = 0; n < count; n++) {
+    const o = index.offerAt(random.int(0, index.size - 1));
+    const isNew = n % 20 === 0;
+    if (isNew) removedIds.push(o.id);
+    upserts.push({
+      ...o,
+      id: isNew ? `${o.id}/${round}` : o.id,
+      pricePerHour: o.pricePerHour + 1_000_000n,
+      observedAtMs: o.observedAtMs + 60_000,
+    });
+  }
+  return { upserts, removedIds };
 }
 
 const models = [['H100'], ['A100'], ['L4', 'T4', 'A10G'], ['H100', 'H200', 'B200'], ['RTX-4090'], ['MI300X']];
