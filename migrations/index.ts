@@ -17,6 +17,7 @@ import { AddDisputes1764570000000 } from './1764570000000-AddDisputes.js';
 import { AddReliability1764600000000 } from './1764600000000-AddReliability.js';
 import { AddHoldGroups1764660000000 } from './1764660000000-AddHoldGroups.js';
 import { AddCatalogChanges1764700000000 } from './1764700000000-AddCatalogChanges.js';
+import { AddOfferListings1764710000000 } from './1764710000000-AddOfferListings.js';
 import { AddStorage1764720000000 } from './1764720000000-AddStorage.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
@@ -40,5 +41,6 @@ export const migrations = [
   AddReliability1764600000000,
   AddHoldGroups1764660000000,
   AddCatalogChanges1764700000000,
+  AddOfferListings1764710000000,
   AddStorage1764720000000,
 ];

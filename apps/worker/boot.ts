@@ -8,6 +8,7 @@ import { openBroker } from '#broker';
 import { learnFromLeases } from '#compute/leases';
 import { DRAFTS_EVERY_MS } from '#money/billing';
 import { PAYOUTS_EVERY_MS } from '#money/payouts';
+import { offerLists } from './offer-lists.js';
 import { orphanSweep } from './orphan-sweep.js';
 import { foldUsage, keepPartitions } from '#money/metering';
 import { Timers } from './timers.js';
@@ -22,7 +23,8 @@ export interface RunningWorker {
 
 const PROVIDERS_EVERY_MS = 2_000;
 const HOSTS_EVERY_MS = 5_000;
-const OFFERS_EVERY_MS = 60_000;
+/** How often to look which vendor's list is due; each has its own time. */
+const OFFERS_EVERY_MS = 2_000;
 const ORPHANS_EVERY_MS = 30_000;
 const LEARN_EVERY_MS = 60_000;
 const SEAL_EVERY_MS = 5_000;
@@ -41,19 +43,19 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
   const { broker, queues, binder, logger, store } = open;
   open.health.add({ name: 'database', kind: 'ready', check: () => store.transaction(WORKER, (tx) => tx.now()) });
   await binder.refresh();
+  const lists = offerLists(open);
   const handlers = new JobHandlers()
     .on('reconcile', async ({ rows }) => {
       await Promise.all(rows.map((row) => withContext({ ...row }, () => broker.loop.reconcile(row.kind, row.id))));
     })
-    .on('sync-offers', ({ providerId }) => binder.syncOffers(providerId));
+    .on('sync-offers', ({ providerId }) => {
+      // Begun, not waited for: vendors that hang must not use up the places of the queue.
+      void lists.list(providerId).catch(() => undefined);
+      return Promise.resolve();
+    });
   const timers = new Timers(logger);
   const orphans = orphanSweep(open);
   const usage = usageWatch(open);
-
-  /** One queue job for each provider: a vendor that is slow delays nobody else's offers. */
-  async function syncOffers(): Promise<void> {
-    for (const providerId of binder.withOffers()) await queues.add('sync-offers', { providerId });
-  }
 
   /** The log keeps the end of the chain outside of the database: who rewrites all of it there is told by this. */
   async function seal(): Promise<void> {
@@ -74,7 +76,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     );
     timers.every(MINUTE, 'expire grants', () => broker.credit.expire());
     timers.every(HOSTS_EVERY_MS, 'watch hosts', () => broker.hosts.observe());
-    timers.every(OFFERS_EVERY_MS, 'sync offers', syncOffers);
+    timers.every(OFFERS_EVERY_MS, 'list offers', () => lists.turn());
     timers.every(10 * MINUTE, 'forget removed offers', () =>
       store.transaction(WORKER, (tx) => broker.catalog.forgetRemovals(tx)),
     );
@@ -117,6 +119,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     close: async () => {
       open.health.drain();
       await timers.stop();
+      await lists.close();
       await ops?.close();
       await open.close();
     },

@@ -1,5 +1,4 @@
 import { systemClock } from '#kernel';
-import type { Offer } from '#contracts';
 import { SandboxProvider } from '#adapters/sandbox';
 import { organizations } from '#identity/tenancy';
 import type { Config } from '#platform/config';
@@ -8,7 +7,7 @@ import { HostPort } from '#compute/hosts';
 import { providers, type ProviderRow } from '#compute/providers';
 import type { Broker } from './compose.js';
 
-/** Binds each connected provider to the adapter that reaches it, and keeps their offers in the catalog fresh. */
+/** Binds each connected provider to the adapter that reaches it. */
 export class VendorBinder {
   constructor(
     private readonly broker: Broker,
@@ -58,22 +57,5 @@ export class VendorBinder {
         residentAgent: false,
       });
     }
-  }
-
-  /** The vendors that are asked for their offers; hosts publish their own. */
-  withOffers(): string[] {
-    const { vendors } = this.broker;
-    return vendors.ids.filter((id) => !vendors.of(id).residentAgent);
-  }
-
-  /** Reads the offers of one vendor anew; one that is gone meanwhile has none. */
-  async syncOffers(providerId: string): Promise<void> {
-    const { vendors, catalog } = this.broker;
-    // Connected a moment ago, and this process is the first to be asked for it.
-    if (!vendors.ids.includes(providerId)) await this.refresh();
-    if (!vendors.ids.includes(providerId)) return;
-    const list: Offer[] = [];
-    for await (const offer of vendors.of(providerId).port.listOffers()) list.push(offer);
-    await this.d.store.transaction(WORKER, (tx) => catalog.replace(tx, providerId, list));
   }
 }

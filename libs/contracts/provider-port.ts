@@ -95,7 +95,8 @@ export interface ProviderDescription {
  */
 export interface ProviderPort {
   describe(): ProviderDescription;
-  listOffers(): AsyncIterable<Offer>;
+  /** What can be rented now. An adapter that can leaves off when `signal` aborts; nobody waits for it any longer then. */
+  listOffers(options?: { readonly signal?: AbortSignal }): AsyncIterable<Offer>;
   create(request: CreateRequest): Promise<CreateOutcome>;
   /** null when the vendor does not know the id. */
   get(vendorId: string): Promise<VendorMachine | null>;

@@ -15,6 +15,8 @@ export interface Call {
   readonly body?: unknown;
   /** Give up waiting after this long. */
   readonly timeoutMs: number;
+  /** Give up waiting at once when this aborts. */
+  readonly signal?: AbortSignal;
 }
 
 const errorBody = z.object({ error: refusalSchema });
@@ -30,7 +32,7 @@ const neverConnected = new Set([
 ]);
 
 /** One exchange; never throws and never retries: whether to try again is the caller's decision. */
-export async function exchange({ method, url, apiKey, body, timeoutMs }: Call): Promise<Exchange> {
+export async function exchange({ method, url, apiKey, body, timeoutMs, signal }: Call): Promise<Exchange> {
   let status: number;
   let text: string;
   let retryAfter: string | null;
@@ -45,7 +47,7 @@ export async function exchange({ method, url, apiKey, body, timeoutMs }: Call): 
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       // A key must not follow a redirect to another host.
       redirect: 'manual',
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: signal ? AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) : AbortSignal.timeout(timeoutMs),
     });
     status = response.status;
     retryAfter = response.headers.get('retry-after');

@@ -46,8 +46,8 @@ export class SandboxProvider implements ProviderPort {
     return { ...describeCloud({ settings: defaultSettings }), ...this.options.description };
   }
 
-  async *listOffers(): AsyncGenerator<Offer> {
-    const { offers } = read(await this.call('GET', 'v1/offers'), offersSchema);
+  async *listOffers({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Offer> {
+    const { offers } = read(await this.call('GET', 'v1/offers', signal === undefined ? {} : { signal }), offersSchema);
     const observedAtMs = this.options.clock.now();
     for (const offer of offers) yield toOffer(offer, this.options.providerId, observedAtMs);
   }
@@ -121,11 +121,14 @@ export class SandboxProvider implements ProviderPort {
       body,
       query = {},
       timeoutMs = this.timeoutMs,
-    }: { body?: unknown; query?: Record<string, string>; timeoutMs?: number } = {},
+      signal,
+    }: { body?: unknown; query?: Record<string, string>; timeoutMs?: number; signal?: AbortSignal } = {},
   ): Promise<Exchange> {
     const url = new URL(path, this.options.baseUrl.replace(/\/*$/, '/'));
     for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
-    return exchange({ method, url, apiKey: this.options.apiKey, timeoutMs, ...(body === undefined ? {} : { body }) });
+    const { apiKey } = this.options;
+    const more = { ...(body === undefined ? {} : { body }), ...(signal === undefined ? {} : { signal }) };
+    return exchange({ method, url, apiKey, timeoutMs, ...more });
   }
 }
 

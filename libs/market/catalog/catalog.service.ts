@@ -4,7 +4,8 @@ import type { Offer, PricingModel } from '#contracts';
 import type { Tx, Where } from '#platform/database';
 import { readSnapshot } from './importers/index.js';
 import { allOffers, catalogRevision, changesSince, type CatalogChanges } from './changes.js';
-import { offers, toOffer, toRow, type OfferRow } from './offers.table.js';
+import { offers, toOffer, toRow, type NewOfferRow, type OfferRow } from './offers.table.js';
+import { absentFrom, EXPIRED } from './relist.js';
 import { catalogPublish, catalogRemovalsForget, catalogWithdraw, type Published } from './writes.js';
 
 export interface OfferFilter {
@@ -21,6 +22,15 @@ export interface OfferFilter {
   readonly status?: 'listed' | 'rentable';
 }
 
+/** What a vendor's list did to the catalog. */
+export interface Relisted extends Published {
+  /** Offers that it lacks and that stay for now, with a doubt. */
+  readonly missing: number;
+  readonly expired: number;
+  /** Not believed: what it lacks stays as it was. */
+  readonly doubted: boolean;
+}
+
 /** Offers in one statement; a thousand are about a megabyte. */
 const CHUNK = 1_000;
 /** An offer that stays the same is written again when it was last seen so long ago; offers count as stale after half an hour. */
@@ -32,16 +42,23 @@ export type OfferSort = 'price' | 'gpu-price';
 /** All offers: the market's price lists, connected providers' and our own hosts'. Who has something to rent publishes it here. */
 export class Catalog {
   /** Writes what differs from what is there; of an offer that comes twice the later one counts. */
-  async publish(tx: Tx, list: readonly Offer[]): Promise<Published> {
-    const rows = [...new Map(list.map((offer) => [offer.id, offer])).values()]
-      .sort((a, b) => (a.id < b.id ? -1 : 1))
-      .map((offer) => toRow(offer));
-    let all: Published = { added: 0, changed: 0, refreshed: 0, unchanged: 0 };
-    for (let i = 0; i < rows.length; i += CHUNK) {
-      const part = { offers: rows.slice(i, i + CHUNK), at: await tx.now(), refreshMs: REFRESH_MS };
-      all = sum(all, await tx.call(catalogPublish, part));
-    }
-    return all;
+  publish(tx: Tx, list: readonly Offer[]): Promise<Published> {
+    return writeRows(
+      tx,
+      list.map((offer) => toRow(offer)),
+    );
+  }
+
+  /**
+   * A vendor's list as it is now. What it lacks gets a doubt, and leaves the catalog after three lists; a list that suddenly lacks
+   * most of what there was is doubted itself, and takes nothing away. `doubtedBefore`: doubted lists in a row before this one.
+   */
+  async relist(tx: Tx, providerId: string, list: readonly Offer[], doubtedBefore: number): Promise<Relisted> {
+    const { missing, expired, doubted } = await absentFrom(tx, providerId, list, doubtedBefore);
+    const published = await this.publish(tx, list);
+    await writeRows(tx, missing);
+    await this.withdraw(tx, expired, EXPIRED);
+    return { ...published, missing: missing.length, expired: expired.length, doubted };
   }
 
   /** Takes offers out; `why` is told in their history. */
@@ -143,6 +160,16 @@ export class Catalog {
     await this.publish(tx, unique);
     return unique.length;
   }
+}
+
+async function writeRows(tx: Tx, list: readonly NewOfferRow[]): Promise<Published> {
+  const rows = [...new Map(list.map((row) => [row.id, row])).values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  let all: Published = { added: 0, changed: 0, refreshed: 0, unchanged: 0 };
+  for (let i = 0; i < rows.length; i += CHUNK) {
+    const part = { offers: rows.slice(i, i + CHUNK), at: await tx.now(), refreshMs: REFRESH_MS };
+    all = sum(all, await tx.call(catalogPublish, part));
+  }
+  return all;
 }
 
 const sum = (a: Published, b: Published): Published => ({

@@ -1,5 +1,5 @@
 export * from './importers/index.js';
-export { Catalog, type OfferFilter, type OfferSort } from './catalog.service.js';
+export { Catalog, type OfferFilter, type Relisted, type OfferSort } from './catalog.service.js';
 export type { CatalogChanges } from './changes.js';
 export type { Published } from './writes.js';
 export * from './changes.table.js';

@@ -35,6 +35,22 @@ export const catalogPublish: Procedure<{ offers: readonly NewOfferRow[]; at: num
   },
 };
 
+/** How many offers a provider's last list had, and which of its offers are not among these ids. */
+export const catalogUnseen: Procedure<
+  { providerId: string; ids: readonly string[] },
+  { listed: number; unseen: readonly { readonly id: string; readonly missed: number }[] }
+> = {
+  name: 'catalog_unseen',
+  args: { providerId: 'text', ids: 'texts' },
+  result: { listed: 'int', unseen: 'json' },
+  inMemory: async (tx, { providerId, ids }) => {
+    const seen = new Set(ids);
+    const known = await tx.find(offers, { providerId }, { orderBy: [['id', 'asc']] });
+    const unseen = known.filter(({ id }) => !seen.has(id)).map(({ id, missed }) => ({ id, missed }));
+    return { listed: known.filter(({ missed }) => missed === 0).length, unseen };
+  },
+};
+
 /** Takes offers out, each with a price event that says why; ids that are not there do nothing. */
 export const catalogWithdraw: Procedure<{ ids: readonly string[]; why: string; at: number }, { removed: number }> = {
   name: 'catalog_withdraw',
