@@ -3,14 +3,14 @@ import type { PlacementContext } from '../context.js';
 import type { Demand } from '../fit/demand.js';
 import type { Seller } from '../columns/catalog-index.js';
 import type { Reliability } from '#market/reliability';
+import { billedS, type LeaseBilling } from './billing.js';
+import { lossVariance, p90ExcessS } from './quantile.js';
 import { renewal } from './renewal.js';
 
 /** Exponent g of h_n = h n^g for n machines in one zone before any was learnt: 0.39 fits 16 H100 spot machines of one public record. */
 export const GANG_EXPONENT = 0.4;
 const NANO = 1e9;
 const YEAR_S = 365 * 86_400;
-/** Standard normal quantile of 90 %. */
-const Z90 = 1.2816;
 /** Work that would have to be run ten thousand times over is never finished. */
 const HOPELESS = 1e4;
 
@@ -47,15 +47,21 @@ export interface TimeTerms {
   readonly lossNano: number;
   readonly failureH: number;
   readonly failureNano: number;
-  /** Variance of the number of failed starts. */
+  /** Variances of the numbers of losses and of failed starts. */
+  readonly lossesVariance: number;
   readonly failuresVariance: number;
 }
 
-/** Least billed seconds: a commitment is paid to its end; a warm lease has paid its minimum already. */
-function leastBilledS(seller: Seller): number {
-  if (seller.via.kind === 'warm-lease') return 0;
-  const committed = seller.pricing === 'reserved-1y' ? YEAR_S : seller.pricing === 'reserved-3y' ? 3 * YEAR_S : 0;
-  return Math.max(seller.billing.minimumS, committed);
+/** Seconds that a commitment is paid for, used or not; 0 = none. */
+function committedS(seller: Seller): number {
+  return seller.pricing === 'reserved-1y' ? YEAR_S : seller.pricing === 'reserved-3y' ? 3 * YEAR_S : 0;
+}
+
+/** How one lease is billed; a warm lease has paid its boot and minimum already, a commitment only knows its term. */
+function billingOf(seller: Seller, r: Reliability): LeaseBilling {
+  const { minimumS, incrementS } = seller.billing;
+  if (committedS(seller) > 0) return { bootBilledS: r.bootBilledS, minimumS: 0, incrementS: 0 };
+  return { bootBilledS: r.bootBilledS, minimumS: seller.via.kind === 'warm-lease' ? 0 : minimumS, incrementS };
 }
 
 /** `r` is what is believed of the offers that share these terms. */
@@ -70,47 +76,54 @@ export function timeTerms(
   const weights = objectiveWeights[workload.objective];
   const machines = workload.nodes;
   const gang = machines ** (context.reliability.gang?.exponent ?? GANG_EXPONENT);
+  const billing = billingOf(seller, r);
   const run = renewal({
     usefulS,
     checkpointS: workload.checkpointS,
     checkpointCostS: context.checkpointCostS,
     bands: r.hazardPerHourByAge,
     hazardFactor: gang,
+    billing,
   });
   const { losses } = run;
   // A gang starts all together or not at all; its members fail as dependently as they are lost.
   const p = 1 - (1 - r.startFailureP) ** gang;
   const failuresPerStart = p / (1 - p);
   const starts = 1 + losses;
+  const failures = starts * failuresPerStart;
   const restartS = r.detectS + r.bootS;
-  const failedS = starts * failuresPerStart * r.failedStartS;
-  const waitS = r.bootS + run.runningS + losses * restartS + failedS;
-  const hopeless = !(run.runningS <= HOPELESS * Math.max(usefulS, 1));
+  const waitS = r.bootS + run.runningS + losses * restartS + failures * r.failedStartS;
+  const isHopeless = !(run.runningS <= HOPELESS * Math.max(usefulS, 1));
 
   const lossS = run.lostPerLossS + restartS + failuresPerStart * r.failedStartS;
   const failuresVariance = (starts * p) / (1 - p) ** 2;
-  const spreadS = Math.sqrt(losses * lossS ** 2 + failuresVariance * r.failedStartS ** 2);
+  const p90S =
+    r.bootS +
+    run.horizonS +
+    p90ExcessS({
+      noneP: run.surviveP * (1 - p),
+      meanS: waitS - r.bootS - run.horizonS,
+      variance: lossVariance(run, lossS, workload.checkpointS) + failuresVariance * r.failedStartS ** 2,
+    });
 
-  const { incrementS } = seller.billing;
-  const minimumS = leastBilledS(seller);
-  const firstS = r.bootBilledS + horizonS(usefulS, workload.checkpointS, context.checkpointCostS);
-  const billed = incrementS > 0 ? Math.ceil(firstS / incrementS - 1e-9) * incrementS : firstS;
-  // A lease that is lost ends anywhere in an increment: half of one on average, or what is missing to the minimum.
-  const replacedS = Math.max(incrementS / 2, seller.billing.minimumS - r.bootBilledS - run.meanLeaseS);
-  const wasteS = Math.max(billed, minimumS) - firstS + losses * replacedS;
+  // A start that fails is billed by the same rules as a lease, if it is billed at all.
+  const failedBilledS =
+    r.failedStartBilledS > 0 ? billedS(r.failedStartBilledS, billing.minimumS, billing.incrementS) : 0;
+  const usedS = run.runningS + starts * r.bootBilledS + failures * r.failedStartBilledS;
+  const billed = Math.max(run.billedS + failures * failedBilledS, committedS(seller));
 
   const computeH = usefulS / 3_600;
   const restartsH = (Math.max(0, run.runningS - usefulS) + losses * r.bootBilledS) / 3_600;
-  const failedStartsH = (starts * failuresPerStart * r.failedStartBilledS) / 3_600;
+  const failedStartsH = (failures * r.failedStartBilledS) / 3_600;
   const coldStartH = r.bootBilledS / 3_600;
-  const billingWasteH = wasteS / 3_600;
+  const billingWasteH = Math.max(0, billed - usedS) / 3_600;
   const egressNano = Math.round(workload.egressGB * context.egressDollarsPerGB[seller.providerKind] * NANO);
   const nanoPerS = (weights.dollarsPerHour * NANO) / 3_600;
   const timeValueNano = Math.round(nanoPerS * waitS);
   return {
     usefulS,
-    expectedS: hopeless ? Infinity : waitS,
-    p90S: hopeless ? Infinity : waitS + Z90 * spreadS,
+    expectedS: isHopeless ? Infinity : waitS,
+    p90S: isHopeless ? Infinity : p90S,
     losses,
     lostPerLossS: run.lostPerLossS,
     failuresPerStart,
@@ -128,15 +141,11 @@ export function timeTerms(
     riskAversion: weights.riskAversion,
     lossH: (run.lostPerLossS + r.bootBilledS) / 3_600,
     lossNano: nanoPerS * lossS,
+    lossesVariance: run.lossesVariance,
     failureH: r.failedStartBilledS / 3_600,
     failureNano: nanoPerS * r.failedStartS,
     failuresVariance,
   };
-}
-
-/** Running time of a lease that is never lost. */
-function horizonS(usefulS: number, checkpointS: number, checkpointCostS: number): number {
-  return usefulS + Math.max(1, Math.ceil(usefulS / checkpointS)) * checkpointCostS;
 }
 
 /** Whole nano-dollars each, as numbers: exact below 9 million dollars. */
@@ -166,7 +175,7 @@ export function spentNano(t: TimeTerms, pricePerHour: number): number {
 
 /**
  * Risk aversion times one standard deviation of the cost: how far the figures themselves may be off
- * (1 - confidence, of all the money) and the luck of losses and failed starts (Poisson and geometric counts).
+ * (1 - confidence, of all the money) and the luck of losses and failed starts.
  */
 export function riskNano(t: TimeTerms, pricePerHour: number, confidence: number, spent: number): number {
   const price = pricePerHour * t.machines;
@@ -174,7 +183,7 @@ export function riskNano(t: TimeTerms, pricePerHour: number, confidence: number,
   const loss = price * t.lossH + t.lossNano;
   const failure = price * t.failureH + t.failureNano;
   return Math.round(
-    t.riskAversion * Math.sqrt(doubt * doubt + t.losses * loss * loss + t.failuresVariance * failure * failure),
+    t.riskAversion * Math.sqrt(doubt * doubt + t.lossesVariance * loss * loss + t.failuresVariance * failure * failure),
   );
 }
 
