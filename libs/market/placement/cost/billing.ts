@@ -17,22 +17,45 @@ export function billedS(usedS: number, minimumS: number, incrementS: number): nu
 }
 
 /**
- * Expected billed seconds of a lease that runs until it is lost or `horizonS` is done. What is billed grows by one step
+ * Expected billed seconds of a lease that runs until it is lost or has run for so long. What is billed grows by one step
  * each time that the age passes a whole number of steps, so the expectation is the sum of the survival at those ages.
  */
-export function expectedBilledS(ages: Ages, billing: LeaseBilling, horizonS: number): number {
-  const { bootBilledS: boot, minimumS, incrementS: step } = billing;
-  if (step <= 0) {
-    const from = Math.max(0, minimumS - boot);
-    return Math.max(minimumS, boot) + (horizonS > from ? ages.integral(from, horizonS) : 0);
+export class LeaseBill {
+  /** Age at which the first step beyond the boot and the minimum is billed, and what is billed before. */
+  private readonly firstS: number;
+  private readonly startS: number;
+  private steps = 0;
+  private sum = 0;
+
+  constructor(
+    private readonly ages: Ages,
+    private readonly billing: LeaseBilling,
+  ) {
+    const { bootBilledS: boot, minimumS, incrementS: step } = billing;
+    if (step <= 0) {
+      this.firstS = Math.max(0, minimumS - boot);
+      this.startS = Math.max(minimumS, boot);
+      return;
+    }
+    // Steps that the minimum covers are never billed apart.
+    const covered = Math.max(Math.floor(minimumS / step + EPSILON), Math.ceil(boot / step - EPSILON));
+    this.firstS = Math.max(0, covered * step - boot);
+    this.startS = Math.max(minimumS, covered * step);
   }
-  // Steps that the minimum covers are never billed apart; the first one beyond it may be billed in part.
-  const covered = Math.floor(minimumS / step + EPSILON);
-  const first = Math.max(covered, Math.ceil(boot / step - EPSILON));
-  const start = Math.max(minimumS, first * step);
-  const age = first * step - boot;
-  const count = Math.ceil((horizonS - age) / step - EPSILON);
-  if (count <= 0) return start;
-  const partial = start > first * step ? (start - first * step) * ages.survival(Math.max(0, age)) : 0;
-  return start - partial + step * ages.sum(Math.max(0, age), step, count);
+
+  /** Runs of growing length only: what was summed up is kept. */
+  upTo(horizonS: number): number {
+    const { ages, firstS, startS } = this;
+    const { bootBilledS: boot, incrementS: step } = this.billing;
+    if (step <= 0) return startS + (horizonS > firstS ? ages.integral(firstS, horizonS) : 0);
+    const steps = Math.ceil((horizonS - firstS) / step - EPSILON);
+    if (steps > this.steps) {
+      this.sum += ages.sum(firstS + this.steps * step, step, steps - this.steps);
+      this.steps = steps;
+    }
+    if (this.steps === 0) return startS;
+    // A minimum that is no whole number of steps is part of the first one.
+    const partial = Math.max(0, startS - firstS - boot);
+    return startS + step * this.sum - (partial > EPSILON * step ? partial * ages.survival(firstS) : 0);
+  }
 }

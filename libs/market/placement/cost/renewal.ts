@@ -1,6 +1,6 @@
 import type { HazardBand } from '#market/reliability';
 import { Ages } from './ages.js';
-import { billedS, expectedBilledS, type LeaseBilling } from './billing.js';
+import { billedS, LeaseBill, type LeaseBilling } from './billing.js';
 
 export interface RenewalQuery {
   /** Seconds of useful work, W. */
@@ -140,6 +140,18 @@ class Table {
     this.stepS = q.checkpointS + q.checkpointCostS;
   }
 
+  isFor(q: RenewalQuery): boolean {
+    const [a, b] = [this.q, q];
+    return (
+      a.checkpointS === b.checkpointS &&
+      a.checkpointCostS === b.checkpointCostS &&
+      a.hazardFactor === b.hazardFactor &&
+      a.billing.bootBilledS === b.billing.bootBilledS &&
+      a.billing.minimumS === b.billing.minimumS &&
+      a.billing.incrementS === b.billing.incrementS
+    );
+  }
+
   /** The recursion over the intervals that are left, the last one as short as it is. */
   few(usefulS: number, intervals: number): Values {
     const { ages, stepS, q } = this;
@@ -147,6 +159,7 @@ class Table {
     const ends = [1];
     for (let j = 1; j < intervals; j++) ends.push(ages.survival(j * stepS));
     const known: Values[] = [];
+    const bill = new LeaseBill(ages, q.billing);
     for (let k = 0; k < intervals; k++) {
       const horizonS = k * stepS + lastS;
       const through = ages.survival(horizonS);
@@ -156,8 +169,7 @@ class Table {
         sums.add((ends[j] ?? 0) - (j < k ? (ends[j + 1] ?? 0) : through), v.running, v.losses, v.squares, v.billed);
       }
       const again = 1 - (k === 0 ? through : (ends[1] ?? 0));
-      const billed = expectedBilledS(ages, q.billing, horizonS);
-      const v = sums.solved(again, ages.integral(0, horizonS), 1 - through, billed);
+      const v = sums.solved(again, ages.integral(0, horizonS), 1 - through, bill.upTo(horizonS));
       if (v === NEVER) return v;
       known.push(v);
     }
@@ -173,28 +185,22 @@ class Table {
     const x = usefulS / (g * q.checkpointS);
     const n = Math.min(CELLS, Math.floor(x));
     const rest = x - n;
+    const { p, kept } = level;
     const sums = new Sums();
-    const leaves = (weight: number, cells: number): void => {
-      if (weight <= 0 || cells <= 0) return;
-      const low = Math.min(CELLS, Math.floor(cells));
-      const u = cells - low;
-      const at = (v: Float64Array): number => (1 - u) * (v[low] ?? 0) + u * (v[low + 1] ?? 0);
-      sums.add(weight, at(level.running), at(level.losses), at(level.squares), at(level.billed));
-    };
     for (let c = 0; c < n; c++) {
-      const p = level.p[c] ?? 0;
-      const kept = level.kept[c] ?? 0;
-      if (c > 0) leaves(p * (1 - kept), x - c);
-      leaves(p * kept, x - c - 1);
+      const lost = p[c] ?? 0;
+      const share = kept[c] ?? 0;
+      if (c > 0) leaves(sums, level, lost * (1 - share), x - c);
+      if (share > 0) leaves(sums, level, lost * share, x - c - 1);
     }
-    const again = (level.p[0] ?? 0) * (1 - (level.kept[0] ?? 0));
+    const again = (p[0] ?? 0) * (1 - (kept[0] ?? 0));
     const through = ages.survival(horizonS);
     // The cell that the work ends in.
     const lost = (level.s[n] ?? 0) - through;
     const whole = Math.max(0, Math.ceil(rest * g - 1e-9) - 1);
-    const keeps = lost > 0 ? ages.sum(n * g * stepS + stepS, stepS, whole) - whole * through : 0;
-    leaves(lost, rest - (lost > 0 ? keeps / lost / g : 0));
-    const billed = expectedBilledS(ages, q.billing, horizonS);
+    const keeps = lost > 0 && whole > 0 ? ages.sum(n * g * stepS + stepS, stepS, whole) - whole * through : 0;
+    leaves(sums, level, lost, rest - (lost > 0 ? keeps / lost / g : 0));
+    const billed = new LeaseBill(ages, q.billing).upTo(horizonS);
     return sums.solved(again, ages.integral(0, horizonS), 1 - through, billed);
   }
 
@@ -203,55 +209,69 @@ class Table {
     if (before) return before;
     const { ages, stepS, q } = this;
     const make = (): Float64Array => new Float64Array(CELLS + 2);
-    const l: Level = {
-      ...{ g, p: make(), kept: make(), s: make() },
-      ...{ running: make(), losses: make(), squares: make(), billed: make() },
-    };
+    const [p, kept, s, running, losses, squares, billed] = [make(), make(), make(), make(), make(), make(), make()];
+    const l: Level = { g, p, kept, s, running, losses, squares, billed };
     const cellS = g * stepS;
-    l.s[0] = 1;
+    s[0] = 1;
     for (let c = 0; c <= CELLS; c++) {
       const end = ages.survival((c + 1) * cellS);
-      const p = (l.s[c] ?? 0) - end;
-      l.s[c + 1] = end;
-      l.p[c] = p;
-      const keeps = g > 1 && p > 0 ? ages.sum(c * cellS + stepS, stepS, g - 1) - (g - 1) * end : 0;
-      l.kept[c] = p > 0 ? Math.min(1, Math.max(0, keeps / p / g)) : 0;
+      const lost = (s[c] ?? 0) - end;
+      s[c + 1] = end;
+      p[c] = lost;
+      const keeps = g > 1 && lost > 0 ? ages.sum(c * cellS + stepS, stepS, g - 1) - (g - 1) * end : 0;
+      kept[c] = lost > 0 ? Math.min(1, Math.max(0, keeps / lost / g)) : 0;
     }
     // Probability of leaving k - c cells, where what was kept of a cell is shared between its two ends.
-    const weight = l.p.map((p, c) => p * (1 - (l.kept[c] ?? 0)) + (l.p[c - 1] ?? 0) * (l.kept[c - 1] ?? 0));
+    const weight = p.map((lost, c) => lost * (1 - (kept[c] ?? 0)) + (p[c - 1] ?? 0) * (kept[c - 1] ?? 0));
+    const bill = new LeaseBill(ages, q.billing);
     let runs = 0;
     for (let k = 1; k <= CELLS + 1; k++) {
       runs += ages.integral((k - 1) * cellS, k * cellS);
       const sums = new Sums();
       for (let c = 1; c < k; c++) {
+        const w = weight[c] ?? 0;
         const i = k - c;
-        sums.add(weight[c] ?? 0, l.running[i] ?? 0, l.losses[i] ?? 0, l.squares[i] ?? 0, l.billed[i] ?? 0);
+        sums.running += w * (running[i] ?? 0);
+        sums.losses += w * (losses[i] ?? 0);
+        sums.squares += w * (2 * (losses[i] ?? 0) + (squares[i] ?? 0));
+        sums.billed += w * (billed[i] ?? 0);
       }
-      const billed = expectedBilledS(ages, q.billing, k * cellS);
-      const v = sums.solved(weight[0] ?? 0, runs, 1 - (l.s[k] ?? 0), billed);
-      l.running[k] = v.running;
-      l.losses[k] = v.losses;
-      l.squares[k] = v.squares;
-      l.billed[k] = v.billed;
+      const v = sums.solved(weight[0] ?? 0, runs, 1 - (s[k] ?? 0), bill.upTo(k * cellS));
+      running[k] = v.running;
+      losses[k] = v.losses;
+      squares[k] = v.squares;
+      billed[k] = v.billed;
     }
     this.levels.set(g, l);
     return l;
   }
 }
 
+/** A lease is lost with so many cells of work left: V there, between the two cells around. */
+function leaves(sums: Sums, level: Level, weight: number, cells: number): void {
+  if (weight <= 0 || cells <= 0) return;
+  const low = Math.min(CELLS, Math.floor(cells));
+  const up = weight * (cells - low);
+  const down = weight - up;
+  const { running, losses, squares, billed } = level;
+  sums.running += down * (running[low] ?? 0) + up * (running[low + 1] ?? 0);
+  sums.losses += down * (losses[low] ?? 0) + up * (losses[low + 1] ?? 0);
+  sums.squares +=
+    down * (2 * (losses[low] ?? 0) + (squares[low] ?? 0)) + up * (2 * (losses[low + 1] ?? 0) + (squares[low + 1] ?? 0));
+  sums.billed += down * (billed[low] ?? 0) + up * (billed[low + 1] ?? 0);
+}
+
 /** Tables of beliefs that are still held; a pure function's memory, forgotten with the bands that it belongs to. */
-const tables = new WeakMap<readonly HazardBand[], Map<string, Table>>();
-const MOST_TABLES = 256;
+const tables = new WeakMap<readonly HazardBand[], Table[]>();
+/** Ways of billing and checkpointing that meet one belief; the oldest goes. */
+const MOST_TABLES = 64;
 
 function tableOf(q: RenewalQuery): Table {
   let known = tables.get(q.bands);
-  if (!known) tables.set(q.bands, (known = new Map()));
-  const { checkpointS, checkpointCostS, hazardFactor, billing } = q;
-  const key = `${checkpointS}|${checkpointCostS}|${hazardFactor}|${billing.bootBilledS}|${billing.minimumS}|${billing.incrementS}`;
-  let table = known.get(key);
-  if (!table) {
-    if (known.size >= MOST_TABLES) known.clear();
-    known.set(key, (table = new Table(q)));
-  }
+  if (!known) tables.set(q.bands, (known = []));
+  for (const table of known) if (table.isFor(q)) return table;
+  if (known.length >= MOST_TABLES) known.shift();
+  const table = new Table(q);
+  known.push(table);
   return table;
 }
