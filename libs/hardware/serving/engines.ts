@@ -35,9 +35,12 @@ const aliases: Readonly<Record<string, string>> = {
 
 /** A framework nobody measured: continuous batching at the usual shares, the middle of the step times. */
 const generic: EngineMechanics = { engine: 'other', ...batching, stepS: 0.003 };
+/** The same for one that is known to serve request by request. */
+export const SINGLE_STREAM = 'single-stream';
+const genericSingle: EngineMechanics = { ...generic, engine: SINGLE_STREAM, batches: false };
 
 const compact = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
-const byKey = new Map(known.map((m) => [compact(m.engine), m]));
+const byKey = new Map([...known, genericSingle].map((m) => [compact(m.engine), m]));
 
 /** The mechanics of a framework by any spelling of its name; an unknown one gets those of a usual batching engine. */
 export function engineMechanics(name: string): EngineMechanics {

@@ -1,4 +1,5 @@
 export { engineMechanics, type EngineMechanics } from './engines.js';
+export { against, heldOut, type HeldOut, type Split } from './held-out.js';
 export { mechanics, type Mechanics } from './mechanics.js';
 export { predictServing } from './predict.js';
 export { loadPublishedRuns, parsePublishedRuns, type PublishedRun } from './published-runs.js';
@@ -15,5 +16,6 @@ export type {
 export { formula, placeOf, residualsOf, type Place, type Residual } from './residuals.js';
 export { fitServingModel, type ServingModel } from './serving-model.js';
 export { shippedServingModel, shippedWidths, WIDTHS_FILE } from './shipped.js';
+export { quantile } from './statistics.js';
 export { softwareStack, type SoftwareStack } from './stacks.js';
 export { fitWidths, type Widths } from './widths.js';

@@ -13,23 +13,26 @@ export interface LeftOut {
   readonly support: number;
 }
 
+const { imul } = Math;
+
 const FOLDS = 5;
 
 /** Which of five parts a run belongs to, by what was run: the same in every process, and repeats stay together. */
 export function foldOf(p: Place): string {
   let hash = 2166136261;
   for (const c of `${p.engine}|${p.card}|${p.model}|${p.at.join('|')}`) {
-    hash = Math.imul(hash ^ (c.codePointAt(0) ?? 0), 16777619);
+    hash = imul(hash ^ (c.codePointAt(0) ?? 0), 16777619);
   }
   hash ^= hash >>> 15;
-  hash = Math.imul(hash, 2246822519);
+  hash = imul(hash, 2246822519);
   return String(((hash ^ (hash >>> 13)) >>> 0) % FOLDS);
 }
 
 /** Predicts each group from the others. */
 export function leaveOut(residuals: readonly Residual[], group: (r: Residual) => string): LeftOut[] {
-  return [...groupBy(residuals, group)].flatMap(([key, runs]) => {
-    const correction = fitCorrection(residuals.filter((r) => group(r) !== key));
+  const groups = [...groupBy(residuals, group).values()];
+  return groups.flatMap((runs) => {
+    const correction = fitCorrection(groups.filter((others) => others !== runs).flat());
     return runs.map((run) => {
       const { log, cellLog, support } = correction(run);
       return { run, error: run.log - log, cellError: run.log - cellLog, support };

@@ -8,6 +8,8 @@ import { softwareStack, type SoftwareStack } from './stacks.js';
 export interface Place {
   readonly engine: string;
   readonly stack: SoftwareStack;
+  /** Engine and stack together: what a correction is learned for. */
+  readonly cell: string;
   readonly card: string;
   /** Two models with the same key are served alike: size, width of weights and cache. */
   readonly model: string;
@@ -30,9 +32,12 @@ export function modelKey(m: ServingQuery['model']): string {
 }
 
 export function placeOf(q: ServingQuery): Place {
+  const { engine } = engineMechanics(q.engine ?? DEFAULT_ENGINE);
+  const stack = softwareStack(q.accelerator);
   return {
-    engine: engineMechanics(q.engine ?? DEFAULT_ENGINE).engine,
-    stack: softwareStack(q.accelerator),
+    engine,
+    stack,
+    cell: `${engine}|${stack}`,
     card: q.accelerator.name,
     model: modelKey(q.model),
     at: [

@@ -13,6 +13,15 @@ export function quantile(values: readonly number[], share: number): number {
 
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
+/** Median absolute deviation to standard deviation of a normal distribution. */
+const MAD_TO_SD = 1.4826;
+
+/** Standard deviation that a few wild values do not move. */
+export function spreadOf(values: readonly number[]): number {
+  const middle = median(values);
+  return MAD_TO_SD * median(values.map((v) => Math.abs(v - middle)));
+}
+
 export function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const item of items) {
