@@ -9,7 +9,7 @@ import {
   WIDTHS_FILE,
   type HeldOut,
   type PublishedRun,
-  type Split,
+  type LeftOutBy,
 } from '#hardware';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
@@ -21,7 +21,7 @@ import { errorsOf, isNvidiaServing, round, share } from './perf-model/report.js'
  * learned from, its interval included. `--runs FILE` adds runs of the same form (plain or .gz) that only test.
  */
 const runs = loadPublishedRuns();
-const splits: readonly Split[] = ['row', 'model', 'gpu', 'framework', 'vendor'];
+const splits: readonly LeftOutBy[] = ['row', 'model', 'gpu', 'framework', 'vendor'];
 
 if (process.argv.includes('--write-widths')) {
   const digits = (_key: string, value: unknown): unknown => (typeof value === 'number' ? round(value, 4) : value);
@@ -57,7 +57,7 @@ console.table(
 );
 
 const bySplit = new Map(splits.map((split) => [split, heldOut(runs, split)] as const));
-const of = (split: Split): readonly HeldOut[] => bySplit.get(split) ?? [];
+const of = (split: LeftOutBy): readonly HeldOut[] => bySplit.get(split) ?? [];
 
 function line(results: readonly HeldOut[]): Record<string, number> {
   const { medianAbsLogRatio, p90AbsLogRatio } = errorsOf(results.map((r) => r.error));
@@ -77,7 +77,7 @@ for (const split of splits) {
   );
 }
 
-function byGroup(title: string, split: Split, group: (run: PublishedRun) => string): void {
+function byGroup(title: string, split: LeftOutBy, group: (run: PublishedRun) => string): void {
   console.log(title);
   const groups = [...new Set(of(split).map(({ run }) => group(run)))].sort();
   console.table(
@@ -105,7 +105,7 @@ if (file !== undefined) {
 
 /** Whole groups left out three ways; one figure over all of them. */
 const wholeGroups = [...of('model'), ...of('gpu'), ...of('framework')];
-const coverage = (split: Split): number => share(of(split), (r) => r.covered);
+const coverage = (split: LeftOutBy): number => share(of(split), (r) => r.covered);
 console.log('The line below: errors over the splits by model, card and framework together.');
 console.log(
   JSON.stringify({

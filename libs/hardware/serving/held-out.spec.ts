@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { heldOut, type HeldOut, type Split } from './held-out.js';
+import { heldOut, type HeldOut, type LeftOutBy } from './held-out.js';
 import { loadPublishedRuns } from './published-runs.js';
 import { residualsOf } from './residuals.js';
 import { shippedWidths } from './shipped.js';
@@ -8,15 +8,15 @@ import { quantile } from './statistics.js';
 import { fitWidths } from './widths.js';
 
 /** Every run is predicted by a model and by widths that were fitted without its whole group. */
-const splits: readonly Split[] = ['row', 'model', 'gpu', 'framework'];
-const results = new Map<Split, readonly HeldOut[]>();
+const splits: readonly LeftOutBy[] = ['row', 'model', 'gpu', 'framework'];
+const results = new Map<LeftOutBy, readonly HeldOut[]>();
 
 beforeAll(() => {
   const runs = loadPublishedRuns();
   for (const split of splits) results.set(split, heldOut(runs, split));
 }, 120_000);
 
-const of = (split: Split): readonly HeldOut[] => results.get(split) ?? [];
+const of = (split: LeftOutBy): readonly HeldOut[] => results.get(split) ?? [];
 const errorAt = (from: readonly HeldOut[], share: number): number =>
   quantile(
     from.map((r) => Math.abs(r.error)),

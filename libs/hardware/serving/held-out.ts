@@ -8,7 +8,7 @@ import { fitServingModel } from './serving-model.js';
 import { groupBy } from './statistics.js';
 
 /** What is left out together. */
-export type Split = 'row' | 'model' | 'gpu' | 'framework' | 'vendor';
+export type LeftOutBy = 'row' | 'model' | 'gpu' | 'framework' | 'vendor';
 
 export interface HeldOut {
   readonly run: PublishedRun;
@@ -19,7 +19,7 @@ export interface HeldOut {
   readonly covered: boolean;
 }
 
-const groupOf: Readonly<Record<Split, (run: PublishedRun) => string>> = {
+const groupOf: Readonly<Record<LeftOutBy, (run: PublishedRun) => string>> = {
   row: (run) => foldOf(placeOf(run.query)),
   model: (run) => placeOf(run.query).model,
   gpu: (run) => run.query.accelerator.name,
@@ -31,7 +31,7 @@ const groupOf: Readonly<Record<Split, (run: PublishedRun) => string>> = {
  * Predicts every run by a model, its widths included, that was fitted without the run's group. A framework that is left
  * out loses its own step time and shares too, since they were read off runs: only whether it batches stays known.
  */
-export function heldOut(runs: readonly PublishedRun[], split: Split): HeldOut[] {
+export function heldOut(runs: readonly PublishedRun[], split: LeftOutBy): HeldOut[] {
   const groups = [...groupBy(runs, groupOf[split]).values()];
   return groups.flatMap((left) => {
     const model = fitServingModel(residualsOf(groups.filter((others) => others !== left).flat()));
@@ -46,7 +46,7 @@ export function against(run: PublishedRun, predicted: ServingPrediction | null):
   return [{ run, predicted, error, covered: error >= -predicted.lowLog && error <= predicted.highLog }];
 }
 
-function asked(run: PublishedRun, split: Split): PublishedRun['query'] {
+function asked(run: PublishedRun, split: LeftOutBy): PublishedRun['query'] {
   if (split !== 'framework') return run.query;
   const engine = engineMechanics(run.query.engine).batches ? 'a framework that batches' : SINGLE_STREAM;
   return { ...run.query, engine };

@@ -1,5 +1,5 @@
 export { engineMechanics, type EngineMechanics } from './engines.js';
-export { against, heldOut, type HeldOut, type Split } from './held-out.js';
+export { against, heldOut, type HeldOut, type LeftOutBy } from './held-out.js';
 export { mechanics, type Mechanics } from './mechanics.js';
 export { predictServing } from './predict.js';
 export { loadPublishedRuns, parsePublishedRuns, type PublishedRun } from './published-runs.js';
