@@ -64,6 +64,52 @@ export const candidateSchema = z.object({
 });
 export type Candidate = z.infer<typeof candidateSchema>;
 
+/** The same terms as differences from the first candidate; they add up to `total`, and may be negative. */
+export const costDifferenceSchema = costTermsSchema.meta({
+  description: 'Term by term, what this offer costs more than the first candidate; negative = less',
+});
+
+export const comparedOfferSchema = z.object({
+  rank: z
+    .int()
+    .nullable()
+    .meta({ description: 'Place among all that fit; null = behind the candidates that were kept' }),
+  offer: offerView,
+  expectedS: z.number(),
+  cost: costTermsSchema,
+  difference: costDifferenceSchema,
+  because: z.string().meta({ description: 'One sentence for a person' }),
+});
+export type ComparedOffer = z.infer<typeof comparedOfferSchema>;
+
+export const nearMissSchema = z.object({
+  dimension: z.enum(rejectionDimensions),
+  offers: z.int().meta({ description: 'Offers that this dimension alone keeps out' }),
+  nearest: z
+    .object({
+      offer: offerView,
+      expectedS: z.number(),
+      cost: costTermsSchema,
+      wouldRank: z.int().nullable().meta({ description: 'Null = behind the candidates that were kept' }),
+    })
+    .nullable()
+    .meta({ description: 'The one that would cost least; null where the work has no known time on any' }),
+  change: z.string().meta({ description: 'What would let it in' }),
+});
+export type NearMissView = z.infer<typeof nearMissSchema>;
+
+/** Why the first candidate won, and what was close. */
+export const explanationSchema = z
+  .object({
+    runnerUp: comparedOfferSchema.nullable(),
+    cheaperListed: comparedOfferSchema.nullable().meta({
+      description: 'The first offer in the order of cost that fits and has a lower price per hour than the winner',
+    }),
+    nearMisses: z.array(nearMissSchema).meta({ description: 'Cheapest first' }),
+  })
+  .meta({ id: 'PlacementExplanation' });
+export type Explanation = z.infer<typeof explanationSchema>;
+
 export const placementView = z
   .object({
     id: idOf('placement'),
@@ -77,6 +123,7 @@ export const placementView = z
     rejections: z.partialRecord(z.enum(rejectionDimensions), z.int()),
     /** What would have to change when nothing fits, nearest first. */
     hints: z.array(z.string()),
+    explanation: explanationSchema.optional(),
   })
   .meta({ id: 'Placement' });
 export type PlacementView = z.infer<typeof placementView>;

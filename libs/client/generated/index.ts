@@ -734,6 +734,7 @@ export type {
   PayoutStatementWithLines,
   PayoutTerms,
   Placement,
+  PlacementExplanation,
   PlacementPreview,
   Plan,
   PlanChange,

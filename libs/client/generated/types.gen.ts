@@ -1700,6 +1700,279 @@ export type Placement = {
     [key: string]: number;
   };
   hints: Array<string>;
+  explanation?: PlacementExplanation;
+};
+
+export type PlacementExplanation = {
+  runnerUp: {
+    /**
+     * Place among all that fit; null = behind the candidates that were kept
+     */
+    rank: number | null;
+    offer: Offer;
+    expectedS: number;
+    cost: {
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      compute: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      restarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      failedStarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      coldStart: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      billingWaste: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      egress: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      timeValue: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      risk: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      total: string;
+    };
+    /**
+     * Term by term, what this offer costs more than the first candidate; negative = less
+     */
+    difference: {
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      compute: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      restarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      failedStarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      coldStart: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      billingWaste: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      egress: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      timeValue: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      risk: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      total: string;
+    };
+    /**
+     * One sentence for a person
+     */
+    because: string;
+  } | null;
+  /**
+   * The first offer in the order of cost that fits and has a lower price per hour than the winner
+   */
+  cheaperListed: {
+    /**
+     * Place among all that fit; null = behind the candidates that were kept
+     */
+    rank: number | null;
+    offer: Offer;
+    expectedS: number;
+    cost: {
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      compute: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      restarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      failedStarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      coldStart: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      billingWaste: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      egress: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      timeValue: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      risk: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      total: string;
+    };
+    /**
+     * Term by term, what this offer costs more than the first candidate; negative = less
+     */
+    difference: {
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      compute: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      restarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      failedStarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      coldStart: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      billingWaste: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      egress: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      timeValue: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      risk: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      total: string;
+    };
+    /**
+     * One sentence for a person
+     */
+    because: string;
+  } | null;
+  /**
+   * Cheapest first
+   */
+  nearMisses: Array<{
+    dimension:
+      | 'not-rentable'
+      | 'accelerator'
+      | 'count'
+      | 'vram'
+      | 'interconnect'
+      | 'cpu'
+      | 'memory'
+      | 'nodes'
+      | 'region'
+      | 'country'
+      | 'provider'
+      | 'provider-kind'
+      | 'pricing'
+      | 'certification'
+      | 'doubtful'
+      | 'stale'
+      | 'no-stock'
+      | 'cooling-down'
+      | 'price-cap'
+      | 'budget'
+      | 'deadline';
+    /**
+     * Offers that this dimension alone keeps out
+     */
+    offers: number;
+    /**
+     * The one that would cost least; null where the work has no known time on any
+     */
+    nearest: {
+      offer: Offer;
+      expectedS: number;
+      cost: {
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        compute: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        restarts: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        failedStarts: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        coldStart: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        billingWaste: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        egress: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        timeValue: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        risk: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        total: string;
+      };
+      /**
+       * Null = behind the candidates that were kept
+       */
+      wouldRank: number | null;
+    } | null;
+    /**
+     * What would let it in
+     */
+    change: string;
+  }>;
 };
 
 export type PlacementPreview = {

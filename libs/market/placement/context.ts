@@ -30,6 +30,8 @@ export interface PlacementContext {
   readonly checkpointCostS: number;
   /** How many candidates to keep. */
   readonly limit: number;
+  /** Whether to look for near misses too: a fifth to a third more time over large catalogs. */
+  readonly nearMisses: boolean;
 }
 
 /** Rentable offers are synced every few minutes: half an hour without news means that nobody knows. */
@@ -59,6 +61,7 @@ export function placementContext(
     egressDollarsPerGB: EGRESS_DOLLARS_PER_GB,
     checkpointCostS: 0,
     limit: 20,
+    nearMisses: false,
     ...given,
   };
 }

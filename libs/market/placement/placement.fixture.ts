@@ -67,7 +67,7 @@ export function priorsOf(reliability: Reliability): ReliabilityPriors {
 }
 
 export const contextWith = (over: Partial<PlacementContext> = {}): PlacementContext =>
-  placementContext({ scope: 'market', nowMs: NOW, reliability: defaultPriors, ...over });
+  placementContext({ scope: 'market', nowMs: NOW, reliability: defaultPriors, nearMisses: true, ...over });
 
 const machines = [
   { accelerator: 'CPU', acceleratorVendor: 'cpu', vramGiB: 0, counts: [0], link: 'none' },
@@ -221,6 +221,7 @@ export const anyContext: fc.Arbitrary<PlacementContext> = fc
       reliability: learnt ? { ...defaultPriors, byScope: learntScopes } : defaultPriors,
       scope,
       nowMs: NOW,
+      nearMisses: true,
       projectId: own ? 'prj_mine' : null,
       coolingDown: cooling
         ? [

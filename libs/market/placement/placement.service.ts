@@ -8,6 +8,7 @@ import { placementContext, type CoolingDown, type PlacementContext } from './con
 import type { OfferIndex } from './columns/catalog-index.js';
 import { LiveIndex } from './columns/live-index.js';
 import { planTries } from './plan/plan.js';
+import { mergeRankings } from './columns/merge.js';
 import { rankInSlices, rankList, rankOffers, SLICE, type Ranking } from './columns/rank.js';
 import { placements, type PlacementRow } from './placement.table.js';
 import { rankingView } from './explain/view.js';
@@ -50,10 +51,11 @@ export class Placements {
     const live = of.scope === 'rentable' ? this.rentable : this.market;
     const { index, context } = await this.store.transaction(WORKER, async (tx) => ({
       index: await live.upToDate(tx, this.clock.now()),
-      context: await this.contextOf(tx, { ...of, avoidOffers: [] }),
+      // The runner-up is kept for the explanation, even where one candidate is asked for.
+      context: await this.contextOf(tx, { ...of, limit: Math.max(2, of.limit), avoidOffers: [] }),
     }));
     const ranking = await this.rankInTurn(live, index, of.workload, context);
-    const row = this.row(of, null, ranking);
+    const row = this.row(of, null, ranking, of.limit);
     await this.store.transaction(actor, (tx) => tx.insert(placements, row));
     return placementView(row);
   }
@@ -79,7 +81,7 @@ export class Placements {
     const context = await this.contextOf(tx, { ...request, scope: 'rentable', limit: KEPT });
     const all = rankOffers(await this.rentable.upToDate(tx, this.clock.now()), request.workload, context);
     const ranking =
-      request.warm.length === 0 ? all : merge(all, rankList(request.warm, request.workload, context), KEPT);
+      request.warm.length === 0 ? all : mergeRankings(all, rankList(request.warm, request.workload, context), KEPT);
     const row = this.row(request, request.jobId, ranking);
     await tx.insert(placements, row);
     return {
@@ -121,7 +123,8 @@ export class Placements {
       coolingDown.push({ scope: { kind: 'offer', offerId }, untilMs: Number.MAX_SAFE_INTEGER });
     const reliability = await this.reliability(tx);
     const { scope, projectId, limit } = of;
-    return placementContext({ scope, nowMs: this.clock.now(), projectId, coolingDown, reliability, limit });
+    const nowMs = this.clock.now();
+    return placementContext({ scope, nowMs, projectId, coolingDown, reliability, limit, nearMisses: true });
   }
 
   /** A ranking that lets others work between its slices; no transaction may be open meanwhile. */
@@ -148,38 +151,22 @@ export class Placements {
     return priors;
   }
 
-  private row(of: { organizationId: string; projectId: string }, jobId: string | null, ranking: Ranking): PlacementRow {
+  private row(
+    of: { organizationId: string; projectId: string },
+    jobId: string | null,
+    ranking: Ranking,
+    kept = KEPT,
+  ): PlacementRow {
     const createdAt = this.clock.now();
     return {
       id: newId('placement', createdAt, this.random),
       organizationId: of.organizationId,
       projectId: of.projectId,
       jobId,
-      decision: rankingView(ranking),
+      decision: rankingView(ranking, kept),
       createdAt,
     };
   }
-}
-
-function merge(a: Ranking, b: Ranking, limit: number): Ranking {
-  const rejections = { ...a.rejections };
-  for (const [dimension, n] of Object.entries(b.rejections)) {
-    const key = dimension as keyof typeof rejections;
-    rejections[key] = (rejections[key] ?? 0) + n;
-  }
-  const ranked = [...a.ranked, ...b.ranked]
-    .sort((x, y) =>
-      x.cost.total === y.cost.total ? (x.offer.id < y.offer.id ? -1 : 1) : x.cost.total < y.cost.total ? -1 : 1,
-    )
-    .slice(0, limit);
-  return {
-    ...a,
-    considered: a.considered + b.considered,
-    fitting: a.fitting + b.fitting,
-    ranked,
-    rejections,
-    hints: ranked.length > 0 ? [] : a.hints,
-  };
 }
 
 function whyNothing(ranking: Ranking): string {

@@ -5,6 +5,7 @@ import type { PlacementContext } from '../context.js';
 import { agedConfidence, expectedCost, type ExpectedCost, type TimeTerms } from '../cost/cost.js';
 import { demandOf } from '../fit/demand.js';
 import { hintsFor, Relaxations } from '../explain/hints.js';
+import { byCostThenId } from './merge.js';
 import { Scan } from './scan.js';
 
 export interface RankedOffer {
@@ -16,6 +17,14 @@ export interface RankedOffer {
   readonly confidence: number;
 }
 
+/** Offers that a single dimension keeps out, and the one of them that would cost least. */
+export interface NearMiss {
+  readonly dimension: RejectionDimension;
+  readonly offers: number;
+  /** Null where the work has no known time on any of them. */
+  readonly nearest: RankedOffer | null;
+}
+
 /** One decision as data: best candidates first, and what became of every other offer. */
 export interface Ranking {
   readonly workload: Workload;
@@ -24,6 +33,10 @@ export interface Ranking {
   readonly fitting: number;
   readonly ranked: readonly RankedOffer[];
   readonly rejections: Partial<Record<RejectionDimension, number>>;
+  /** Empty where the context does not ask for them. */
+  readonly nearMisses: readonly NearMiss[];
+  /** The fitting offer with the lowest price per hour; of equal prices the one that costs least in all. */
+  readonly leastListed: RankedOffer | null;
   readonly hints: readonly string[];
 }
 
@@ -72,17 +85,26 @@ function rankingOf(compiled: Compiled, scan: Scan, hints: readonly string[]): Ra
     .map((i) => rankedAt(compiled, i))
     .sort(byCostThenId);
   const { workload } = demand;
-  return { workload, context, considered: index.size, fitting: scan.fitting, ranked, rejections, hints };
+  return {
+    workload,
+    context,
+    considered: index.size,
+    fitting: scan.fitting,
+    ranked,
+    rejections,
+    nearMisses: (scan.near?.found() ?? []).map(({ dimension, offers, position }) => ({
+      dimension,
+      offers,
+      nearest: position === null ? null : rankedAt(compiled, position),
+    })),
+    leastListed: scan.leastListed < 0 ? null : rankedAt(compiled, scan.leastListed),
+    hints,
+  };
 }
 
 /** The same over a handful of offers. */
 export function rankList(offers: readonly Offer[], workload: Workload, context: PlacementContext): Ranking {
   return rankOffers(buildOfferIndex(offers), workload, context);
-}
-
-function byCostThenId(a: RankedOffer, b: RankedOffer): number {
-  if (a.cost.total !== b.cost.total) return a.cost.total < b.cost.total ? -1 : 1;
-  return a.offer.id < b.offer.id ? -1 : 1;
 }
 
 function rankedAt(c: Compiled, i: number): RankedOffer {

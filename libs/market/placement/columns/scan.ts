@@ -2,6 +2,7 @@ import { rejectionDimensions } from '#contracts';
 import { ageDays, riskNano, shareLeft, spentNano, type TimeTerms } from '../cost/cost.js';
 import { bitOf, costFailures, firstFailing, type Failures } from '../fit/filter.js';
 import { constraintTest, termsAt, type Compiled } from './compiled.js';
+import { isSingle, NearMisses } from './near-misses.js';
 import { Top } from './top.js';
 
 /** Rounding of the terms against one sum, nano-dollars, and what doubles lose on very large sums. */
@@ -16,6 +17,12 @@ export class Scan {
   fitting = 0;
   /** By position in `rejectionDimensions`. */
   readonly rejected = new Uint32Array(rejectionDimensions.length);
+  /** Null where they were not asked for. */
+  readonly near: NearMisses | null;
+  /** Position of the lowest price per hour that fits, of equal ones that with the lowest cost; -1 = none. */
+  leastListed = -1;
+  private leastPrice = Infinity;
+  private leastTotal = Infinity;
   private readonly top: Top;
   private readonly failuresAt: (position: number) => Failures;
   private readonly confidenceAt: (position: number) => number;
@@ -24,13 +31,14 @@ export class Scan {
   constructor(private readonly c: Compiled) {
     const { index, context } = c;
     this.top = new Top(context.limit, (a, b) => index.idAt(a) < index.idAt(b));
+    this.near = context.nearMisses ? new NearMisses((a, b) => index.idAt(a) < index.idAt(b)) : null;
     this.failuresAt = constraintTest(c);
     this.confidenceAt = agedConfidences(c);
   }
 
   /** Looks at the next `count` offers; false when none is left. */
   advance(count: number): boolean {
-    const { c, top, rejected, failuresAt, confidenceAt } = this;
+    const { c, top, rejected, failuresAt, near } = this;
     const { index, demand, isBlocked } = c;
     const { pricePerHour } = index;
     const cooling = bitOf('cooling-down');
@@ -47,23 +55,58 @@ export class Scan {
       if (failures !== 0 || !terms) {
         const first = firstFailing(failures);
         rejected[first] = (rejected[first] ?? 0) + 1;
+        if (near && isSingle(failures)) this.noteSingle(near, i, failures, capped);
         continue;
       }
       fitting++;
-      const least = price * terms.billedH + terms.fixedNano;
-      if (least * (1 - SLACK_SHARE) - SLACK_NANO > top.worst) continue;
-      const spent = spentNano(terms, price);
-      top.offer(spent + terms.timeValueNano + riskNano(terms, price, confidenceAt(i), spent), i);
+      if (price <= this.leastPrice) this.noteListed(i, terms, price);
+      if (lowerBound(terms, price) > top.worst) continue;
+      top.offer(this.totalAt(i, terms, price), i);
     }
     this.fitting += fitting;
     this.next = to;
     return to < index.size;
   }
 
+  private totalAt(i: number, terms: TimeTerms, price: number): number {
+    const spent = spentNano(terms, price);
+    return spent + terms.timeValueNano + riskNano(terms, price, this.confidenceAt(i), spent);
+  }
+
+  private noteListed(i: number, terms: TimeTerms, price: number): void {
+    const { index } = this.c;
+    const total = this.totalAt(i, terms, price);
+    if (price === this.leastPrice) {
+      if (total > this.leastTotal) return;
+      if (total === this.leastTotal && index.idAt(this.leastListed) < index.idAt(i)) return;
+    }
+    this.leastListed = i;
+    this.leastPrice = price;
+    this.leastTotal = total;
+  }
+
+  /** Whether the offer fails in nothing else: the pass over all offers stops asking at the first answer. */
+  private noteSingle(near: NearMisses, i: number, found: Failures, capped: boolean): void {
+    const { c } = this;
+    const failures = c.isBlocked?.(i) ? found | bitOf('cooling-down') : found;
+    if (!isSingle(failures)) return;
+    const terms = termsAt(c, i);
+    const price = c.index.pricePerHour[i] ?? 0;
+    const costly = terms && (capped || terms.p90S > c.demand.deadlineS || terms.p90S === Infinity);
+    if (costly && !isSingle(failures | failuresByCost(c, terms, price))) return;
+    if (!terms || terms.p90S === Infinity) near.count(failures, Infinity);
+    else if (near.count(failures, lowerBound(terms, price))) near.offer(failures, i, this.totalAt(i, terms, price));
+  }
+
   /** Positions of the best, the cheapest first. */
   best(): number[] {
     return this.top.sorted();
   }
+}
+
+/** The least that an offer can cost in all, before its risk is known. */
+function lowerBound(terms: TimeTerms, price: number): number {
+  return (price * terms.billedH + terms.fixedNano) * (1 - SLACK_SHARE) - SLACK_NANO;
 }
 
 function failuresByCost(c: Compiled, terms: TimeTerms, price: number): Failures {

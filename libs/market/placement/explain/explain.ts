@@ -7,12 +7,13 @@ import type { RankedOffer } from '../columns/rank.js';
 import { duration, percent } from './words.js';
 
 /** Cents for people; small amounts keep their first digits instead of reading $0.00. */
-function money(nano: bigint): string {
+export function money(nano: bigint): string {
   if (nano === 0n || nano >= NANO_PER_USD / 10n) return formatCents(nano);
   return `$${(Number(nano) / 1e9).toPrecision(2)}`;
 }
 
-const termWords: readonly (readonly [Exclude<keyof ExpectedCost, 'total' | 'compute'>, string])[] = [
+/** Terms that are paid besides computing, with what their money is for. */
+export const termWords: readonly (readonly [Exclude<keyof ExpectedCost, 'total' | 'compute'>, string])[] = [
   ['restarts', 'lost work and its reboots'],
   ['failedStarts', 'starts that fail'],
   ['coldStart', 'the first boot'],

@@ -2,15 +2,20 @@ import type { RejectionDimension } from '#contracts';
 import { formatCents } from '#kernel';
 import { constraintTest, termsAt, type Compiled } from '../columns/compiled.js';
 import { spentNano } from '../cost/cost.js';
+import type { Demand } from '../fit/demand.js';
 import { dimensionsIn, costFailures, bitOf, type Failures } from '../fit/filter.js';
 import { duration } from './words.js';
 
-/** The mildest change of a figure seen among the offers that one set of failures holds back. */
-interface Group {
-  offers: number;
+/** What an offer asks of the constraints on cost: nano-dollars per hour (all machines) and in all, seconds. */
+export interface Figures {
   pricePerHour: number;
   spent: number;
   p90S: number;
+}
+
+/** The mildest figures seen among the offers that one set of failures holds back. */
+interface Group extends Figures {
+  offers: number;
 }
 
 const MOST_HINTS = 5;
@@ -66,7 +71,7 @@ export class Relaxations {
       .sort((a, b) => b.group.offers - a.group.offers || (a.dimensions.join() < b.dimensions.join() ? -1 : 1))
       .slice(0, MOST_HINTS)
       .map(({ dimensions, group }) => {
-        const change = dimensions.map((d) => relaxation(c, d, group)).join(', and ');
+        const change = dimensions.map((d) => relaxation(c.demand, d, group)).join(', and ');
         const n = group.offers;
         return `${change.charAt(0).toUpperCase()}${change.slice(1)}: then ${n} ${n === 1 ? 'offer fits' : 'offers fit'}.`;
       });
@@ -91,8 +96,8 @@ const dollars = (nano: number): string =>
   Number.isFinite(nano) ? formatCents(BigInt(Math.ceil(nano / 1e7)) * 10_000_000n) : 'more';
 
 /** What to do about one dimension, in words that start with a verb. */
-function relaxation(c: Compiled, dimension: RejectionDimension, group: Group): string {
-  const { workload } = c.demand;
+export function relaxation(demand: Demand, dimension: RejectionDimension, group: Figures): string {
+  const { workload } = demand;
   const wanted = workload.accelerator;
   switch (dimension) {
     case 'not-rentable':
@@ -102,7 +107,7 @@ function relaxation(c: Compiled, dimension: RejectionDimension, group: Group): s
         ? `allow other accelerators than ${wanted.models.join(', ')}`
         : 'allow accelerators of another kind';
     case 'count':
-      return `ask for fewer than ${c.demand.count} accelerators per machine`;
+      return `ask for fewer than ${demand.count} accelerators per machine`;
     case 'vram':
       return wanted?.minVramGiB === undefined
         ? 'take fewer bytes per parameter or more accelerators, so that the weights fit'
@@ -126,7 +131,7 @@ function relaxation(c: Compiled, dimension: RejectionDimension, group: Group): s
     case 'pricing':
       return 'allow other pricing models';
     case 'certification':
-      return `drop a certificate of ${c.demand.certifications.join(', ')}`;
+      return `drop a certificate of ${demand.certifications.join(', ')}`;
     case 'doubtful':
       return 'wait for a new observation (the prices seen are not plausible)';
     case 'stale':

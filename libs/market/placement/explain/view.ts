@@ -1,14 +1,16 @@
-import { toOfferView, type Candidate, type CostTerms, type PlacementView } from '#contracts';
-import { spentOf, type ExpectedCost } from '../cost/cost.js';
+import { toOfferView, type Candidate, type PlacementView } from '#contracts';
+import { spentOf } from '../cost/cost.js';
+import { explanationOf } from './explanation.js';
 import { reasonsFor } from './explain.js';
 import type { Ranking } from '../columns/rank.js';
 import { headlineScores } from './scores.js';
+import { costView } from './terms.js';
 
 /** What a placement says besides its id and time of creation. */
 export type RankingView = Omit<PlacementView, 'id' | 'createdAt'>;
 
-/** The ranking in the form that is stored and shown. */
-export function rankingView(ranking: Ranking): RankingView {
+/** The ranking in the form that is stored and shown, with that many candidates at most. */
+export function rankingView(ranking: Ranking, kept = Infinity): RankingView {
   const { workload, context } = ranking;
   return {
     workload,
@@ -16,9 +18,10 @@ export function rankingView(ranking: Ranking): RankingView {
     scope: context.scope,
     considered: ranking.considered,
     fitting: ranking.fitting,
-    candidates: candidatesOf(ranking),
+    candidates: candidatesOf(ranking).slice(0, kept),
     rejections: ranking.rejections,
     hints: [...ranking.hints],
+    explanation: explanationOf(ranking),
   };
 }
 
@@ -35,18 +38,4 @@ export function candidatesOf(ranking: Ranking): Candidate[] {
     scores: headlineScores(context, workload, candidate, leastSpent),
     reasons: reasonsFor(context, workload, candidate, ranked[i + 1]),
   }));
-}
-
-function costView(cost: ExpectedCost): CostTerms {
-  return {
-    compute: cost.compute.toString(),
-    restarts: cost.restarts.toString(),
-    failedStarts: cost.failedStarts.toString(),
-    coldStart: cost.coldStart.toString(),
-    billingWaste: cost.billingWaste.toString(),
-    egress: cost.egress.toString(),
-    timeValue: cost.timeValue.toString(),
-    risk: cost.risk.toString(),
-    total: cost.total.toString(),
-  };
 }
