@@ -5,6 +5,7 @@ import { usd } from '#kernel';
 import { rankList } from '../columns/rank.js';
 import { mergeRankings } from '../columns/merge.js';
 import type { PlacementContext } from '../context.js';
+import { beliefOf } from '../columns/narrow-beliefs.js';
 import { agedConfidence, expectedCost, spentOf, timeTerms } from '../cost/cost.js';
 import { demandOf, usefulTime } from '../fit/demand.js';
 import { costFailures, dimensionsIn, offerFailures } from '../fit/filter.js';
@@ -19,7 +20,7 @@ function alone(context: PlacementContext, workload: Workload, offer: Offer) {
   const failing = offerFailures(context, demand, offer);
   const usefulS = usefulTime(context.speeds, demand, offer);
   if (usefulS === null) return { offer, failing: dimensionsIn(failing), total: null };
-  const time = timeTerms(context, demand, offer, usefulS);
+  const time = timeTerms(context, demand, offer, usefulS, beliefOf(context, offer));
   const price = Number(offer.pricePerHour);
   const cost = expectedCost(time, price, agedConfidence(context, offer.confidence, offer.observedAtMs));
   const byCost = costFailures(demand, time.machines, price, Number(spentOf(cost)), time.p90S);
