@@ -1,6 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { dollars, duration, jsonText, nanoOf, plain, plainLine, secondsOf, shellWord, typedDollars } from './text.js';
+import {
+  dollars,
+  duration,
+  jsonText,
+  nanoOf,
+  plain,
+  plainLine,
+  secondsOf,
+  shellWord,
+  typedDollars,
+  wrapped,
+} from './text.js';
 
 const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
 const nasty = fc.string({ unit: fc.nat({ max: 0x20ff }).map((n) => String.fromCodePoint(n)) });
@@ -77,4 +88,17 @@ describe('times', () => {
 
 it('a shell word is one word', () => {
   expect(shellWord("a'; rm -rf $HOME #")).toBe("'a'\\''; rm -rf $HOME #'");
+});
+
+describe('wrapped', () => {
+  it('keeps every word in order, and no line longer than asked unless a word is', () => {
+    const words = fc.array(fc.stringMatching(/^[a-z]{1,30}$/), { minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(words, (list) => {
+        const lines = wrapped(list.join(' '), 20, '  ').split('\n').slice(0, -1);
+        expect(lines.flatMap((line) => line.trim().split(' '))).toEqual(list);
+        for (const line of lines) expect(line.length <= 20 || !line.trim().includes(' ')).toBe(true);
+      }),
+    );
+  });
 });

@@ -92,3 +92,16 @@ export function ago(iso: string, nowMs: number = Date.now()): string {
 export function quantityText(quantity: string, unit: string): string {
   return unit === 'ms' ? duration(Number(quantity) / 1_000) : `${quantity} ${unit}`;
 }
+
+/** Words over lines of at most `width` columns, those after the first indented. */
+export function wrapped(text: string, width: number, indent: string): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = `${indent}${word}`;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line].map((l) => `${l}\n`).join('');
+}

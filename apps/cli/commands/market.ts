@@ -5,7 +5,8 @@ import { Ended, EXIT, UsageError } from '../exit.js';
 import { aboveZero, money, oneOf, wholeNumber } from '../flags.js';
 import { readInput } from '../input.js';
 import { print, rowsText, type Output } from '../output.js';
-import { ago, dollars, duration, jsonText, plainLine } from '../text.js';
+import { ago, dollars, duration, jsonText, plainLine, wrapped } from '../text.js';
+import { explanationText, spaced } from './explanation.js';
 
 const PRICING = ['on-demand', 'spot', 'reserved-1y', 'reserved-3y'] as const;
 const OBJECTIVES = ['cheapest', 'balanced', 'reliable', 'fastest'] as const;
@@ -95,10 +96,12 @@ export function registerMarket(berth: Command): void {
     .option('--region <regions>', 'one or more, separated by commas')
     .option('--max-total <dollars>', 'most for the finished work', money)
     .option('--file <file>', 'the whole workload as JSON; - for standard input')
+    .option('--max-price <dollars>', 'most per hour, all machines together', money)
     .option('--top <n>', 'candidates to show', wholeNumber(1, 100), 5)
+    .option('--explain', 'why the first won, term by term, and what was kept out by one constraint only')
     .addHelpText(
       'after',
-      '\nExamples:\n  berth placement preview --gpu H100,A100 --count 8 --interconnect nvswitch --gpu-hours 10\n  berth placement preview --file workload.json --scope rentable',
+      '\nExamples:\n  berth placement preview --gpu H100,A100 --count 8 --interconnect nvswitch --gpu-hours 10\n  berth placement preview --gpu H100 --count 8 --interconnect nvlink --explain\n  berth placement preview --file workload.json --scope rentable',
     )
     .action(
       withBroker(async ({ client, output }, o: PreviewFlags) => {
@@ -107,7 +110,7 @@ export function registerMarket(berth: Command): void {
         const decision = (await answerOf(
           previewPlacement({ client, body: { workload: workload as never, scope: o.scope, limit: o.top } }),
         )) as unknown as PlacementView;
-        print(decisionText(decision, output));
+        print(decisionText(decision, output, o.explain));
         if (decision.fitting === 0)
           throw new Ended(
             EXIT.nothingFits,
@@ -119,12 +122,16 @@ export function registerMarket(berth: Command): void {
     .command('get')
     .argument('<id>', 'a placement', idArgument('pl'))
     .description('show a stored decision')
-    .addHelpText('after', '\nExamples:\n  berth placement get pl_01j00000000000000000000000')
+    .option('--explain', 'why the first won, term by term, and what was kept out by one constraint only')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  berth placement get pl_01j00000000000000000000000\n  berth placement get pl_01j00000000000000000000000 --explain',
+    )
     .action(
-      withBroker(async ({ client, output }, id: string) => {
+      withBroker(async ({ client, output }, id: string, o: { explain?: boolean }) => {
         const { answerOf, getPlacement } = await import('#client');
         const decision = await answerOf(getPlacement({ client, path: { id } }));
-        print(decisionText(decision as unknown as PlacementView, output));
+        print(decisionText(decision as unknown as PlacementView, output, o.explain));
       }),
     );
 }
@@ -158,8 +165,11 @@ interface PreviewFlags {
   region?: string;
   /** Nano-dollars. */
   maxTotal?: string;
+  /** Nano-dollars. */
+  maxPrice?: string;
   file?: string;
   top: number;
+  explain?: boolean;
 }
 
 function defined<T extends object>(value: T): { [K in keyof T]: NonNullable<T[K]> } {
@@ -200,11 +210,12 @@ function workloadOf(o: PreviewFlags): WorkloadInput {
     constraints: {
       ...(o.region === undefined ? {} : { regions: o.region.split(',').map((r) => r.trim()) }),
       ...(o.maxTotal === undefined ? {} : { maxTotal: o.maxTotal }),
+      ...(o.maxPrice === undefined ? {} : { maxPricePerHour: o.maxPrice }),
     },
   };
 }
 
-function decisionText(d: PlacementView, output: Output): string {
+function decisionText(d: PlacementView, output: Output, explain = false): string {
   if (output.json) return `${jsonText(d)}\n`;
   const table = rowsText(
     d.candidates,
@@ -227,6 +238,7 @@ function decisionText(d: PlacementView, output: Output): string {
     ],
     output,
   );
+  if (explain) return `${table}\n${explanationText(d, output)}\n${footOf(d)}`;
   if (!output.table) return table;
   const reasons = d.candidates.flatMap((c) => [
     '',
@@ -234,25 +246,23 @@ function decisionText(d: PlacementView, output: Output): string {
     `   ${costLine(c.cost)}`,
     ...c.reasons.map((r) => `   - ${r}`),
   ]);
+  return `${table}${[...reasons, ''].map((line) => `${plainLine(line)}\n`).join('')}${footOf(d)}`;
+}
+
+function footOf(d: PlacementView): string {
   const rejected = Object.entries(d.rejections)
     .sort(([, a], [, b]) => b - a)
     .map(([dimension, n]) => `${n} ${dimension}`);
-  const lines = [
-    ...reasons,
-    '',
+  return [
     `${d.considered} offers looked at, ${d.fitting} fit; rejected: ${rejected.join(', ') || 'none'}`,
     ...d.hints,
     `Decision ${d.id}`,
-  ];
-  return `${table}${lines.map(plainLine).join('\n')}\n`;
+  ]
+    .map((line) => wrapped(plainLine(line), 100, '  '))
+    .join('');
 }
 
 function costLine(cost: PlacementView['candidates'][number]['cost']): string {
   const terms = Object.entries(cost).filter(([name, nano]) => name !== 'total' && BigInt(nano) !== 0n);
   return `${dollars(cost.total)} = ${terms.map(([name, nano]) => `${dollars(nano)} ${spaced(name)}`).join(' + ')}`;
-}
-
-/** "billingWaste" to "billing waste". */
-function spaced(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }

@@ -9,7 +9,8 @@ import type { OfferIndex } from './columns/catalog-index.js';
 import { LiveIndex } from './columns/live-index.js';
 import { planTries } from './plan/plan.js';
 import { mergeRankings } from './columns/merge.js';
-import { rankInSlices, rankList, rankOffers, SLICE, type Ranking } from './columns/rank.js';
+import { rankInSlices, rankList, rankOffers, SLICE } from './columns/rank.js';
+import type { Ranking } from './columns/ranking.js';
 import { placements, type PlacementRow } from './placement.table.js';
 import { rankingView } from './explain/view.js';
 

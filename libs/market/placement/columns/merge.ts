@@ -1,5 +1,5 @@
 import type { RejectionDimension } from '#contracts';
-import type { NearMiss, RankedOffer, Ranking } from './rank.js';
+import type { NearMiss, RankedOffer, Ranking } from './ranking.js';
 
 /** Orders by total cost, then by offer id: the order of every ranking. */
 export function byCostThenId(a: RankedOffer, b: RankedOffer): number {

@@ -8,7 +8,8 @@ import { demandOf, usefulTime } from '../fit/demand.js';
 import { dimensionsIn, offerFailures } from '../fit/filter.js';
 import { buildOfferIndex } from './catalog-index.js';
 import { beliefOf } from './narrow-beliefs.js';
-import { rankInSlices, rankList, rankOffers, SLICE, type Ranking } from './rank.js';
+import { rankInSlices, rankList, rankOffers, SLICE } from './rank.js';
+import type { Ranking } from './ranking.js';
 import {
   anyContext,
   anyOffers,

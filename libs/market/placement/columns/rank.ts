@@ -2,43 +2,12 @@ import { rejectionDimensions, type Offer, type RejectionDimension, type Workload
 import { buildOfferIndex, offerAt, type OfferIndex } from './catalog-index.js';
 import { compile, termsAt, type Compiled } from './compiled.js';
 import type { PlacementContext } from '../context.js';
-import { agedConfidence, expectedCost, type ExpectedCost, type TimeTerms } from '../cost/cost.js';
+import { agedConfidence, expectedCost } from '../cost/cost.js';
 import { demandOf } from '../fit/demand.js';
 import { hintsFor, Relaxations } from '../explain/hints.js';
 import { byCostThenId } from './merge.js';
+import type { RankedOffer, Ranking } from './ranking.js';
 import { Scan } from './scan.js';
-
-export interface RankedOffer {
-  readonly offer: Offer;
-  readonly cost: ExpectedCost;
-  /** Price-independent side of the cost: times, losses, beliefs. */
-  readonly time: TimeTerms;
-  /** What the offer's figures were believed at; below `offer.confidence` for old price lists. */
-  readonly confidence: number;
-}
-
-/** Offers that a single dimension keeps out, and the one of them that would cost least. */
-export interface NearMiss {
-  readonly dimension: RejectionDimension;
-  readonly offers: number;
-  /** Null where the work has no known time on any of them. */
-  readonly nearest: RankedOffer | null;
-}
-
-/** One decision as data: best candidates first, and what became of every other offer. */
-export interface Ranking {
-  readonly workload: Workload;
-  readonly context: PlacementContext;
-  readonly considered: number;
-  readonly fitting: number;
-  readonly ranked: readonly RankedOffer[];
-  readonly rejections: Partial<Record<RejectionDimension, number>>;
-  /** Empty where the context does not ask for them. */
-  readonly nearMisses: readonly NearMiss[];
-  /** The fitting offer with the lowest price per hour; of equal prices the one that costs least in all. */
-  readonly leastListed: RankedOffer | null;
-  readonly hints: readonly string[];
-}
 
 /**
  * Ranks all offers of an index by the expected cost of the finished work. Each offer is counted once: as fitting or

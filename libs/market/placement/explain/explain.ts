@@ -3,7 +3,7 @@ import { formatCents, NANO_PER_USD } from '#kernel';
 import type { PlacementContext } from '../context.js';
 import { spentOf, type ExpectedCost } from '../cost/cost.js';
 import { unitsUsed, demandOf } from '../fit/demand.js';
-import type { RankedOffer } from '../columns/rank.js';
+import type { RankedOffer } from '../columns/ranking.js';
 import { duration, percent } from './words.js';
 
 /** Cents for people; small amounts keep their first digits instead of reading $0.00. */

@@ -1,5 +1,5 @@
 import { rejectionDimensions, toOfferView, type ComparedOffer, type Explanation, type NearMissView } from '#contracts';
-import type { RankedOffer, NearMiss, Ranking } from '../columns/rank.js';
+import type { RankedOffer, NearMiss, Ranking } from '../columns/ranking.js';
 import { spentOf } from '../cost/cost.js';
 import { demandOf } from '../fit/demand.js';
 import { relaxation } from './hints.js';

@@ -2,7 +2,7 @@ import type { Candidate, Workload } from '#contracts';
 import { unitsUsed, demandOf } from '../fit/demand.js';
 import type { PlacementContext } from '../context.js';
 import { spentOf, type ExpectedCost } from '../cost/cost.js';
-import type { RankedOffer } from '../columns/rank.js';
+import type { RankedOffer } from '../columns/ranking.js';
 
 export type HeadlineScores = Candidate['scores'];
 

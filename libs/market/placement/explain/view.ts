@@ -2,7 +2,7 @@ import { toOfferView, type Candidate, type PlacementView } from '#contracts';
 import { spentOf } from '../cost/cost.js';
 import { explanationOf } from './explanation.js';
 import { reasonsFor } from './explain.js';
-import type { Ranking } from '../columns/rank.js';
+import type { Ranking } from '../columns/ranking.js';
 import { headlineScores } from './scores.js';
 import { costView } from './terms.js';
 

@@ -1,5 +1,5 @@
 import type { Offer } from '#contracts';
-import type { RankedOffer } from '../columns/rank.js';
+import type { RankedOffer } from '../columns/ranking.js';
 
 /** What tends to fail together: one provider's region. */
 export function failureDomain(offer: Pick<Offer, 'providerId' | 'region'>): string {

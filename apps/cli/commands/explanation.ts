@@ -1,0 +1,124 @@
+import type { ComparedOffer, CostTerms, Explanation, NearMissView, OfferView, PlacementView } from '#contracts';
+import { rowsText, type Output } from '../output.js';
+import { dollars, duration, plainLine, wrapped } from '../text.js';
+
+const WIDTH = 100;
+const NAME_WIDTH = 17;
+
+/** Why the first candidate won and what was close, as tables of at most a hundred columns. */
+export function explanationText(decision: PlacementView, output: Output): string {
+  const said = decision.explanation;
+  const [winner] = decision.candidates;
+  if (!said) return 'This decision was stored without an explanation.\n';
+  const people: Output = { ...output, table: true, csv: false };
+  return [...(winner ? [winnerText(winner, said, people)] : []), nearMissesText(said.nearMisses, people)].join('\n');
+}
+
+interface Row {
+  readonly name: string;
+  readonly winner: string;
+  readonly second: string;
+  readonly secondMore: string;
+  readonly cheaper: string;
+  readonly cheaperMore: string;
+}
+
+function winnerText(winner: PlacementView['candidates'][number], said: Explanation, output: Output): string {
+  const { runnerUp, cheaperListed } = said;
+  // The runner-up is often the one that is cheaper by list price: it stands there once.
+  const other = cheaperListed && cheaperListed.offer.id !== runnerUp?.offer.id ? cheaperListed : null;
+  const fact = (name: string, of: (x: Shown) => string): Row => ({
+    name,
+    winner: of(winner),
+    second: runnerUp ? of(runnerUp) : '',
+    secondMore: '',
+    cheaper: other ? of(other) : '',
+    cheaperMore: '',
+  });
+  const term = (key: keyof CostTerms): Row => ({
+    name: spaced(key),
+    winner: dollars(winner.cost[key]),
+    second: runnerUp ? dollars(runnerUp.cost[key]) : '',
+    secondMore: runnerUp ? signed(runnerUp.difference[key]) : '',
+    cheaper: other ? dollars(other.cost[key]) : '',
+    cheaperMore: other ? signed(other.difference[key]) : '',
+  });
+  const counted = (Object.keys(winner.cost) as (keyof CostTerms)[]).filter((key) =>
+    [winner, runnerUp, other].some((x) => x && x.cost[key] !== '0'),
+  );
+  const rows = [
+    fact('provider', (x) => x.offer.providerId),
+    fact('sku', (x) => x.offer.sku),
+    fact('accelerators', (x) => machineOf(x.offer)),
+    fact('region', (x) => x.offer.region),
+    fact('pricing', (x) => x.offer.pricing),
+    fact('price per hour', (x) => dollars(x.offer.pricePerHour)),
+    fact('finished after', (x) => duration(x.expectedS)),
+    ...counted.map(term),
+  ];
+  const table = rowsText(
+    rows,
+    [
+      { title: 'why', of: (r) => r.name },
+      { title: '#1 winner', of: (r) => cut(r.winner), right: true },
+      ...(runnerUp
+        ? [
+            { title: '#2 runner-up', of: (r: Row) => cut(r.second), right: true },
+            { title: 'more', of: (r: Row) => r.secondMore, right: true },
+          ]
+        : []),
+      ...(other
+        ? [
+            { title: `${placeOf(other.rank)} lower list`, of: (r: Row) => cut(r.cheaper), right: true },
+            { title: 'more', of: (r: Row) => r.cheaperMore, right: true },
+          ]
+        : []),
+    ],
+    output,
+  );
+  const sentences = [
+    ...(runnerUp ? [`#2: ${runnerUp.because}`] : ['Nothing else fits.']),
+    ...(other ? [`${placeOf(other.rank)}: ${other.because}`] : []),
+    ...(runnerUp && !cheaperListed ? ['No other offer that fits has a lower price per hour.'] : []),
+  ];
+  return `${table}${sentences.map((s) => wrapped(plainLine(s), WIDTH, '  ')).join('')}`;
+}
+
+type Shown = Pick<ComparedOffer, 'offer' | 'expectedS' | 'cost'>;
+
+function nearMissesText(misses: readonly NearMissView[], output: Output): string {
+  if (misses.length === 0) return 'No offer is kept out by a single dimension.\n';
+  const table = rowsText(
+    misses,
+    [
+      { title: 'only rejected by', of: (m) => m.dimension },
+      { title: 'offers', of: (m) => m.offers, right: true },
+      {
+        title: 'nearest',
+        of: (m) => (m.nearest ? cut(`${m.nearest.offer.providerId}/${m.nearest.offer.sku}`, 24) : ''),
+      },
+      { title: 'in', of: (m) => (m.nearest ? cut(m.nearest.offer.region, 14) : '') },
+      { title: '$/h', of: (m) => (m.nearest ? dollars(m.nearest.offer.pricePerHour) : ''), right: true },
+      { title: 'total', of: (m) => (m.nearest ? dollars(m.nearest.cost.total) : ''), right: true },
+      { title: 'would be', of: (m) => (m.nearest ? placeOf(m.nearest.wouldRank) : ''), right: true },
+    ],
+    output,
+  );
+  const better = misses.filter((m) => m.nearest?.wouldRank === 1).slice(0, 5);
+  const lines = better.map(({ dimension, change, nearest }) =>
+    nearest
+      ? `Would win but for its ${dimension}: ${change}${nearest.offer.doubts.length > 0 ? ` (${nearest.offer.doubts.join('; ')})` : ''}.`
+      : '',
+  );
+  return `${table}${lines.map((s) => wrapped(plainLine(s), WIDTH, '  ')).join('')}`;
+}
+
+const placeOf = (rank: number | null): string => (rank === null ? 'behind' : `#${rank}`);
+const signed = (nano: string): string => (nano.startsWith('-') || nano === '0' ? dollars(nano) : `+${dollars(nano)}`);
+const machineOf = (o: OfferView): string => (o.count === 0 ? o.accelerator : `${o.count} x ${o.accelerator}`);
+const cut = (text: string, width = NAME_WIDTH): string => (text.length > width ? `${text.slice(0, width - 1)}…` : text);
+
+/** "billingWaste" to "billing waste". */
+export function spaced(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
