@@ -19,6 +19,7 @@ import { AddHoldGroups1764660000000 } from './1764660000000-AddHoldGroups.js';
 import { AddCatalogChanges1764700000000 } from './1764700000000-AddCatalogChanges.js';
 import { AddOfferListings1764710000000 } from './1764710000000-AddOfferListings.js';
 import { AddStorage1764720000000 } from './1764720000000-AddStorage.js';
+import { AddTokenBilling1764730000000 } from './1764730000000-AddTokenBilling.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
 export const migrations = [
@@ -43,4 +44,5 @@ export const migrations = [
   AddCatalogChanges1764700000000,
   AddOfferListings1764710000000,
   AddStorage1764720000000,
+  AddTokenBilling1764730000000,
 ];

@@ -15,6 +15,7 @@ export interface SubmitFlags {
   maxCost?: string;
   name?: string;
   linesPerShard?: number;
+  billing?: 'time' | 'tokens';
   timeout?: number;
   keepWarm?: number;
   project?: string;

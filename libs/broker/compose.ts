@@ -153,6 +153,7 @@ export function composeBroker(p: BrokerParts): Broker {
     wake,
     clock,
     random,
+    prices,
     quoter: {
       quote: async (request) => {
         const quote = await placements.quote(request);

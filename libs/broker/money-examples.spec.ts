@@ -6,7 +6,18 @@ import { priceTermsSchema, type PriceTerms } from '#contracts';
 import { MemoryStore, WORKER, type Tx } from '#platform/database';
 import { account, Ledger, trialBalance, type Entry } from '#money/ledger';
 import { resultAccounts, revenueBy } from '#money/margins';
-import { chargedUntil, chargeTerms, costTail, priceAt, priceOf, Prices, rateTokens, shortfall } from '#money/rating';
+import {
+  chargedUntil,
+  chargeTerms,
+  costTail,
+  priceAt,
+  priceOf,
+  Prices,
+  rateTokens,
+  shortfall,
+  mostForTokens,
+  tokenTerms,
+} from '#money/rating';
 import { mbHours, rateUnits, Storage, storagePrices, type KeptFiles } from '#money/storage';
 import {
   defaultTolerance,
@@ -17,6 +28,7 @@ import {
   type VendorLine,
 } from '#money/vendor-invoices';
 import { slaCredit } from '#compute/leases';
+import { mostTokens } from '#work/jobs';
 
 /** The examples of docs/billing.md on prices, commitments, margins, the ledger and vendors' invoices: made of what the code answers. */
 const file = readFileSync(join(process.cwd(), 'docs/billing.md'), 'utf8');
@@ -86,6 +98,21 @@ describe('docs/billing.md on prices', () => {
     const none = { input: 0n, cached: 0n, output: 0n };
     const rated = rateTokens(t, 'm', { input: 5_000n, cached: 0n, output: 2_000n }, { used: none, paid: none });
     expect(doc).toContain(`5,000 input and 2,000 output tokens cost ${$(rated?.amountNano ?? 0n)}.`);
+  });
+
+  it('what a line holds and is charged by tokens', () => {
+    const price = { input: String(usd('0.2')), cached: '0', output: String(usd('0.6')) };
+    const book = { version: 1, terms: terms({ tokens: { m: price } }) };
+    const own = tokenTerms(book, 'm', { plan: null, commitmentBps: 0 });
+    if (!own) throw new Error('the book has a price');
+    const body = { model: 'm', messages: [{ role: 'user' as const, content: 'x'.repeat(1_000) }], max_tokens: 500 };
+    const most = mostTokens({ custom_id: 'a', method: 'POST', url: '/v1/chat/completions', body });
+    const held = mostForTokens(own, 'm', { input: BigInt(most.input), output: BigInt(most.output), requests: 1n });
+    const none = { input: 0n, cached: 0n, output: 0n };
+    const rated = rateTokens(own, 'm', { input: 220n, cached: 0n, output: 400n }, { used: none, paid: none });
+    expect(doc).toContain(
+      `with \`max_tokens\` 500 holds ${$(held)}. It used 220 and 400 tokens: ${$(rated?.amountNano ?? 0n)} are charged`,
+    );
   });
 
   it('the best discount', () => {

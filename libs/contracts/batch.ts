@@ -18,6 +18,9 @@ export const chatMessage = z.strictObject({
   name: z.string().optional(),
 });
 
+/** Tokens a chat may produce when its line does not say: small, since nobody asked for more. */
+export const DEFAULT_MAX_TOKENS = 32;
+
 export const chatBody = z.strictObject({
   model: z.string().min(1),
   messages: z.array(chatMessage).min(1).max(200),

@@ -33,6 +33,8 @@ export const batchInferenceSpec = z.strictObject({
   /** JSONL of OpenAI batch lines, uploaded before. */
   inputArtifactId: idOf('artifact'),
   linesPerShard: z.int().min(1).max(10_000).optional(),
+  /** What the tenant pays for: the machine's time (the default), or the tokens, where the price book has a price for the model. */
+  billing: z.enum(['time', 'tokens']).optional(),
 });
 
 export const createJobSchema = z
@@ -89,6 +91,8 @@ export const jobView = z
     }),
     placementId: idOf('placement').nullable(),
     leaseId: idOf('lease').nullable(),
+    /** What is paid for. */
+    billing: z.enum(['time', 'tokens']),
     cost: z.object({
       held: nanoUsdText,
       charged: nanoUsdText,

@@ -1,10 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { BatchLine, BatchResultLine } from '#contracts';
+import { DEFAULT_MAX_TOKENS, type BatchLine, type BatchResultLine } from '#contracts';
 import { hash32 } from '#kernel';
 import type { ChatAnswer, ChatQuestion, Embedding, Refusal } from '../engines/engine.js';
-
-/** Tokens a chat may produce when the line does not say: small, since nobody asked for more. */
-export const DEFAULT_MAX_TOKENS = 32;
 
 type EmbeddingLine = Extract<BatchLine, { url: '/v1/embeddings' }>;
 type ChatLine = Extract<BatchLine, { url: '/v1/chat/completions' }>;

@@ -54,6 +54,7 @@ export function registerJobs(berth: Command): void {
     .option('--count <n>', 'GPUs', wholeNumber(0, 64))
     .option('--max-cost <dollars>', 'cost cap; without it Berth estimates one', money)
     .option('--name <name>', 'what to call it')
+    .option('--billing <what>', 'pay for time, or for tokens where the model has a price', oneOf(['time', 'tokens']))
     .option('--lines-per-shard <n>', 'lines of one shard', wholeNumber(1, 10_000))
     .option('--timeout <time>', 'such as 1h', timeSpan)
     .option('--keep-warm <time>', 'keep the machine for the project’s next job', timeSpan)

@@ -104,6 +104,7 @@ async function batchSpec(
     kind: 'batch-inference',
     model: flags.model,
     inputArtifactId,
+    ...(flags.billing === undefined ? {} : { billing: flags.billing }),
     ...(flags.linesPerShard === undefined ? {} : { linesPerShard: flags.linesPerShard }),
   };
 }

@@ -217,6 +217,7 @@ export type CreateJob = {
         model: string;
         inputArtifactId: string;
         linesPerShard?: number;
+        billing?: 'time' | 'tokens';
       };
   workload?: WorkloadInput;
   /**
@@ -253,6 +254,7 @@ export type CreateJobs = {
           model: string;
           inputArtifactId: string;
           linesPerShard?: number;
+          billing?: 'time' | 'tokens';
         };
     workload?: WorkloadInput;
     /**
@@ -605,6 +607,7 @@ export type Job = {
   };
   placementId: string | null;
   leaseId: string | null;
+  billing: 'time' | 'tokens';
   cost: {
     /**
      * Nano-dollars (1e-9 USD) as decimal text

@@ -95,8 +95,14 @@ function whyPrice(r: UsageRow, lease: Known | undefined, promised: readonly Prom
   if (r.meter === 'commitment') return 'committed use that usage did not bring';
   if (r.source === 'storage') return whyStorage(r);
   if (r.source !== 'lease' && r.source !== 'shard') return `told by ${r.source}; costs nothing`;
+  if (r.meter === 'lines' && r.amountNano > 0n) return `at least ${formatUsd(r.unitPriceNano)} a request`;
   if (r.meter !== 'lease-time')
-    return r.amountNano === 0n ? 'counted; the machine’s time is what is paid' : 'per million';
+    return r.unitPriceNano === 0n || r.meter === 'lines'
+      ? lease?.chargeTerms?.paidBy === 'tokens'
+        ? 'counted'
+        : 'counted; the machine’s time is what is paid'
+      : `${formatUsd(r.unitPriceNano)} a million${r.amountNano === 0n ? '; free this month' : ', less what is free each month'}`;
+  if (lease?.chargeTerms?.paidBy === 'tokens') return 'nothing: the tokens are what is paid';
   const price = `${formatUsd(r.unitPriceNano)} an hour`;
   const terms = lease?.chargeTerms;
   const discount =

@@ -26,6 +26,8 @@ export {
   type UsageSum,
   type UsageSums,
 } from './usage-sums.js';
+export { type TokenUsage } from './tokens/charge.js';
+export { tokenMonths, type TokenMonthRow } from './tokens/tokens.table.js';
 export { keepPartitions } from './partitions.js';
 export {
   EVENT_FUTURE_MS,

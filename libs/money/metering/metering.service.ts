@@ -1,6 +1,7 @@
 import { chargeBetween, newId, StaleVersion, type Clock, type Random } from '#kernel';
 import type { Tx } from '#platform/database';
 import type { Holds } from '#money/quotas';
+import { chargeTokens, type TokenUsage } from './tokens/charge.js';
 import { meterTime, type TimePiece } from './meter-time.js';
 import { monthEnd, usageRecords, usageRow, type Meter, type UsageRow } from './usage.table.js';
 
@@ -71,8 +72,8 @@ const NOTHING: MeteredAmounts = { chargedNano: 0n, costNano: 0n, exposureNano: 0
 export class Metering {
   constructor(
     private readonly holdsOf: Holds,
-    private readonly clock: Clock,
-    private readonly random: Random,
+    readonly clock: Clock,
+    readonly random: Random,
   ) {}
 
   /**
@@ -147,6 +148,11 @@ export class Metering {
         ),
     );
     if (rows.length > 0) await tx.insertNew(usageRecords, rows);
+  }
+
+  /** Finished shards of jobs that are paid by tokens. */
+  tokens(tx: Tx, finished: readonly TokenUsage[]): Promise<void> {
+    return chargeTokens(tx, finished, this);
   }
 
   private row(

@@ -10,7 +10,14 @@ export {
   type ChargeTerms,
 } from './lease-price.js';
 export { priceAt, type PriceBookVersion } from './price-book.js';
-export { rateTokens, type RatedTokens, type TokenCounts } from './tokens.js';
+export {
+  mostForTokens,
+  rateTokens,
+  tokenTerms,
+  type RatedTokens,
+  type TokenCounts,
+  type TokenTerms,
+} from './tokens.js';
 export { chargedByHour, commitmentBpsAt, shortfall, type Charged, type Commitment } from './commitment.js';
 export { Prices, type PricedFor } from './prices.service.js';
 export {

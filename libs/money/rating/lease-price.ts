@@ -27,6 +27,8 @@ export interface ChargeTerms {
   readonly discountBps: number;
   readonly leaseMinimumMs: number;
   readonly slaCreditBps: number;
+  /** The tenant pays for tokens, and nothing for the machine's time. */
+  readonly paidBy?: 'tokens';
 }
 
 /** The provider's margin and nothing else: what holds before there is a price book. */
@@ -58,7 +60,8 @@ export function chargeTerms(
 }
 
 /** What a tenant on these terms pays per hour. */
-export function priceOf(costPerHour: bigint, terms: Pick<ChargeTerms, 'marginBps' | 'discountBps'>): bigint {
+export function priceOf(costPerHour: bigint, terms: Pick<ChargeTerms, 'marginBps' | 'discountBps' | 'paidBy'>): bigint {
+  if (terms.paidBy === 'tokens') return 0n;
   return discounted(chargePerHour(costPerHour, terms.marginBps), terms.discountBps);
 }
 

@@ -3,6 +3,7 @@ import type { PriceClass, PriceTerms } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { commitmentBpsAt } from './commitment.js';
 import { chargeTerms, type ChargeTerms } from './lease-price.js';
+import { tokenTerms, type TokenTerms } from './tokens.js';
 import { priceAt } from './price-book.js';
 import { commitments, organizationPlans, priceBooks, type CommitmentRow, type PriceBookRow } from './rating.table.js';
 
@@ -118,6 +119,15 @@ export class Prices {
     const running = await tx.find(commitments, { organizationId, endsAt: { gt: atMs } });
     const commitmentBps = commitmentBpsAt(running, atMs);
     return chargeTerms(book, { priceClass, providerMarginBps, plan, commitmentBps });
+  }
+
+  /** What tokens of a model cost a tenant from an instant on; null where the book has no price for it. */
+  async tokenTermsFor(tx: Tx, organizationId: string, model: string, atMs: number): Promise<TokenTerms | null> {
+    const book = await this.inForce(tx, atMs);
+    if (!book?.terms.tokens[model]) return null;
+    const plan = await this.planAt(tx, organizationId, atMs);
+    const running = await tx.find(commitments, { organizationId, endsAt: { gt: atMs } });
+    return tokenTerms(book, model, { plan, commitmentBps: commitmentBpsAt(running, atMs) });
   }
 
   /** The same for an estimate, as read at most five seconds ago. */

@@ -37,6 +37,8 @@ export interface WorldOptions {
   readonly settings?: Partial<CloudSettings>;
   readonly faults?: readonly FaultRule[];
   readonly leaseTimes?: Partial<LeaseTimes>;
+  /** What machines tell of the tokens of a shard; three of input where nothing is said. */
+  readonly tokensOf?: (work: WorkItem) => { readonly inputTokens: number; readonly outputTokens: number };
 }
 
 /** One tenant, one sandbox vendor and the whole broker in one thread, for specs: time moves only when told. */
@@ -154,7 +156,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     await store.transaction(WORKER, (tx) => broker.catalog.replace(tx, provider.id, offers));
   }
 
-  const fleet = new AgentFleet(broker, cloud);
+  const fleet = new AgentFleet(broker, cloud, options.tokensOf);
   const drain = async (): Promise<void> => {
     for (let n = 0; woken.size > 0 && n < 200; n++) {
       const [next] = woken;
@@ -227,6 +229,7 @@ class AgentFleet {
   constructor(
     private readonly broker: Broker,
     private readonly cloud: SandboxCloud,
+    private readonly tokensOf: NonNullable<WorldOptions['tokensOf']> = () => ({ inputTokens: 3, outputTokens: 0 }),
   ) {}
 
   async tick(): Promise<void> {
@@ -275,8 +278,7 @@ class AgentFleet {
       counts: {
         ok: w.spec.kind === 'batch-inference' ? w.spec.lineTo - w.spec.lineFrom : 1,
         failed: 0,
-        inputTokens: 3,
-        outputTokens: 0,
+        ...this.tokensOf(w),
       },
       exitCode: w.spec.kind === 'command' ? 0 : null,
       busyMs: 1,

@@ -38,8 +38,8 @@ describe('the plan of a batch', () => {
       lines: 3,
       characters: 3 * (n - 1),
       slices: [
-        { lineFrom: 0, lineTo: 2, byteFrom: 0, byteTo: 2 * n },
-        { lineFrom: 2, lineTo: 3, byteFrom: 2 * n, byteTo: 3 * n },
+        { lineFrom: 0, lineTo: 2, byteFrom: 0, byteTo: 2 * n, inputTokensMost: 40, outputTokensMost: 0 },
+        { lineFrom: 2, lineTo: 3, byteFrom: 2 * n, byteTo: 3 * n, inputTokensMost: 20, outputTokensMost: 0 },
       ],
     });
   });

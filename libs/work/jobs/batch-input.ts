@@ -1,11 +1,15 @@
 import { DomainError } from '#kernel';
-import { batchLine } from '#contracts';
+import { batchLine, type BatchLine } from '#contracts';
+import { mostTokens, type MostTokens } from './most-tokens.js';
 
 export interface ShardSlice {
   readonly lineFrom: number;
   readonly lineTo: number;
   readonly byteFrom: number;
   readonly byteTo: number;
+  /** No more tokens are charged for its lines than these; a machine that tells of more is not believed. */
+  readonly inputTokensMost: number;
+  readonly outputTokensMost: number;
 }
 
 export interface BatchPlan {
@@ -31,6 +35,7 @@ export function planBatch(input: Uint8Array, model: string, linesPerShard: numbe
   const text = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
   const starts: number[] = [];
   const ends: number[] = [];
+  const most: MostTokens[] = [];
   const seen = new Map<string, number>();
   let characters = 0;
   // Left out of the first shard: a byte order mark is no JSON.
@@ -49,7 +54,8 @@ export function planBatch(input: Uint8Array, model: string, linesPerShard: numbe
           `is beyond the limit of ${MAX_BATCH_LINES} requests`,
           'Split the input into several jobs.',
         );
-      characters += checkLine(raw, number, model, seen);
+      most.push(mostTokens(checkLine(raw, number, model, seen)));
+      characters += raw.length;
       starts.push(at);
       ends.push(next);
     }
@@ -65,12 +71,20 @@ export function planBatch(input: Uint8Array, model: string, linesPerShard: numbe
   const slices: ShardSlice[] = [];
   for (let from = 0; from < lines; from += per) {
     const to = Math.min(lines, from + per);
-    slices.push({ lineFrom: from, lineTo: to, byteFrom: starts[from] ?? 0, byteTo: ends[to - 1] ?? text.length });
+    const own = most.slice(from, to);
+    slices.push({
+      lineFrom: from,
+      lineTo: to,
+      byteFrom: starts[from] ?? 0,
+      byteTo: ends[to - 1] ?? text.length,
+      inputTokensMost: own.reduce((n, m) => n + m.input, 0),
+      outputTokensMost: own.reduce((n, m) => n + m.output, 0),
+    });
   }
   return { lines, slices, characters };
 }
 
-function checkLine(raw: string, number: number, model: string, seen: Map<string, number>): number {
+function checkLine(raw: string, number: number, model: string, seen: Map<string, number>): BatchLine {
   let value: unknown;
   try {
     value = JSON.parse(raw);
@@ -93,7 +107,7 @@ function checkLine(raw: string, number: number, model: string, seen: Map<string,
   seen.set(line.custom_id, number);
   if (line.body.model !== model)
     throw lineError(number, `asks for model "${line.body.model}" in a job for "${model}"`, 'Use one model per job.');
-  return raw.length;
+  return line;
 }
 
 function lineError(

@@ -4,7 +4,11 @@ import type { JobRow, ShardRow } from './jobs.table.js';
 import type { Planned } from './planning.js';
 
 /** A job as it begins. */
-export function jobRow({ id, submission: s, plan, workload, capNano }: Planned, holdId: string, now: number): JobRow {
+export function jobRow(
+  { id, submission: s, plan, workload, capNano, tokenTerms }: Planned,
+  holdId: string,
+  now: number,
+): JobRow {
   const { request } = s;
   return {
     id,
@@ -21,6 +25,7 @@ export function jobRow({ id, submission: s, plan, workload, capNano }: Planned, 
     labels: request.labels,
     holdId,
     capNano,
+    tokenTerms,
     chargedNano: 0n,
     placementId: null,
     leaseId: null,

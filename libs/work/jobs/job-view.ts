@@ -29,6 +29,7 @@ export function toJobView(job: JobRow, { heldNano, chargedNano, runningNano }: J
     },
     placementId: job.placementId as JobView['placementId'],
     leaseId: job.leaseId as JobView['leaseId'],
+    billing: job.tokenTerms === null ? 'time' : 'tokens',
     cost: {
       held: String(heldNano),
       charged: String(chargedNano),

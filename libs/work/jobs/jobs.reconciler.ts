@@ -90,7 +90,8 @@ export class JobReconciler implements Reconciler {
   }
 
   private async place(tx: Tx, job: JobRow, now: number): Promise<'again' | 'rest'> {
-    const warm = await this.d.leases.warm(tx, job.projectId);
+    // A warm machine is paid for by its time: who pays for tokens would pay twice.
+    const warm = job.tokenTerms === null ? await this.d.leases.warm(tx, job.projectId) : [];
     const { placementId, best, why } = await this.d.placer.place(tx, {
       organizationId: job.organizationId,
       projectId: job.projectId,
@@ -128,7 +129,8 @@ export class JobReconciler implements Reconciler {
     }
     const { organizationId } = job;
     const basis = await this.d.providers.priceBasis(tx, best.providerId);
-    const terms = await this.d.prices.termsFor(tx, { organizationId, ...basis }, now);
+    const byTime = await this.d.prices.termsFor(tx, { organizationId, ...basis }, now);
+    const terms = job.tokenTerms === null ? byTime : { ...byTime, paidBy: 'tokens' as const, leaseMinimumMs: 0 };
     const lease = await this.request(tx, {
       organizationId,
       projectId: job.projectId,

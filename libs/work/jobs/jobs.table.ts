@@ -1,6 +1,7 @@
 import { StateMachine } from '#kernel';
 import type { CreateJob, JobState, Workload } from '#contracts';
 import { table } from '#platform/database';
+import type { TokenTerms } from '#money/rating';
 
 export const jobMachine = new StateMachine<JobState>('job', 'queued', {
   queued: ['placing', 'starting', 'running', 'failed', 'cancelled'],
@@ -27,6 +28,8 @@ export interface JobRow {
   labels: Record<string, string>;
   holdId: string;
   capNano: bigint;
+  /** What its tokens cost; null: its machine's time is what is paid. */
+  tokenTerms: TokenTerms | null;
   /** Charged so far; exact once the job has ended. */
   chargedNano: bigint;
   placementId: string | null;
@@ -65,6 +68,7 @@ export const jobs = table<JobRow>(
     labels: 'json',
     holdId: 'text',
     capNano: 'bigint',
+    tokenTerms: 'json',
     chargedNano: 'bigint',
     placementId: 'text',
     leaseId: 'text',
@@ -102,6 +106,8 @@ export interface ShardRow {
   lineTo: number;
   byteFrom: number;
   byteTo: number;
+  inputTokensMost: number;
+  outputTokensMost: number;
   fence: number;
   failures: number;
   leaseId: string | null;
@@ -127,6 +133,8 @@ export const shards = table<ShardRow>(
     lineTo: 'int',
     byteFrom: 'int',
     byteTo: 'int',
+    inputTokensMost: 'int',
+    outputTokensMost: 'int',
     fence: 'int',
     failures: 'int',
     leaseId: 'text',

@@ -1,10 +1,10 @@
-import { DomainError, newId, type Clock, type Random } from '#kernel';
+import { DomainError, formatUsd, newId, type Clock, type Random } from '#kernel';
 import type { CreateJob, Offer, Workload } from '#contracts';
 import { WORKER, type Actor, type Store } from '#platform/database';
 import { Artifacts, artifacts, type ArtifactRow } from '#compute/artifacts';
 import { agents } from '#compute/agents';
 import { burn } from '#compute/leases';
-import { priceOf, type ChargeTerms } from '#money/rating';
+import { mostForTokens, priceOf, type ChargeTerms, type Prices, type TokenTerms } from '#money/rating';
 import { planBatch, type BatchPlan } from './batch-input.js';
 import { embeddedModels, estimateSeconds } from './models.js';
 
@@ -36,6 +36,8 @@ export interface Planned {
   readonly plan: BatchPlan;
   readonly workload: Workload;
   readonly capNano: bigint;
+  /** Null: the machine's time is what is paid. */
+  readonly tokenTerms: TokenTerms | null;
 }
 
 /** What was found for others of the same submission. */
@@ -56,6 +58,7 @@ export interface PlanningDeps {
   readonly store: Store;
   readonly artifacts: Artifacts;
   readonly quoter: Quoter;
+  readonly prices: Pick<Prices, 'tokenTermsFor'>;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -73,8 +76,61 @@ export class Planning {
         : await once(known, ['batch', spec], () => this.planBatch(submission, spec));
     const workload = this.workloadOf(submission.request, plan);
     const { maxCost } = submission.request;
-    const capNano = await once(known, ['cap', workload, maxCost], () => this.cap(submission, workload));
-    return { id: newId('job', this.d.clock.now(), this.d.random), submission, plan, workload, capNano };
+    const byTokens =
+      spec.kind === 'batch-inference' && spec.billing === 'tokens'
+        ? await once(known, ['tokens', spec, workload, maxCost], () => this.byTokens(submission, spec, plan, workload))
+        : null;
+    const capNano =
+      byTokens?.capNano ?? (await once(known, ['cap', workload, maxCost], () => this.cap(submission, workload)));
+    const tokenTerms = byTokens?.terms ?? null;
+    return { id: newId('job', this.d.clock.now(), this.d.random), submission, plan, workload, capNano, tokenTerms };
+  }
+
+  /**
+   * What a job holds that is paid by tokens: the most that they can cost. The machine is the broker's expense then, so it must
+   * not be expected to cost more than that.
+   */
+  private async byTokens(
+    { organizationId, projectId, request }: Submission,
+    spec: SpecOf<'batch-inference'>,
+    plan: BatchPlan,
+    workload: Workload,
+  ): Promise<{ terms: TokenTerms; capNano: bigint }> {
+    const byTime = 'Leave billing out to pay for the machine’s time.';
+    const terms = await this.d.store.transaction(WORKER, async (tx) =>
+      this.d.prices.tokenTermsFor(tx, organizationId, spec.model, await tx.now()),
+    );
+    if (!terms)
+      throw new DomainError('invalid', 'no-token-price', `Tokens of "${spec.model}" have no price.`, {
+        field: 'spec.billing',
+        fix: byTime,
+      });
+    if (request.keepWarmS > 0)
+      throw new DomainError('invalid', 'not-kept-warm', 'A machine that is paid by tokens is not kept warm.', {
+        field: 'keepWarmS',
+        fix: `Leave keepWarmS out. ${byTime}`,
+      });
+    const sum = (of: 'inputTokensMost' | 'outputTokensMost'): bigint =>
+      plan.slices.reduce((n, slice) => n + BigInt(slice[of]), 0n);
+    const most = { input: sum('inputTokensMost'), output: sum('outputTokensMost'), requests: BigInt(plan.lines) };
+    const capNano = mostForTokens(terms, spec.model, most);
+    if (request.maxCost !== undefined && BigInt(request.maxCost) < capNano)
+      throw new DomainError(
+        'invalid',
+        'cap-below-tokens',
+        `The tokens may cost up to ${formatUsd(capNano)}, which is more than maxCost.`,
+        { field: 'maxCost', fix: `Give at least that, or set max_tokens on the lines. ${byTime}` },
+      );
+    const quote = await this.d.quoter.quote({ organizationId, projectId, workload });
+    if ('why' in quote) throw nothingFits(quote);
+    if (quote.expectedNano > capNano)
+      throw new DomainError(
+        'unprocessable',
+        'tokens-below-machine',
+        `The best machine is expected to cost ${formatUsd(quote.expectedNano)}, and the tokens ${formatUsd(capNano)} at most.`,
+        { fix: byTime },
+      );
+    return { terms, capNano };
   }
 
   private async planCommand(submission: Submission, spec: SpecOf<'command'>, known: Known): Promise<BatchPlan> {
@@ -86,7 +142,11 @@ export class Planning {
           fix: 'Upload the file to the project of the job first (POST /v1/artifacts).',
         });
     }
-    return { lines: 1, slices: [{ lineFrom: 0, lineTo: 1, byteFrom: 0, byteTo: 0 }], characters: 0 };
+    return {
+      lines: 1,
+      slices: [{ lineFrom: 0, lineTo: 1, byteFrom: 0, byteTo: 0, inputTokensMost: 0, outputTokensMost: 0 }],
+      characters: 0,
+    };
   }
 
   private async planBatch(submission: Submission, spec: SpecOf<'batch-inference'>): Promise<BatchPlan> {
@@ -147,15 +207,17 @@ export class Planning {
       return cap;
     }
     const quote = await this.d.quoter.quote({ organizationId, projectId, workload });
-    if ('why' in quote) {
-      throw new DomainError('unprocessable', 'nothing-fits', `Nothing that can be rented now fits: ${quote.why}.`, {
-        fix: [...quote.hints, 'Give maxCost to queue the job until capacity appears.'].join(' '),
-        retryable: true,
-      });
-    }
+    if ('why' in quote) throw nothingFits(quote);
     const rate = priceOf(quote.offer.pricePerHour, quote.terms);
     const least = burn(rate, LEAST_CAP_MS);
     const wanted = burn(rate, Math.ceil(quote.expectedS * 1_000) * 3);
     return wanted > least ? wanted : least;
   }
+}
+
+function nothingFits({ why, hints }: { readonly why: string; readonly hints: readonly string[] }): DomainError {
+  return new DomainError('unprocessable', 'nothing-fits', `Nothing that can be rented now fits: ${why}.`, {
+    fix: [...hints, 'Give maxCost to queue the job until capacity appears.'].join(' '),
+    retryable: true,
+  });
 }

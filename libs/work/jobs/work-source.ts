@@ -5,7 +5,7 @@ import type { WakeQueue } from '#platform/reconcile';
 import type { AgentRow, Sight, WorkSource } from '#compute/agents';
 import type { Hosts } from '#compute/hosts';
 import { checkpointDue, Leases, type LeaseRow } from '#compute/leases';
-import type { Metering, ShardUsage } from '#money/metering';
+import type { Metering, ShardUsage, TokenUsage } from '#money/metering';
 import { jobLogs, jobs, resultKey, shards, type JobRow, type ShardRow } from './jobs.table.js';
 
 export interface JobWorkDeps {
@@ -124,17 +124,19 @@ export class JobWork implements WorkSource {
     const { tx } = sight;
     const jobsOf = await sight.lockJobs([...new Set(ended.map(({ shard }) => shard.jobId))]);
     const usage: ShardUsage[] = [];
+    const byTokens: TokenUsage[] = [];
     const sums = new Map<string, Counts>();
     for (const { shard, lease, report } of ended) {
       const job = jobsOf.get(shard.jobId);
       if (!job) continue;
       const counts =
         report.state === 'done' && (report.exitCode ?? 0) === 0
-          ? await this.done(tx, shard, lease, job, report, usage)
+          ? await this.done(tx, shard, lease, job, report, { usage, byTokens })
           : await this.failed(tx, shard, job, report);
       if (counts) sums.set(job.id, added(sums.get(job.id), counts));
     }
     await this.d.metering.shardCounts(tx, usage);
+    await this.d.metering.tokens(tx, byTokens);
     for (const [jobId, counts] of sums) {
       const job = jobsOf.get(jobId);
       if (job) sight.keep(await this.count(tx, job, counts));
@@ -147,7 +149,7 @@ export class JobWork implements WorkSource {
     lease: LeaseRow,
     job: JobRow,
     report: DoneReport,
-    usage: ShardUsage[],
+    into: { usage: ShardUsage[]; byTokens: TokenUsage[] },
   ): Promise<Counts | null> {
     const { inputTokens, outputTokens } = report.counts;
     // Told by a machine that is not ours: no more than there are.
@@ -169,22 +171,29 @@ export class JobWork implements WorkSource {
     if (!taken) return null;
     const now = await tx.now();
     const { organizationId, projectId, jobId } = shard;
-    usage.push({
-      shard: {
-        id: shard.id,
-        leaseId: lease.id,
-        organizationId,
-        projectId,
-        jobId,
-        providerId: lease.providerId,
-        resource: 'batch-inference',
-        providerClass: lease.offer.providerKind,
-        model: job.spec.kind === 'batch-inference' ? job.spec.model : null,
-        fromMs: shard.assignedAt ?? now,
-        toMs: now,
-      },
-      counts: { 'input-tokens': inputTokens, 'output-tokens': outputTokens, lines: ok },
-    });
+    const of = {
+      id: shard.id,
+      leaseId: lease.id,
+      organizationId,
+      projectId,
+      jobId,
+      providerId: lease.providerId,
+      resource: 'batch-inference',
+      providerClass: lease.offer.providerKind,
+      fromMs: shard.assignedAt ?? now,
+      toMs: now,
+    };
+    const model = job.spec.kind === 'batch-inference' ? job.spec.model : null;
+    if (job.tokenTerms !== null && model !== null) {
+      const most = (told: number, bound: number): bigint => BigInt(Math.min(told, bound));
+      const input = most(inputTokens, shard.inputTokensMost);
+      const counts = { input, cached: 0n, output: most(outputTokens, shard.outputTokensMost) };
+      const { tokenTerms: terms, holdId } = job;
+      into.byTokens.push({ shard: of, model, terms, holdId, counts, requests: BigInt(ok) });
+    } else {
+      const counts = { 'input-tokens': inputTokens, 'output-tokens': outputTokens, lines: ok };
+      into.usage.push({ shard: { ...of, model }, counts });
+    }
     return { shardsDone: 1, shardsFailed: 0, linesOk: ok, linesFailed: failed };
   }
 

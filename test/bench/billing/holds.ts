@@ -70,6 +70,7 @@ function submissions(store: Store, of: Holds): Reserve {
     artifacts: new Artifacts(store, objects, clock, random, new Quotas(clock, random)),
     holds: of,
     quoter: { quote: none },
+    prices: { tokenTermsFor: none },
     wake: { wake: () => Promise.resolve() },
     clock,
     random,
