@@ -52,7 +52,7 @@ export function registerAdminQuotas(admin: Command): void {
     );
   quotas
     .command('set')
-    .argument('<dimension>', 'gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend')
+    .argument('<dimension>', 'gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend, requests, tokens')
     .argument('<limit>', 'a count; dollars for spend')
     .description('set a limit of an organization, a project or a key')
     .option('--org <id>', 'for an organization', idArgument('org'))

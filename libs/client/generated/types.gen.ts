@@ -1037,7 +1037,7 @@ export type NewQuota = {
    */
   scopeId: string;
   /**
-   * gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend
+   * gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend, requests, tokens
    */
   dimension: string;
   per?: 'ever' | 'minute' | 'hour' | 'day' | 'month';

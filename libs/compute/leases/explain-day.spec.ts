@@ -64,9 +64,17 @@ describe('an explained day', () => {
     expect(why(hour, promised)).toBe('$2.16 an hour: $2.40 less 10 % for committed use');
     expect(why({ ...hour, leaseId: 'lease_other' })).toBe('$2.16 an hour');
     expect(why({ ...hour, leaseId: null, amountNano: 1n })).toBe('$2.16 an hour; what no hold covered is not charged');
-    const counted = { meter: 'output-tokens', unit: 'tokens', amountNano: 0n } as const;
+    const counted = { meter: 'output-tokens', unit: 'tokens', unitPriceNano: 0n, amountNano: 0n } as const;
     expect(why({ ...hour, ...counted, source: 'shard' })).toBe('counted; the machine’s time is what is paid');
     expect(why({ ...hour, ...counted, source: '/meter' })).toBe('told by /meter; costs nothing');
+    const tokens = { meter: 'output-tokens', unit: 'tokens', source: 'shard', unitPriceNano: usd('0.6') } as const;
+    expect(why({ ...hour, ...tokens })).toBe('$0.60 a million, less what is free each month');
+    expect(why({ ...hour, ...tokens, amountNano: 0n })).toBe('$0.60 a million; free this month');
+    expect(why({ ...hour, ...tokens, meter: 'lines' })).toBe('at least $0.60 a request');
+    const kept = { meter: 'storage', source: 'storage', unit: 'MB-hours', unitPriceNano: usd('0.01') } as const;
+    expect(why({ ...hour, ...kept })).toBe('$0.01 a GB-hour, beyond what is free each month');
+    expect(why({ ...hour, ...kept, meter: 'egress' })).toBe('$0.01 a GB, beyond what is free each month');
+    expect(why({ ...hour, ...kept, unitPriceNano: 0n })).toBe('free');
     expect(why({ ...hour, meter: 'commitment', source: 'commitment' })).toMatch('committed use that');
   });
 

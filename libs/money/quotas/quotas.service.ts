@@ -68,6 +68,38 @@ export class Quotas {
       await store.transaction(actor, (tx) => tell(tx, organizationId, done.alerts, this.random));
   }
 
+  /** All limits of an organization on requests and tokens, whatever their scope. */
+  ratesOf(tx: Tx, organizationId: string): Promise<QuotaRow[]> {
+    return tx.find(quotas, { organizationId, dimension: { in: ['requests', 'tokens'] } });
+  }
+
+  /**
+   * Counts work that comes in pieces against these limits; false: one of them has no room left in its window, and nothing was
+   * counted. A piece that alone is more than a hard limit counts for all of it: it goes where nothing else has gone, instead of never.
+   */
+  async admit(tx: Tx, of: Omit<Holder, 'holder'>, rates: readonly QuotaRow[], amounts: QuotaAmounts): Promise<boolean> {
+    const { organizationId, projectId, keyId = null } = of;
+    const limits = rates.filter((q) => [organizationId, projectId, keyId].includes(q.scopeId));
+    if (limits.length === 0) return true;
+    const asked = Object.entries(amounts).map(([dimension, amount]): [string, bigint] => {
+      const hard = limits.filter((q) => q.dimension === dimension && q.mode === 'hard').map((q) => q.limitN);
+      const most = hard.reduce((least, n) => (n < least ? n : least), amount);
+      // A limit of nothing lets nothing through.
+      return [dimension, most > 0n || amount === 0n ? most : amount];
+    });
+    const done = await tx.call(quotaTake, {
+      holder: null,
+      organizationId,
+      projectId,
+      keyId,
+      at: null,
+      amounts: Object.fromEntries(asked),
+    });
+    if (done.refusal) return false;
+    await tell(tx, organizationId, done.alerts, this.random);
+    return true;
+  }
+
   /** Ends what a holder counts for; harmless to repeat. */
   async release(tx: Tx, holder: string, dimensions: readonly string[]): Promise<void> {
     await tx.call(quotaRelease, { holder, dimensions: [...dimensions] });

@@ -268,7 +268,7 @@ export class JobWork implements WorkSource {
     const held = open.filter((s) => s.state === 'assigned' && s.leaseId === leaseOf.get(s.jobId));
     const room = capacity - held.filter((s) => !known.has(s.id)).length;
     const wanted = open.filter((s) => s.state === 'pending').slice(0, Math.max(0, room));
-    const all = [...held, ...(await this.claim(tx, wanted, leaseOf))];
+    const all = [...held, ...(await this.claim(tx, await this.admitted(tx, wanted, jobRows), leaseOf))];
     const now = await tx.now();
     const stopping = new Map(
       own.flatMap((l) =>
@@ -301,6 +301,40 @@ export class JobWork implements WorkSource {
         found.set(lease.id, { vendor, indices: [...indices] });
     }
     return found;
+  }
+
+  /**
+   * Those of the shards that the limits on requests and tokens let through now; the others wait for the next window. The lines of a
+   * shard are its requests, and its tokens the most that they can be.
+   */
+  private async admitted(
+    tx: Tx,
+    wanted: readonly ShardRow[],
+    jobRows: ReadonlyMap<string, JobRow>,
+  ): Promise<readonly ShardRow[]> {
+    const { quotas } = this.d.leases;
+    const passed: ShardRow[] = [];
+    const ratesOf = new Map<string, Awaited<ReturnType<typeof quotas.ratesOf>>>();
+    for (const jobId of new Set(wanted.map((s) => s.jobId))) {
+      const own = wanted.filter((s) => s.jobId === jobId);
+      const job = jobRows.get(jobId);
+      if (!job) continue;
+      const { organizationId, projectId } = job;
+      const rates = ratesOf.get(organizationId) ?? (await quotas.ratesOf(tx, organizationId));
+      ratesOf.set(organizationId, rates);
+      if (job.kind === 'command' || rates.length === 0) {
+        passed.push(...own);
+        continue;
+      }
+      const keyId = await quotas.keyOf(tx, job.holdId);
+      for (const shard of own) {
+        const requests = BigInt(shard.lineTo - shard.lineFrom);
+        const tokens = BigInt(shard.inputTokensMost + shard.outputTokensMost);
+        if (!(await quotas.admit(tx, { organizationId, projectId, keyId }, rates, { requests, tokens }))) break;
+        passed.push(shard);
+      }
+    }
+    return passed;
   }
 
   /** Assigns pending shards, each to its job's lease; one that somebody else was quicker to take is left out. */

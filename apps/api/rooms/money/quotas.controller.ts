@@ -86,11 +86,7 @@ const setQuota = route({
       dimension: z
         .string()
         .max(80)
-        .refine(
-          (dimension) => dimension !== 'requests' && dimension !== 'tokens',
-          'Nothing counts requests or tokens before there are endpoints',
-        )
-        .describe('gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend'),
+        .describe('gpus, gpus:NAME, leases, jobs-queued, storage-bytes, spend, requests, tokens'),
       per: z.enum(quotaWindows).default('ever'),
       limit: amountText.describe('A count; nano-dollars for spend'),
       mode: z.enum(quotaModes).default('hard'),
