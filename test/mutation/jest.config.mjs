@@ -10,11 +10,12 @@ export default {
   // The sandbox is a folder of its own below the checkout.
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.berth', '<rootDir>/tools'],
   testMatch: [
-    '<rootDir>/libs/money/ledger/{seal,reading,reverse,ledger}.spec.ts',
+    '<rootDir>/libs/money/ledger/{seal,reading,reverse,ledger,post}.spec.ts',
     '<rootDir>/libs/platform/reconcile/*.spec.ts',
-    '<rootDir>/libs/money/quotas/{holds,renewal,credit-room,quotas}.spec.ts',
+    '<rootDir>/libs/money/quotas/{holds,hold-groups,renewal,credit-room,quotas,counting,admit}.spec.ts',
     '<rootDir>/libs/kernel/machine.spec.ts',
     '<rootDir>/libs/money/billing/lines/cents.spec.ts',
   ],
+  setupFiles: ['<rootDir>/test/mutation/end-on-failure.ts'],
   testTimeout: 20_000,
 };
