@@ -18,6 +18,7 @@ import { PricesController } from './rooms/money/prices.controller.js';
 import { UsageEventsController } from './rooms/money/usage-events.controller.js';
 import { RevenueController } from './rooms/money/revenue.controller.js';
 import { VendorInvoicesController } from './rooms/money/vendor-invoices.controller.js';
+import { SizingController } from './rooms/sizing.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
 import { QuotasController } from './rooms/money/quotas.controller.js';
 import { PaymentsController } from './rooms/money/payments.controller.js';
@@ -35,6 +36,7 @@ export const controllers: readonly Type[] = [
   KeysController,
   OffersController,
   PlacementsController,
+  SizingController,
   ArtifactsController,
   JobsController,
   LeasesController,

@@ -96,6 +96,11 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
     shows: ['hostId', 'providerId'],
   },
   getPlacement: byId('placementId'),
+  // Prices of the market are everybody's; a sizing names nothing of anybody.
+  size: {
+    asks: () => [{ body: { workload: { kind: 'hardware' }, scope: 'rentable' } }],
+    shows: ['hostId', 'providerId'],
+  },
   createArtifact: {
     asks: (ids) => [{ query: { projectId: ids.projectId }, body: 'x', headers: ndjson }],
     creates: (own) => ({ query: { projectId: own.projectId }, body: 'x', headers: ndjson }),

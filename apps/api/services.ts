@@ -5,6 +5,7 @@ import { deriveKey } from '#platform/secrets';
 import { AGENT_DOOR, type AgentDoor } from './http/access.guard.js';
 import { Catalog } from '#market/catalog';
 import { Placements } from '#market/placement';
+import { Sizing } from '#market/sizing';
 import { Agents } from '#compute/agents';
 import { Artifacts } from '#compute/artifacts';
 import { Hosts } from '#compute/hosts';
@@ -40,6 +41,7 @@ export function services(ground: Ground): Provider[] {
     { provide: BROKER, useValue: broker },
     { provide: Catalog, useValue: broker.catalog },
     { provide: Placements, useValue: broker.placements },
+    { provide: Sizing, useValue: new Sizing(broker.placements) },
     { provide: Artifacts, useValue: broker.artifacts },
     { provide: Jobs, useValue: broker.jobs },
     { provide: JobWork, useValue: broker.work },

@@ -12,6 +12,7 @@ import { registerLocal } from './commands/local.js';
 import { registerMarket } from './commands/market.js';
 import { registerPayouts } from './commands/payouts.js';
 import { registerQuotas } from './commands/quotas.js';
+import { registerSize } from './commands/size.js';
 import { registerMoney } from './commands/money.js';
 import { registerUsage } from './commands/usage.js';
 import { registerUsageEvents } from './commands/usage-events.js';
@@ -45,6 +46,7 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerLocal(berth);
   registerAccount(berth);
   registerMarket(berth);
+  registerSize(berth);
   registerJobs(berth);
   registerFiles(berth);
   registerHosts(berth);

@@ -8,3 +8,4 @@ export * from './job.js';
 export * from './batch.js';
 export * from './payment-port.js';
 export * from './price-terms.js';
+export * from './sizing.js';

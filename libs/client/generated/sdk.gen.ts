@@ -415,6 +415,9 @@ import type {
   SetQuotaData,
   SetQuotaErrors,
   SetQuotaResponses,
+  SizeData,
+  SizeErrors,
+  SizeResponses,
   SyncAgentData,
   SyncAgentErrors,
   SyncAgentResponses,
@@ -742,6 +745,32 @@ export const getPlacement = <ThrowOnError extends boolean = false>(
     ],
     url: '/v1/placements/{id}',
     ...options,
+  });
+
+/**
+ * Say what a workload needs and costs
+ *
+ * Shapes (accelerator, count, split, precision) that hold a model and its load, each with its memory, the requests it holds, predicted speed with an interval, and the cost per million tokens on the cheapest offers. The workload is a model by name or config.json, a trace of requests, GPU-hours of a reference accelerator, or plain hardware. Nothing is stored or rented. A trace comes as its summary or as text up to 900 kB; `berth size --trace FILE` summarises files of any size.
+ *
+ * For keys with the role member, admin.
+ */
+export const size = <ThrowOnError extends boolean = false>(
+  options: Options<SizeData, ThrowOnError>,
+): RequestResult<SizeResponses, SizeErrors, ThrowOnError> =>
+  (options.client ?? client).post<SizeResponses, SizeErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/sizing',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
   });
 
 /**

@@ -2314,6 +2314,289 @@ export type SetQuota = {
   stopped: Array<string>;
 };
 
+export type Sizing = {
+  kind: 'model' | 'trace' | 'gpu-hours' | 'hardware';
+  model: {
+    name: string;
+    parameters: number;
+    activeParameters: number;
+    parametersFrom: 'config' | 'name' | 'stated';
+    attention: 'MHA' | 'GQA' | 'MQA' | 'MLA' | 'none';
+    experts: {
+      total: number;
+      perToken: number;
+      shared: number;
+    } | null;
+    /**
+     * Bytes that one more token adds to a long sequence, 16 bits
+     */
+    cacheBytesPerToken: number;
+    publishedBits: number;
+    notes: Array<string>;
+  } | null;
+  demand: {
+    contextTokens: number;
+    inputTokens: number;
+    outputTokens: number;
+    concurrency: number | null;
+    trace: TraceSummary | null;
+  } | null;
+  shapes: Array<{
+    accelerator: string;
+    gpus: number;
+    tensorParallel: number;
+    pipelineParallel: number;
+    precision: 'bf16' | 'fp8' | 'int8' | 'int4';
+    memory: {
+      totalGiB: number;
+      weightsGiB: number;
+      overheadGiB: number;
+      activationsGiB: number;
+      cacheGiB: number;
+      cachePerSequenceGiB: number;
+    };
+    holds: number | null;
+    runs: number;
+    limitedBy: 'load' | 'memory' | 'latency' | 'engine';
+    replicas: number;
+    tokensPerS: {
+      value: number;
+      low: number;
+      high: number;
+    };
+    ttftMs: {
+      value: number;
+      low: number;
+      high: number;
+    };
+    tpotMs: {
+      value: number;
+      low: number;
+      high: number;
+    };
+    source: 'measured' | 'published' | 'roofline';
+    sourceNote: string;
+    confidence: number;
+    factors: Array<{
+      name: 'continuous-batching' | 'prompt-caching' | 'speculative-decoding';
+      on: boolean;
+      multiplier: number;
+      note: string;
+    }>;
+    underWay: {
+      mean: number;
+      peak: number;
+    } | null;
+    offers: Array<{
+      id: string;
+      providerId: string;
+      sku: string;
+      region: string;
+      pricing: 'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y';
+      status: 'listed' | 'rentable';
+      accelerator: string;
+      count: number;
+      intraNode:
+        | 'none'
+        | 'pcie3'
+        | 'pcie4'
+        | 'pcie5'
+        | 'nvlink'
+        | 'nvswitch'
+        | 'xgmi'
+        | 'ici'
+        | 'neuronlink'
+        | 'roce-on-chip'
+        | 'unknown';
+      interNode: 'unknown' | 'ethernet' | 'roce' | 'infiniband' | 'efa';
+      /**
+       * UTC time, ISO 8601
+       */
+      observedAt: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      pricePerHour: string;
+      machines: number;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      totalPerHour: string;
+      notes: Array<string>;
+      replicas: number;
+      perMillionTokens: {
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        value: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        low: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        high: string;
+      };
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      perMillionInput: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      perMillionOutput: string;
+      hours: number | null;
+      total: string | null;
+    }>;
+    notes: Array<string>;
+  }>;
+  shapesFound: number;
+  misses: Array<{
+    accelerator: string;
+    gpus: number;
+    tensorParallel: number;
+    pipelineParallel: number;
+    precision: 'bf16' | 'fp8' | 'int8' | 'int4';
+    missingGiB: number | null;
+    reason: string;
+  }>;
+  quantization: Array<{
+    precision: 'bf16' | 'fp8' | 'int8' | 'int4';
+    weightsGiB: number;
+    savedGiB: number;
+    shape: string | null;
+    holds: number | null;
+    perMillionTokens: string | null;
+    compared: {
+      shape: string;
+      holds: number | null;
+      perMillionTokens: string | null;
+    } | null;
+    risk: string;
+  }>;
+  machines: Array<{
+    id: string;
+    providerId: string;
+    sku: string;
+    region: string;
+    pricing: 'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y';
+    status: 'listed' | 'rentable';
+    accelerator: string;
+    count: number;
+    intraNode:
+      | 'none'
+      | 'pcie3'
+      | 'pcie4'
+      | 'pcie5'
+      | 'nvlink'
+      | 'nvswitch'
+      | 'xgmi'
+      | 'ici'
+      | 'neuronlink'
+      | 'roce-on-chip'
+      | 'unknown';
+    interNode: 'unknown' | 'ethernet' | 'roce' | 'infiniband' | 'efa';
+    /**
+     * UTC time, ISO 8601
+     */
+    observedAt: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    pricePerHour: string;
+    machines: number;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    totalPerHour: string;
+    notes: Array<string>;
+    hours: number;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    total: string;
+  }>;
+  notes: Array<string>;
+  skippedLines: Array<{
+    line: number;
+    reason: string;
+  }>;
+  skipped: number;
+};
+
+export type SizingRequest = {
+  workload:
+    | {
+        kind: 'model';
+        model?: string;
+        config?: {
+          [key: string]: unknown;
+        };
+        contextTokens?: number;
+        inputTokens?: number;
+        outputTokens?: number;
+        concurrency?: number;
+        volume?: {
+          inputTokens: number;
+          outputTokens: number;
+          withinHours?: number;
+        };
+      }
+    | {
+        kind: 'trace';
+        model?: string;
+        config?: {
+          [key: string]: unknown;
+        };
+        contextTokens?: number;
+        summary?: TraceSummary;
+        text?: string;
+        strict?: boolean;
+        utilization?: number;
+      }
+    | {
+        kind: 'gpu-hours';
+        hours: number;
+        reference: string;
+        count?: number;
+      }
+    | {
+        kind: 'hardware';
+        count?: number;
+        minVramGiB?: number;
+        interconnect?: 'any' | 'nvlink' | 'nvswitch';
+        hours?: number;
+      };
+  gpus?: Array<string>;
+  precisions?: Array<'bf16' | 'fp8' | 'int8' | 'int4'>;
+  cachePrecision?: 'bf16' | 'fp8';
+  latency?: {
+    ttftMs?: number;
+    tpotMs?: number;
+  };
+  factors?: {
+    continuousBatching?: boolean;
+    promptCacheHitShare?: number;
+    speculation?: {
+      acceptRate: number;
+      draftTokens?: number;
+    };
+  };
+  machinesPerReplica?: number;
+  scope?: 'market' | 'rentable';
+  pricing?: Array<'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y'>;
+  regions?: Array<string>;
+  countries?: Array<string>;
+  providers?: Array<string>;
+  /**
+   * Nano-dollars (1e-9 USD) as decimal text
+   */
+  maxPricePerHour?: string;
+  limit?: number;
+  offersPerShape?: number;
+};
+
 export type Statement = {
   accountId: string;
   currency: string;
@@ -2396,6 +2679,30 @@ export type SyncAnswer = {
     fence: number;
   }>;
   goodbye: boolean;
+};
+
+export type TraceSummary = {
+  requests: number;
+  spanS: number;
+  meanPerS: number;
+  p95PerS: number;
+  peakPerS: number;
+  inputTokens: {
+    mean: number;
+    p50: number;
+    p95: number;
+    p99: number;
+    max: number;
+  };
+  outputTokens: {
+    mean: number;
+    p50: number;
+    p95: number;
+    p99: number;
+    max: number;
+  };
+  totalTokensP99: number;
+  cachedShare: number | null;
 };
 
 export type TrialBalance = {
@@ -3527,6 +3834,51 @@ export type GetPlacementResponses = {
 };
 
 export type GetPlacementResponse = GetPlacementResponses[keyof GetPlacementResponses];
+
+export type SizeData = {
+  body: SizingRequest;
+  path?: never;
+  query?: never;
+  url: '/v1/sizing';
+};
+
+export type SizeErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type SizeError = SizeErrors[keyof SizeErrors];
+
+export type SizeResponses = {
+  /**
+   * OK
+   */
+  200: Sizing;
+};
+
+export type SizeResponse = SizeResponses[keyof SizeResponses];
 
 export type ListArtifactsData = {
   body?: never;

@@ -131,8 +131,9 @@ describe('memory of a replica', () => {
 
 describe('shapes', () => {
   it('offers Llama-3.1-70B on two H100 or more, never on one, in 16 bits', () => {
-    const { shapes } = shapesOf(query(), gpu('H100-SXM'));
+    const { shapes, misses } = shapesOf(query(), gpu('H100-SXM'));
     expect(shapes.map((s) => s.gpus)).toEqual([2, 4, 8]);
+    expect(misses.map((m) => m.reason)).toEqual([expect.stringMatching(/GiB more needed on 1 x H100-SXM/)]);
     expect(shapesOf(query({ precisions: ['fp8'] }), gpu('H200')).shapes.map((s) => s.gpus)).toEqual([1, 2, 4, 8]);
   });
 

@@ -64,7 +64,7 @@ export interface Miss {
   readonly reason: string;
 }
 
-/** Shapes of one accelerator: for each precision every split that fits, and the largest that does not when none does. */
+/** Shapes of one accelerator: for each precision every split that fits, and of those that do not the one that lacks least. */
 export function shapesOf(q: SizingQuery, a: Accelerator): { shapes: Shape[]; misses: Miss[] } {
   const shapes: Shape[] = [];
   const misses: Miss[] = [];
@@ -85,7 +85,7 @@ export function shapesOf(q: SizingQuery, a: Accelerator): { shapes: Shape[]; mis
       else if (nearest === null || (one.missingGiB ?? Infinity) < (nearest.missingGiB ?? Infinity)) nearest = one;
     }
     shapes.push(...found);
-    if (found.length === 0 && nearest !== null) misses.push(nearest);
+    if (nearest !== null && (found.length === 0 || nearest.missingGiB !== null)) misses.push(nearest);
   }
   return { shapes, misses };
 }

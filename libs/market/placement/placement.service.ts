@@ -108,6 +108,14 @@ export class Placements {
     return { offer: best.offer, expectedNano: best.cost.total, expectedS: best.time.expectedS };
   }
 
+  /** Reads the offers as they are now; they do not change while `read` runs, however often it pauses. */
+  async look<T>(scope: 'market' | 'rentable', read: (index: OfferIndex) => Promise<T>): Promise<T> {
+    const live = scope === 'rentable' ? this.rentable : this.market;
+    const nowMs = this.clock.now();
+    const index = live.fresh(nowMs) ?? (await this.store.transaction(WORKER, (tx) => live.upToDate(tx, nowMs)));
+    return live.unchanged(() => read(index));
+  }
+
   /** The catalog changed in a way that must be seen at once (a host came or went). */
   forget(): void {
     this.rentable.forget();

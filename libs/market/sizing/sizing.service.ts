@@ -1,0 +1,213 @@
+import { setImmediate } from 'node:timers/promises';
+import { DomainError } from '#kernel';
+import {
+  hasFastLink,
+  loadModelLibrary,
+  shapesOf,
+  usefulSeconds,
+  accelerator as acceleratorNamed,
+  type Miss,
+  type ModelLibrary,
+  type Shape,
+  type SizingQuery,
+  type Work,
+} from '#hardware';
+import type { Offer, SizingRequest, SizingView, TraceSummary } from '#contracts';
+import type { Placements } from '#market/placement';
+import { cheapestFor, linkedAs } from './costs.js';
+import { acceleratorsFor, modelOf, queryOf, type ModelWork } from './demand.js';
+import { readPrices, type PriceBook } from './price-book.js';
+import { inOrder, missView, modelView, offerView, quantizationView, shapeView, type CostedShape } from './view.js';
+
+type Hardware = Extract<SizingRequest['workload'], { kind: 'gpu-hours' | 'hardware' }>;
+
+/** Answers what a workload needs: shapes that hold it, how fast each is, and what it costs on today's offers. */
+export class Sizing {
+  private known: ModelLibrary | null = null;
+
+  constructor(private readonly placements: Placements) {}
+
+  /** Nothing is stored, and nothing is asked of anybody but the catalog. */
+  async size(request: SizingRequest): Promise<SizingView> {
+    const { workload } = request;
+    if (workload.kind === 'gpu-hours' || workload.kind === 'hardware') return this.machines(request, workload);
+    const model = modelOf(workload, this.library());
+    const summary = summaryOf(workload);
+    const query = queryOf(request, model, summary);
+    const gpus = acceleratorsFor(request.gpus);
+    const book = await this.prices(request);
+    const costed: CostedShape[] = [];
+    const misses: Miss[] = [];
+    for (const a of gpus)
+      for (const precision of query.precisions) {
+        // Predictions take a millisecond each: others work in between.
+        await setImmediate();
+        const found = shapesOf({ ...query, precisions: [precision] }, a);
+        misses.push(...found.misses);
+        for (const shape of found.shapes) {
+          if (!shape.meetsLatency) misses.push(tooSlow(query, shape));
+          else costed.push({ shape, costs: cheapestFor(query, shape, book.get(a.name) ?? [], request.offersPerShape) });
+        }
+      }
+    const ordered = inOrder(costed);
+    const shapes: SizingView['shapes'] = [];
+    for (const one of ordered.slice(0, request.limit)) {
+      await setImmediate();
+      shapes.push(shapeView(query, one));
+    }
+    return {
+      ...nothing(workload.kind),
+      model: modelView(model),
+      demand: {
+        contextTokens: query.contextTokens,
+        inputTokens: query.inputTokens,
+        outputTokens: query.outputTokens,
+        concurrency: query.load.kind === 'concurrency' ? query.load.requests : null,
+        trace: summary,
+      },
+      shapes,
+      shapesFound: ordered.length,
+      misses: nearestMisses(misses).map(missView),
+      quantization: quantizationView(query, ordered),
+      notes: notesOf(query, ordered, workload),
+    };
+  }
+
+  private library(): ModelLibrary {
+    return (this.known ??= loadModelLibrary());
+  }
+
+  private prices(request: SizingRequest): Promise<PriceBook> {
+    return this.placements.look(request.scope, (index) =>
+      readPrices(
+        index,
+        {
+          scope: request.scope,
+          pricing: request.pricing,
+          regions: request.regions,
+          countries: request.countries?.map((c) => c.toUpperCase()),
+          providers: request.providers,
+          maxPricePerHour: request.maxPricePerHour === undefined ? undefined : BigInt(request.maxPricePerHour),
+        },
+        () => setImmediate(),
+      ),
+    );
+  }
+
+  /** GPU-hours and plain hardware: machines that have it, and what the hours on them cost. */
+  private async machines(request: SizingRequest, work: Hardware): Promise<SizingView> {
+    const gpus = request.gpus === undefined ? undefined : acceleratorsFor(request.gpus);
+    if (work.kind === 'gpu-hours') acceleratorsFor([work.reference], () => 'workload.reference');
+    const book = await this.prices(request);
+    const todo: Work =
+      work.kind === 'hardware'
+        ? { kind: 'wall-hours', hours: work.hours }
+        : { kind: 'gpu-hours', hours: work.hours, reference: work.reference };
+    const found: SizingView['machines'] = [];
+    for (const [name, offers] of book) {
+      if (gpus && !gpus.some((a) => a.name === name)) continue;
+      if (work.kind === 'hardware' && request.gpus === undefined && name === 'CPU') continue;
+      for (const offer of offers) {
+        const one = timed(work, todo, offer);
+        if (one !== null) found.push(one);
+      }
+    }
+    found.sort((a, b) => Number(BigInt(a.total) - BigInt(b.total)) || (a.id < b.id ? -1 : 1));
+    return {
+      ...nothing(work.kind),
+      machines: found.slice(0, request.limit),
+      notes:
+        found.length === 0 ? ['nothing on offer has that; relax the count, the memory, the link or the place'] : [],
+    };
+  }
+}
+
+function timed(work: Hardware, todo: Work, offer: Offer): SizingView['machines'][number] | null {
+  const a = acceleratorNamed(offer.accelerator);
+  if (!a || offer.count < work.count) return null;
+  const notes: string[] = [];
+  if (work.kind === 'hardware') {
+    if (work.minVramGiB !== undefined && offer.vramGiB < work.minVramGiB) return null;
+    const link = offer.interconnect.intraNode;
+    if (work.interconnect === 'nvswitch' && link !== 'nvswitch') return null;
+    if (work.interconnect === 'nvlink' && link !== 'nvlink' && link !== 'nvswitch') return null;
+  } else {
+    const { note } = linkedAs(a, offer);
+    if (note !== null && work.count > 1 && hasFastLink(a)) notes.push(note);
+  }
+  const seconds = usefulSeconds(todo, offer.accelerator, work.count, offer.vcpus);
+  if (seconds === null) return null;
+  if (offer.count > work.count) notes.push(`${offer.count - work.count} of ${offer.count} GPUs stay idle`);
+  const hours = seconds / 3_600;
+  return {
+    ...offerView(offer, 1, offer.pricePerHour, notes),
+    hours: Number(hours.toFixed(4)),
+    total: BigInt(Math.round(Number(offer.pricePerHour) * hours)).toString(),
+  };
+}
+
+function nothing(kind: SizingView['kind']): SizingView {
+  return {
+    kind,
+    model: null,
+    demand: null,
+    shapes: [],
+    shapesFound: 0,
+    misses: [],
+    quantization: [],
+    machines: [],
+    notes: [],
+    skippedLines: [],
+    skipped: 0,
+  };
+}
+
+function summaryOf(work: ModelWork): TraceSummary | null {
+  if (work.kind === 'model') return null;
+  if (work.summary !== undefined) return work.summary;
+  throw new DomainError('invalid', 'trace-missing', 'There is no trace.', {
+    field: 'workload.summary',
+    fix: 'Give workload.summary.',
+  });
+}
+
+/** A shape that fits but is too slow even for one request at a time. */
+function tooSlow(q: SizingQuery, s: Shape): Miss {
+  const { ttftMs, tpotMs } = q.latency;
+  const said = [
+    ...(ttftMs !== undefined && s.speed.ttftS * 1_000 > ttftMs
+      ? [`first token after ${Math.round(s.speed.ttftS * 1_000)} ms, ${ttftMs} ms wanted`]
+      : []),
+    ...(tpotMs !== undefined && s.speed.tpotS * 1_000 > tpotMs
+      ? [`${(s.speed.tpotS * 1_000).toFixed(1)} ms per token, ${tpotMs} ms wanted`]
+      : []),
+  ];
+  const { accelerator, precision, split } = s;
+  return {
+    accelerator,
+    precision,
+    split,
+    missingGiB: null,
+    reason: `too slow even for one request: ${said.join(', ')}`,
+  };
+}
+
+const MISSES = 200;
+
+/** The least that is missing first, then what fails for other reasons. */
+function nearestMisses(misses: readonly Miss[]): Miss[] {
+  return [...misses].sort((a, b) => (a.missingGiB ?? Infinity) - (b.missingGiB ?? Infinity) || 0).slice(0, MISSES);
+}
+
+function notesOf(q: SizingQuery, ordered: readonly CostedShape[], work: ModelWork): string[] {
+  const notes: string[] = [];
+  const narrow = q.model.publishedBits;
+  if (q.precisions.some((p) => p === 'bf16') && narrow < 16)
+    notes.push(`the model is published in ${narrow} bits: 16-bit weights would have to be widened`);
+  if (ordered.length === 0)
+    notes.push('no shape holds this: see what each is missing, or try narrower weights or a shorter context');
+  else if (ordered.every((s) => s.costs.length === 0)) notes.push('no offer in the catalog has any of these shapes');
+  if (q.factors.promptCacheHitShare > 0 && work.kind === 'trace' && work.summary?.cachedShare)
+    notes.push('the share of cached prompt tokens is what the trace repeats, with a cache that forgets nothing');
+  return notes;
+}
