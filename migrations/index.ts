@@ -20,6 +20,7 @@ import { AddCatalogChanges1764700000000 } from './1764700000000-AddCatalogChange
 import { AddOfferListings1764710000000 } from './1764710000000-AddOfferListings.js';
 import { AddStorage1764720000000 } from './1764720000000-AddStorage.js';
 import { AddTokenBilling1764730000000 } from './1764730000000-AddTokenBilling.js';
+import { ForgetPriceEvents1764740000000 } from './1764740000000-ForgetPriceEvents.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
 export const migrations = [
@@ -45,4 +46,5 @@ export const migrations = [
   AddOfferListings1764710000000,
   AddStorage1764720000000,
   AddTokenBilling1764730000000,
+  ForgetPriceEvents1764740000000,
 ];

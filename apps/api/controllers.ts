@@ -25,6 +25,7 @@ import { PaymentsController } from './rooms/money/payments.controller.js';
 import { PayoutsController } from './rooms/money/payouts.controller.js';
 import { AdminPayoutsController } from './rooms/money/admin-payouts.controller.js';
 import { OrphansController } from './rooms/orphans.controller.js';
+import { ProvidersController } from './rooms/providers.controller.js';
 import { AgentController } from './rooms/agent.controller.js';
 import { SystemController } from './rooms/system.controller.js';
 import { DocumentController } from './rooms/document.controller.js';
@@ -56,6 +57,7 @@ export const controllers: readonly Type[] = [
   VendorInvoicesController,
   AuditController,
   OrphansController,
+  ProvidersController,
   AgentController,
   SystemController,
   DocumentController,

@@ -5,6 +5,7 @@ import { startOpsServer, withContext } from '#platform/observability';
 import { JobHandlers } from '#platform/queue';
 import { WORKER } from '#platform/database';
 import { openBroker } from '#broker';
+import { forgetPriceEvents } from '#market/catalog';
 import { learnFromLeases } from '#compute/leases';
 import { DRAFTS_EVERY_MS } from '#money/billing';
 import { PAYOUTS_EVERY_MS } from '#money/payouts';
@@ -80,6 +81,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(10 * MINUTE, 'forget removed offers', () =>
       store.transaction(WORKER, (tx) => broker.catalog.forgetRemovals(tx)),
     );
+    timers.every(HOUR, 'forget old prices', () => forgetPriceEvents(store, config.priceHistoryDays));
     timers.every(LEARN_EVERY_MS, 'learn from leases', () => learnFromLeases(store));
     timers.every(ORPHANS_EVERY_MS, 'sweep orphans', orphans);
     timers.every(SEAL_EVERY_MS, 'seal the ledger', seal);

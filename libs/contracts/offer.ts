@@ -118,6 +118,22 @@ export const offerView = z
   .meta({ id: 'Offer' });
 export type OfferView = z.infer<typeof offerView>;
 
+/** One change of what an offer costs, as the API shows it. */
+export const priceEventView = z
+  .object({
+    at: z.iso.datetime(),
+    kind: z
+      .enum(['listed', 'changed', 'gone'])
+      .describe('`listed`: there from now on; `changed`: another price or availability; `gone`: out of the catalog'),
+    pricePerHour: price,
+    stock: z.number().nullable().describe('Machines at that moment; null = unknown'),
+    available: z.boolean().describe('In stock and without a doubt'),
+    source: z.string(),
+    why: z.string().nullable().describe('Why it is gone or not available, where that is known'),
+  })
+  .meta({ id: 'PriceEvent' });
+export type PriceEventView = z.infer<typeof priceEventView>;
+
 /** Price per accelerator-hour (per whole accelerator for fractions); null for CPU machines. */
 export function pricePerGpuHour(offer: Pick<Offer, 'pricePerHour' | 'count'>): bigint | null {
   if (offer.count <= 0) return null;

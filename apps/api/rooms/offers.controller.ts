@@ -1,8 +1,9 @@
 import { Controller } from '@nestjs/common';
 import { z } from 'zod';
-import { nanoUsdText, offerView, pricingModels, toOfferView } from '#contracts';
+import { notFound } from '#kernel';
+import { isoTime, nanoUsdText, offerView, priceEventView, pricingModels, toOfferView } from '#contracts';
 import { WORKER, type Store } from '#platform/database';
-import { Catalog, toOffer } from '#market/catalog';
+import { Catalog, historyOf, toOffer, type PriceEventRow } from '#market/catalog';
 import { Inject } from '@nestjs/common';
 import { route, type Call } from '../http/route.js';
 import { queryInt, queryNumber } from '../http/query-types.js';
@@ -38,6 +39,24 @@ const listOffers = route({
   page: true,
 });
 
+const listOfferHistory = route({
+  method: 'GET',
+  path: '/v1/offers/{id}/history',
+  tag: 'Market',
+  name: 'listOfferHistory',
+  summary: 'List what an offer cost',
+  description:
+    'Newest first: one item for each change of its price or of whether it could be had, also of an offer that is gone. Ids of offers contain slashes and colons: encode them (`%2F`, `%3A`).',
+  access: { roles: ['member', 'admin', 'provider-operator', 'platform-admin'] },
+  params: z.strictObject({ id: z.string().min(1).max(400) }),
+  query: z.strictObject({
+    from: isoTime.optional().meta({ description: 'Changes at or after this time' }),
+    to: isoTime.optional().meta({ description: 'Changes before this time' }),
+  }),
+  returns: priceEventView,
+  page: true,
+});
+
 @Controller()
 export class OffersController {
   constructor(
@@ -65,6 +84,29 @@ export class OffersController {
       rows,
       (row) => [String(sort === 'price' ? row.pricePerHour : (row.pricePerGpuHour ?? 0n)), row.id],
       (row) => toOfferView(toOffer(row)),
+    );
+  }
+
+  @Serve(listOfferHistory)
+  async history({ params, query, page }: Call<typeof listOfferHistory>) {
+    const filter = {
+      ...(query.from === undefined ? {} : { fromMs: Date.parse(query.from) }),
+      ...(query.to === undefined ? {} : { toMs: Date.parse(query.to) }),
+    };
+    const rows = await this.store.transaction(WORKER, (tx) => historyOf(tx, params.id, filter, page.order));
+    if (!rows) throw notFound('offer', params.id);
+    return page.answer(
+      rows,
+      (row) => [row.at],
+      ({ at, kind, pricePerHour, stock, available, source, why }: PriceEventRow) => ({
+        at: new Date(at).toISOString(),
+        kind,
+        pricePerHour: pricePerHour.toString(),
+        stock,
+        available,
+        source,
+        why,
+      }),
     );
   }
 }

@@ -7,6 +7,7 @@ import { registerLedger } from './ledger.js';
 import { registerAdminBilling } from './admin-billing.js';
 import { registerAdminInvoices } from './admin-invoices.js';
 import { registerOrphans } from './orphans.js';
+import { registerProviders } from './providers.js';
 import { registerAdminPlans } from './admin-plans.js';
 import { registerAdminPayouts } from './admin-payouts.js';
 import { registerAdminPrices } from './admin-prices.js';
@@ -41,6 +42,7 @@ export function registerAdmin(berth: Command): void {
   registerAudit(admin);
   registerLedger(admin);
   registerOrphans(admin);
+  registerProviders(admin);
 }
 
 function registerAudit(admin: Command): void {

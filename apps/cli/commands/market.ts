@@ -7,6 +7,7 @@ import { readInput } from '../input.js';
 import { print, rowsText, type Output } from '../output.js';
 import { ago, dollars, duration, jsonText, plainLine, wrapped } from '../text.js';
 import { explanationText, spaced } from './explanation.js';
+import { registerOfferHistory } from './offer-history.js';
 
 const PRICING = ['on-demand', 'spot', 'reserved-1y', 'reserved-3y'] as const;
 const OBJECTIVES = ['cheapest', 'balanced', 'reliable', 'fastest'] as const;
@@ -16,7 +17,7 @@ const LINKS = ['any', 'nvlink', 'nvswitch'] as const;
 const SCOPES = ['market', 'rentable'] as const;
 
 export function registerMarket(berth: Command): void {
-  berth
+  const offers = berth
     .command('offers')
     .description('list what the market offers, cheapest first')
     .option('--gpu <model>', 'such as H100 (every form of it) or A100-80GB')
@@ -80,6 +81,7 @@ export function registerMarket(berth: Command): void {
       }),
     );
 
+  registerOfferHistory(offers);
   const placement = berth.command('placement').description('where work would go, and why');
   placement
     .command('preview')

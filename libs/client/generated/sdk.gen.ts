@@ -247,6 +247,9 @@ import type {
   ListLeasesData,
   ListLeasesErrors,
   ListLeasesResponses,
+  ListOfferHistoryData,
+  ListOfferHistoryErrors,
+  ListOfferHistoryResponses,
   ListOffersData,
   ListOffersErrors,
   ListOffersResponses,
@@ -280,6 +283,9 @@ import type {
   ListProjectsData,
   ListProjectsErrors,
   ListProjectsResponses,
+  ListProvidersData,
+  ListProvidersErrors,
+  ListProvidersResponses,
   ListQuotasData,
   ListQuotasErrors,
   ListQuotasResponses,
@@ -358,6 +364,9 @@ import type {
   ReadPayoutStatementPdfData,
   ReadPayoutStatementPdfErrors,
   ReadPayoutStatementPdfResponses,
+  ReadProviderOffersData,
+  ReadProviderOffersErrors,
+  ReadProviderOffersResponses,
   ReadWorkArtifactData,
   ReadWorkArtifactErrors,
   ReadWorkArtifactResponses,
@@ -698,6 +707,28 @@ export const listOffers = <ThrowOnError extends boolean = false>(
       },
     ],
     url: '/v1/offers',
+    ...options,
+  });
+
+/**
+ * List what an offer cost
+ *
+ * Newest first: one item for each change of its price or of whether it could be had, also of an offer that is gone. Ids of offers contain slashes and colons: encode them (`%2F`, `%3A`).
+ *
+ * For keys with the role member, admin, provider-operator, platform-admin.
+ */
+export const listOfferHistory = <ThrowOnError extends boolean = false>(
+  options: Options<ListOfferHistoryData, ThrowOnError>,
+): RequestResult<ListOfferHistoryResponses, ListOfferHistoryErrors, ThrowOnError> =>
+  (options.client ?? client).get<ListOfferHistoryResponses, ListOfferHistoryErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/offers/{id}/history',
     ...options,
   });
 
@@ -3325,6 +3356,48 @@ export const pauseOrphanSweep = <ThrowOnError extends boolean = false>(
       'Content-Type': 'application/json',
       ...options.headers,
     },
+  });
+
+/**
+ * List providers and how their offers are read
+ *
+ * For keys with the role platform-admin.
+ */
+export const listProviders = <ThrowOnError extends boolean = false>(
+  options?: Options<ListProvidersData, ThrowOnError>,
+): RequestResult<ListProvidersResponses, ListProvidersErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListProvidersResponses, ListProvidersErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/providers',
+    ...options,
+  });
+
+/**
+ * Read a vendor’s offers as soon as possible
+ *
+ * Does not wait for the vendor: `listing` of the provider tells how it went.
+ *
+ * For keys with the role platform-admin.
+ */
+export const readProviderOffers = <ThrowOnError extends boolean = false>(
+  options: Options<ReadProviderOffersData, ThrowOnError>,
+): RequestResult<ReadProviderOffersResponses, ReadProviderOffersErrors, ThrowOnError> =>
+  (options.client ?? client).post<ReadProviderOffersResponses, ReadProviderOffersErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/providers/{id}/list',
+    ...options,
   });
 
 /**

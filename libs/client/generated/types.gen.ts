@@ -196,6 +196,52 @@ export type ConfirmedOrphans = {
   }>;
 };
 
+export type ConnectedProvider = {
+  id: string;
+  organizationId: string;
+  name: string;
+  kind: 'hyperscaler' | 'bare-metal' | 'decentralized' | 'serverless';
+  /**
+   * `host`: machines registered through agents
+   */
+  adapter: string;
+  state: 'pending' | 'active' | 'paused' | 'suspended';
+  marginBps: number;
+  /**
+   * How its offers are read; null for registered machines, which publish their own, and before the first list
+   */
+  listing: {
+    /**
+     * Due then; while a worker reads, the moment at which it is given up
+     */
+    nextAt: string;
+    running: boolean;
+    /**
+     * The last list that was read to its end
+     */
+    listedAt: string | null;
+    tookMs: number | null;
+    /**
+     * In the last whole list
+     */
+    offers: number | null;
+    /**
+     * Tries since the last whole list
+     */
+    failures: number;
+    /**
+     * Lists in a row that lacked so much at once that they were not believed
+     */
+    doubted: number;
+    error: string | null;
+    errorAt: string | null;
+  } | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+};
+
 export type CreateJob = {
   name?: string;
   projectId?: string;
@@ -2030,6 +2076,31 @@ export type PriceBooks = {
   inForce: number | null;
 };
 
+export type PriceEvent = {
+  at: string;
+  /**
+   * `listed`: there from now on; `changed`: another price or availability; `gone`: out of the catalog
+   */
+  kind: 'listed' | 'changed' | 'gone';
+  /**
+   * Nano-dollars per hour, whole machine
+   */
+  pricePerHour: string;
+  /**
+   * Machines at that moment; null = unknown
+   */
+  stock: number | null;
+  /**
+   * In stock and without a doubt
+   */
+  available: boolean;
+  source: string;
+  /**
+   * Why it is gone or not available, where that is known
+   */
+  why: string | null;
+};
+
 export type PriceTerms = {
   /**
    * Added to what the provider asks, in basis points; a kind that is missing keeps the margin of its provider
@@ -3750,6 +3821,69 @@ export type ListOffersResponses = {
 };
 
 export type ListOffersResponse = ListOffersResponses[keyof ListOffersResponses];
+
+export type ListOfferHistoryData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: {
+    /**
+     * Changes at or after this time
+     */
+    from?: string;
+    /**
+     * Changes before this time
+     */
+    to?: string;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/offers/{id}/history';
+};
+
+export type ListOfferHistoryErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListOfferHistoryError = ListOfferHistoryErrors[keyof ListOfferHistoryErrors];
+
+export type ListOfferHistoryResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<PriceEvent>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListOfferHistoryResponse = ListOfferHistoryResponses[keyof ListOfferHistoryResponses];
 
 export type PreviewPlacementData = {
   body: PlacementPreview;
@@ -9223,6 +9357,102 @@ export type PauseOrphanSweepResponses = {
 };
 
 export type PauseOrphanSweepResponse = PauseOrphanSweepResponses[keyof PauseOrphanSweepResponses];
+
+export type ListProvidersData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/providers';
+};
+
+export type ListProvidersErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListProvidersError = ListProvidersErrors[keyof ListProvidersErrors];
+
+export type ListProvidersResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<ConnectedProvider>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListProvidersResponse = ListProvidersResponses[keyof ListProvidersResponses];
+
+export type ReadProviderOffersData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/providers/{id}/list';
+};
+
+export type ReadProviderOffersErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadProviderOffersError = ReadProviderOffersErrors[keyof ReadProviderOffersErrors];
+
+export type ReadProviderOffersResponses = {
+  /**
+   * OK
+   */
+  200: ConnectedProvider;
+};
+
+export type ReadProviderOffersResponse = ReadProviderOffersResponses[keyof ReadProviderOffersResponses];
 
 export type EnrolAgentData = {
   body: {

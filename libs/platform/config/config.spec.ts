@@ -62,6 +62,7 @@ describe('readConfig', () => {
       RATE_LIMIT_PER_MINUTE: '60',
       BODY_LIMIT_BYTES: '1048576',
       DEFAULT_MARGIN_BPS: '250',
+      PRICE_HISTORY_DAYS: '90',
       INVOICE_GRACE_HOURS: '24',
       INVOICE_NET_DAYS: '30',
       INVOICE_SELLER: 'Berth GmbH',
@@ -101,6 +102,7 @@ describe('readConfig', () => {
       rateLimitPerMinute: 60,
       bodyLimitBytes: 1_048_576,
       defaultMarginBps: 250,
+      priceHistoryDays: 90,
       invoices: {
         graceHours: 24,
         netDays: 30,

@@ -40,6 +40,8 @@ export interface Config {
   readonly bodyLimitBytes: number;
   /** Hundredths of a percent. */
   readonly defaultMarginBps: number;
+  /** Price events older than this are forgotten. */
+  readonly priceHistoryDays: number;
   readonly invoices: {
     readonly graceHours: number;
     readonly netDays: number;
@@ -105,6 +107,7 @@ export function readConfig(env: Environment = process.env): Config {
     rateLimitPerMinute: v.RATE_LIMIT_PER_MINUTE,
     bodyLimitBytes: v.BODY_LIMIT_BYTES,
     defaultMarginBps: v.DEFAULT_MARGIN_BPS,
+    priceHistoryDays: v.PRICE_HISTORY_DAYS,
     invoices: {
       graceHours: v.INVOICE_GRACE_HOURS,
       netDays: v.INVOICE_NET_DAYS,

@@ -229,6 +229,7 @@ export const environmentSchema = z.object({
     100_000,
     'basis points',
   ),
+  PRICE_HISTORY_DAYS: wholeNumber('How long what offers cost is kept.', 400, 1, 36_500, 'days'),
   INVOICE_GRACE_HOURS: wholeNumber('How long usage of a month is waited for before its invoice.', 48, 0, 672, 'hours'),
   INVOICE_NET_DAYS: wholeNumber('Days from an invoice to its due date, where nothing else was agreed.', 14, 0, 365),
   INVOICE_SELLER: oneLine('Name of the seller on invoices.', 'Berth'),
