@@ -27,6 +27,7 @@ export function withBroker<A extends unknown[]>(work: (run: Run, ...args: A) => 
 const TAKERS = {
   job: 'berth jobs get',
   art: 'berth files get',
+  use: 'berth usage unattributed attribute',
   pl: 'berth placement get',
   lease: 'berth leases get',
   host: 'berth hosts get',

@@ -171,6 +171,8 @@ export interface CollectionPort {
   refund(of: CallIdentity & { paymentId: string; amountCents: bigint }): Promise<PaymentOutcome<Refund>>;
   getRefund(refundId: string): Promise<Refund>;
   takenBack(paymentId: string): Promise<TakenBack>;
+  /** All disputes that were opened since an instant, and whose payments they are about. */
+  disputesSince(sinceMs: number): Promise<readonly (Dispute & { readonly paymentId: string | null })[]>;
   findRefund(paymentId: string, reference: string): Promise<Refund | null>;
 }
 

@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
-import type { UsageEvent, UsageReceipt } from '#client';
-import { withBroker, type Run } from '../command.js';
+import type { UnattributedUsage, UsageEvent, UsageReceipt } from '#client';
+import { idArgument, withBroker, type Run } from '../command.js';
 import { Ended, EXIT, tell, UsageError } from '../exit.js';
 import { openInput } from '../input.js';
-import { factsText, print } from '../output.js';
+import { factsText, print, rowsText } from '../output.js';
+import { quantityText } from '../text.js';
 
 /** Events of one request; the broker takes up to 1,000. */
 const BATCH = 500;
@@ -40,6 +41,63 @@ export function registerUsageEvents(usage: Command): void {
     .description('tell of usage that was measured elsewhere; sending a file again counts nothing twice')
     .addHelpText('after', '\nExamples:\n  berth usage send events.jsonl\n  gateway-meter | berth usage send - --json')
     .action(withBroker(sendFile));
+  const unattributed = usage
+    .command('unattributed')
+    .description('events that belong to no project: list them, and say whose they are');
+  unattributed
+    .command('ls')
+    .description('list them, oldest first')
+    .addHelpText('after', '\nExamples:\n  berth usage unattributed ls\n  berth usage unattributed ls --json')
+    .action(
+      withBroker(async ({ client, output }) => {
+        const { answerOf, listUnattributedUsage } = await import('#client');
+        const found: UnattributedUsage[] = [];
+        for (let cursor: string | null | undefined; cursor !== null;) {
+          const query = { limit: 200, ...(cursor === undefined ? {} : { cursor }) };
+          const page = await answerOf(listUnattributedUsage({ client, query }));
+          found.push(...page.items);
+          cursor = page.nextCursor;
+        }
+        print(
+          rowsText(
+            found,
+            [
+              { title: 'id', of: (e) => e.id },
+              { title: 'at', of: (e) => e.at },
+              { title: 'source', of: (e) => e.source },
+              { title: 'event', of: (e) => e.eventId },
+              { title: 'quantity', of: (e) => quantityText(e.quantity, e.unit), right: true },
+              { title: 'names', of: (e) => e.projectId ?? e.jobId ?? e.leaseId ?? '' },
+              { title: 'why', of: (e) => e.reason },
+            ],
+            output,
+          ),
+        );
+      }),
+    );
+  unattributed
+    .command('attribute')
+    .argument('<event...>', 'ids from `berth usage unattributed ls`', eventIds)
+    .description('say to which project they belong; all of them, or none where one is not there')
+    .requiredOption('--project <id>', 'to this project', idArgument('prj'))
+    .option('--job <id>', 'and to this job', idArgument('job'))
+    .addHelpText('after', '\nExamples:\n  berth usage unattributed attribute use_01j… use_01j… --project prj_01j…')
+    .action(
+      withBroker(async ({ client, output }, ids: string[], o: { project: string; job?: string }) => {
+        const { answerOf, attributeUsage } = await import('#client');
+        // Arguments and options were checked for their form.
+        const projectId = o.project as `prj_${string}`;
+        const of = o.job === undefined ? {} : { jobId: o.job as `job_${string}` };
+        const body = { ids: ids as `use_${string}`[], projectId, ...of };
+        const { attributed } = await answerOf(attributeUsage({ client, body }));
+        print(factsText({ attributed }, [['attributed', String(attributed)]], output));
+      }),
+    );
+}
+
+const eventId = idArgument('use');
+function eventIds(text: string, before: readonly string[] = []): string[] {
+  return [...before, eventId(text)];
 }
 
 async function sendFile(run: Run, file: string): Promise<void> {

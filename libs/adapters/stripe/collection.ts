@@ -204,6 +204,16 @@ export function collection(stripe: Stripe): CollectionPort {
         for await (const dispute of stripe.disputes.list(of)) disputes.push(disputeOf(dispute));
         return { refunds, disputes };
       }),
+    disputesSince: (sinceMs) =>
+      lookUp(async () => {
+        const found = [];
+        const created = { gte: Math.floor(sinceMs / 1_000) };
+        for await (const dispute of stripe.disputes.list({ created, limit: PAGE })) {
+          const { payment_intent: intent } = dispute;
+          found.push({ ...disputeOf(dispute), paymentId: typeof intent === 'string' ? intent : (intent?.id ?? null) });
+        }
+        return found;
+      }),
     findRefund: (paymentId, reference) =>
       lookUp(async () => {
         for await (const refund of stripe.refunds.list({ payment_intent: paymentId, limit: PAGE })) {

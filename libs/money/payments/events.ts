@@ -73,6 +73,13 @@ async function wakeOwn(
   }
   // Only what may have taken money back makes a settled payment look again.
   if (paymentId === null || !TAKES_BACK.test(type)) return null;
-  const [payment] = await tx.update(payments, { processorId: paymentId, state: { in: booked } }, poke);
-  return payment ? { kind: 'payment', id: payment.id } : null;
+  const id = await wakeDisputed(tx, paymentId);
+  return id === null ? null : { kind: 'payment', id };
+}
+
+/** Makes a payment whose money was booked look again at what took it back; its id, or null where there is none. */
+export async function wakeDisputed(tx: Tx, processorId: string): Promise<string | null> {
+  const poke = { wakeAt: await tx.now(), version: { add: 1 } };
+  const [payment] = await tx.update(payments, { processorId, state: { in: booked } }, poke);
+  return payment?.id ?? null;
 }

@@ -1,4 +1,4 @@
-import { DomainError, notFound } from '#kernel';
+import { DAY, DomainError, notFound } from '#kernel';
 import type { Payment, PaymentEvent, PaymentPort, PushedInvoice, Refund, SetupSession } from '#contracts';
 import { within, WORKER, type Actor, type Tx } from '#platform/database';
 import type { Reconciler } from '#platform/reconcile';
@@ -7,7 +7,7 @@ import { account } from '#money/ledger';
 import { ClosingEffect, closeStale } from './closing.effect.js';
 import { decideCollection } from './collect.js';
 import { EffectReconciler } from './effect.reconciler.js';
-import { takeEvent, type EventEffect } from './events.js';
+import { takeEvent, wakeDisputed, type EventEffect } from './events.js';
 import { newIntent } from './intent.js';
 import type { ClosingState, PaymentState, RefundState, SetupState } from './machines.js';
 import type { CardParts, PaymentParts } from './parts.js';
@@ -41,6 +41,8 @@ export interface RechargeRules {
 }
 
 const SWEEP_ROWS = 500;
+/** Longer than banks take to decide over a dispute. */
+const DISPUTED_FOR_MS = 180 * DAY;
 
 /** How tenants pay: cards, credit, invoices, refunds. Every request outside is an intent first; reconcilers do the rest. */
 export class Payments {
@@ -238,6 +240,34 @@ export class Payments {
   /** Keeps an event of the processor and wakes the row that it is about, once. True: it was new. */
   takeEvent(event: PaymentEvent): Promise<boolean> {
     return this.d.store.transaction(WORKER, (tx) => takeEvent(tx, event, this.effects, this.d.wake));
+  }
+
+  /**
+   * Compares the processor's disputes with ours and lets payments look again whose dispute we do not know as it is: its event never came.
+   * To be called every hour; answers how many payments those are.
+   */
+  async sweepDisputes(): Promise<number> {
+    const { port, store, wake } = this.d;
+    if (port === null) return 0;
+    const sinceMs = (await store.transaction(WORKER, (tx) => tx.now())) - DISPUTED_FOR_MS;
+    const told = await port.disputesSince(sinceMs);
+    return store.transaction(WORKER, async (tx) => {
+      const known = new Map(
+        (await tx.find(disputes, { processorId: { in: told.map((t) => t.id) } })).map((row) => [row.processorId, row]),
+      );
+      const missed = told.filter((t) => {
+        const row = known.get(t.id);
+        return row?.state !== t.state || row.withdrawnCents !== t.withdrawnCents || row.feeCents !== t.feeCents;
+      });
+      let woken = 0;
+      for (const processorId of new Set(missed.flatMap((t) => (t.paymentId === null ? [] : [t.paymentId])))) {
+        const id = await wakeDisputed(tx, processorId);
+        if (id === null) continue;
+        woken++;
+        tx.afterCommit(() => wake.wake('payment', id));
+      }
+      return woken;
+    });
   }
 
   /** Charges the cards of tenants whose credit runs low. To be called every few seconds. */

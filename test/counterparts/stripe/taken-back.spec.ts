@@ -54,6 +54,26 @@ describe('a disputed top-up', () => {
     expect(row?.endedAt).not.toBeNull();
   });
 
+  it('whose events never arrive is found by looking, once for each thing that happens to it', async () => {
+    const { organizationId, id, intentId } = await bought();
+    const sweep = async (): Promise<number> => {
+      const found = await rig.payments.sweepDisputes();
+      await rig.drive();
+      return found;
+    };
+    expect(await sweep()).toBe(0);
+    const { id: disputeId } = rig.standIn.openDispute(intentId);
+    expect([await sweep(), await sweep()]).toEqual([1, 0]);
+    expect((await rig.payment(id)).state).toBe('disputed');
+    rig.standIn.closeDispute(disputeId, 'won');
+    expect([await sweep(), await sweep()]).toEqual([1, 0]);
+    expect((await rig.payment(id)).state).toBe('settled');
+    expect(await books(organizationId)).toEqual({ credit: 2_000n, clearing: stripeHas(), fees: 1_588n });
+    // What comes after all changes nothing.
+    await told();
+    expect(await books(organizationId)).toEqual({ credit: 2_000n, clearing: stripeHas(), fees: 1_588n });
+  });
+
   it('that is won gives the credit back; the fee is gone', async () => {
     const { organizationId, id, intentId } = await bought();
     const { id: disputeId } = rig.standIn.openDispute(intentId);
