@@ -22,6 +22,7 @@ import { SizingController } from './rooms/sizing.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
 import { QuotasController } from './rooms/money/quotas.controller.js';
 import { PaymentsController } from './rooms/money/payments.controller.js';
+import { ClosingsController } from './rooms/money/closings.controller.js';
 import { PayoutsController } from './rooms/money/payouts.controller.js';
 import { AdminPayoutsController } from './rooms/money/admin-payouts.controller.js';
 import { OrphansController } from './rooms/orphans.controller.js';
@@ -50,6 +51,7 @@ export const controllers: readonly Type[] = [
   AdminInvoicesController,
   QuotasController,
   PaymentsController,
+  ClosingsController,
   PayoutsController,
   AdminPayoutsController,
   PricesController,

@@ -3,7 +3,7 @@ import type { HostFacts } from '#contracts';
 import { WORKER } from '#platform/database';
 import { events } from '#platform/reconcile';
 import { usageRecords, usageRow } from '#money/metering';
-import { paymentCustomers, payments, paymentSetups } from '#money/payments';
+import { invoiceClosings, paymentCustomers, payments, paymentSetups } from '#money/payments';
 import { leases, type LeaseRow } from '#compute/leases';
 import { jobLogs, jobs, outputKey, resultKey, shards, type ShardRow } from '#work/jobs';
 import { ownInvoices } from './owned-invoices.js';
@@ -35,6 +35,7 @@ export type Ids = Readonly<
     | 'unattributedId'
     | 'paymentId'
     | 'setupId'
+    | 'closingId'
     | 'providerOrganizationId'
     | 'hostId',
     string
@@ -160,7 +161,7 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
       ...work.billed,
       unattributedId: unattributed[0]?.id ?? '',
       quotaId: String((quota['quota'] as unknown as { id: string }).id),
-      ...(await payByCard(api, organizationId)),
+      ...(await payByCard(api, organizationId, invoice[0]?.id ?? '')),
       ...(await ownVendorInvoices(api)),
       providerOrganizationId,
       ...earned,
@@ -176,7 +177,7 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
 }
 
 /** What a card would have done by now: two payments, and a page for leaving another. */
-async function payByCard(api: TestApi, organizationId: string) {
+async function payByCard(api: TestApi, organizationId: string, invoiceId: string) {
   const now = Date.now();
   const effect = () => ({
     organizationId,
@@ -193,6 +194,7 @@ async function payByCard(api: TestApi, organizationId: string) {
   const card = { customerId: `cus_${organizationId}`, methodId: 'pm_secret' };
   const ids = [newId('payment'), newId('payment')] as const;
   const setupId = newId('setup');
+  const closingId = newId('closing');
   await api.ground.store.transaction(WORKER, async (tx) => {
     await tx.insert(paymentCustomers, {
       organizationId,
@@ -223,9 +225,11 @@ async function payByCard(api: TestApi, organizationId: string) {
       url: 'https://secret',
       processorId: 'cs',
     };
+    const closing = { invoiceId, pushedId: `in_${closingId}`, closeAs: 'void', state: 'refused' } as const;
+    await tx.insert(invoiceClosings, { id: closingId, ...effect(), processorId: null, ...closing });
     await tx.insert(paymentSetups, { id: setupId, ...effect(), state: 'open', ...page });
   });
-  return { paymentId: ids[1], setupId };
+  return { paymentId: ids[1], setupId, closingId };
 }
 
 /** What workers and agents would have done by now: two leases, finished and running shards, results, logs, usage. */

@@ -109,4 +109,16 @@ export function registerInvoices(berth: Command): void {
           saveResults(run, `/v1/invoices/${id}/${format}`, o.output),
         ),
       );
+  invoices
+    .command('note')
+    .argument('<id>', 'a credit note', idArgument('crn'))
+    .description('read a credit note')
+    .option('--csv', 'as CSV instead of PDF')
+    .option('-o, --output <file>', 'write to a file, whole or not at all')
+    .addHelpText('after', '\nExamples:\n  berth invoices note crn_01j00000000000000000000000 -o note.pdf')
+    .action(
+      withBroker((run: Run, id: string, o: { csv?: true; output?: string }) =>
+        saveResults(run, `/v1/credit-notes/${id}/${o.csv ? 'csv' : 'pdf'}`, o.output),
+      ),
+    );
 }

@@ -229,6 +229,9 @@ import type {
   ListHostsData,
   ListHostsErrors,
   ListHostsResponses,
+  ListInvoiceClosingsData,
+  ListInvoiceClosingsErrors,
+  ListInvoiceClosingsResponses,
   ListInvoicesData,
   ListInvoicesErrors,
   ListInvoicesResponses,
@@ -340,6 +343,9 @@ import type {
   ReadArtifactData,
   ReadArtifactErrors,
   ReadArtifactResponses,
+  ReadCreditNoteCsvData,
+  ReadCreditNoteCsvErrors,
+  ReadCreditNoteCsvResponses,
   ReadCreditNotePdfData,
   ReadCreditNotePdfErrors,
   ReadCreditNotePdfResponses,
@@ -391,6 +397,9 @@ import type {
   ResumeOrphanSweepData,
   ResumeOrphanSweepErrors,
   ResumeOrphanSweepResponses,
+  RetryInvoiceClosingData,
+  RetryInvoiceClosingErrors,
+  RetryInvoiceClosingResponses,
   ReversePayoutData,
   ReversePayoutErrors,
   ReversePayoutResponses,
@@ -1766,6 +1775,26 @@ export const readCreditNotePdf = <ThrowOnError extends boolean = false>(
   });
 
 /**
+ * Read a credit note as CSV, a row for each line and each sum
+ *
+ * For keys with the role admin, platform-admin.
+ */
+export const readCreditNoteCsv = <ThrowOnError extends boolean = false>(
+  options: Options<ReadCreditNoteCsvData, ThrowOnError>,
+): RequestResult<ReadCreditNoteCsvResponses, ReadCreditNoteCsvErrors, ThrowOnError> =>
+  (options.client ?? client).get<ReadCreditNoteCsvResponses, ReadCreditNoteCsvErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/credit-notes/{id}/csv',
+    ...options,
+  });
+
+/**
  * List the invoices of all organizations, newest month first
  *
  * For keys with the role platform-admin.
@@ -2357,6 +2386,50 @@ export const takeStripeEvent = <ThrowOnError extends boolean = false>(
       'Content-Type': 'application/octet-stream',
       ...options.headers,
     },
+  });
+
+/**
+ * List the ends of invoices at the payment processor, newest first
+ *
+ * What was paid by transfer, corrected or withdrawn is ended there too; `refused` waits for you.
+ *
+ * For keys with the role platform-admin.
+ */
+export const listInvoiceClosings = <ThrowOnError extends boolean = false>(
+  options?: Options<ListInvoiceClosingsData, ThrowOnError>,
+): RequestResult<ListInvoiceClosingsResponses, ListInvoiceClosingsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListInvoiceClosingsResponses, ListInvoiceClosingsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/invoice-closings',
+    ...options,
+  });
+
+/**
+ * Try to end an invoice at the payment processor once more
+ *
+ * For one that was refused. What is there is looked up first.
+ *
+ * For keys with the role platform-admin.
+ */
+export const retryInvoiceClosing = <ThrowOnError extends boolean = false>(
+  options: Options<RetryInvoiceClosingData, ThrowOnError>,
+): RequestResult<RetryInvoiceClosingResponses, RetryInvoiceClosingErrors, ThrowOnError> =>
+  (options.client ?? client).post<RetryInvoiceClosingResponses, RetryInvoiceClosingErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/invoice-closings/{id}/retry',
+    ...options,
   });
 
 /**

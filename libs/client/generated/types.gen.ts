@@ -487,6 +487,24 @@ export type Invoice = {
   openCents: string;
 };
 
+export type InvoiceClosing = {
+  id: string;
+  organizationId: string;
+  invoiceId: string;
+  /**
+   * The invoice at the payment processor
+   */
+  document: string;
+  closeAs: 'paid-elsewhere' | 'void';
+  state: 'intended' | 'calling' | 'unknown' | 'retrying' | 'closed' | 'refused';
+  code: string | null;
+  message: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+};
+
 export type InvoiceLine = {
   n: number;
   /**
@@ -6070,6 +6088,45 @@ export type ReadCreditNotePdfResponses = {
 
 export type ReadCreditNotePdfResponse = ReadCreditNotePdfResponses[keyof ReadCreditNotePdfResponses];
 
+export type ReadCreditNoteCsvData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/credit-notes/{id}/csv';
+};
+
+export type ReadCreditNoteCsvErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReadCreditNoteCsvError = ReadCreditNoteCsvErrors[keyof ReadCreditNoteCsvErrors];
+
+export type ReadCreditNoteCsvResponses = {
+  /**
+   * OK
+   */
+  200: Blob | File;
+};
+
+export type ReadCreditNoteCsvResponse = ReadCreditNoteCsvResponses[keyof ReadCreditNoteCsvResponses];
+
 export type ListAllInvoicesData = {
   body?: never;
   path?: never;
@@ -7266,6 +7323,103 @@ export type TakeStripeEventResponses = {
 };
 
 export type TakeStripeEventResponse = TakeStripeEventResponses[keyof TakeStripeEventResponses];
+
+export type ListInvoiceClosingsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    state?: 'intended' | 'calling' | 'unknown' | 'retrying' | 'closed' | 'refused';
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/invoice-closings';
+};
+
+export type ListInvoiceClosingsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListInvoiceClosingsError = ListInvoiceClosingsErrors[keyof ListInvoiceClosingsErrors];
+
+export type ListInvoiceClosingsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<InvoiceClosing>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListInvoiceClosingsResponse = ListInvoiceClosingsResponses[keyof ListInvoiceClosingsResponses];
+
+export type RetryInvoiceClosingData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/invoice-closings/{id}/retry';
+};
+
+export type RetryInvoiceClosingErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type RetryInvoiceClosingError = RetryInvoiceClosingErrors[keyof RetryInvoiceClosingErrors];
+
+export type RetryInvoiceClosingResponses = {
+  /**
+   * OK
+   */
+  200: InvoiceClosing;
+};
+
+export type RetryInvoiceClosingResponse = RetryInvoiceClosingResponses[keyof RetryInvoiceClosingResponses];
 
 export type GetPayoutBalanceData = {
   body?: never;

@@ -55,7 +55,7 @@ export class Filing {
     return { bytes: Buffer.concat(parts), fileName: fileNameOf(row, format) };
   }
 
-  async noteDocument(actor: Actor, id: string): Promise<RenderedDocument> {
+  async noteDocument(actor: Actor, id: string, format: DocumentFormat): Promise<RenderedDocument> {
     const document = await this.d.store.transaction(actor, async (tx) => {
       const own = actor.as === 'worker' ? {} : { organizationId: actor.organizationId };
       const note = await tx.first(creditNotes, { id, ...own });
@@ -65,7 +65,8 @@ export class Filing {
       const lines = await tx.find(invoiceLines, { invoiceId: invoice.id }, { orderBy: [['n', 'asc']] });
       return documentOfNote(note, invoice, taken, lines, this.d.settings);
     });
-    return { bytes: await pdfOf(document), fileName: `${document.number ?? id}.pdf` };
+    const bytes = format === 'pdf' ? await pdfOf(document) : Buffer.from(csvOf(document));
+    return { bytes, fileName: `${document.number ?? id}.${format}` };
   }
 
   private async render(actor: Actor, id: string, format: DocumentFormat): Promise<RenderedDocument> {

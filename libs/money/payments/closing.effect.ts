@@ -1,5 +1,6 @@
 import type { CallIdentity, PaymentOutcome, PushedInvoice } from '#contracts';
-import type { Tx } from '#platform/database';
+import { DomainError, notFound } from '#kernel';
+import { WORKER, type Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
 import type { EffectKind, Ending } from './effect.reconciler.js';
 import { newIntent } from './intent.js';
@@ -63,6 +64,33 @@ export async function closeStale(
     const [fresh] = await tx.insertNew(invoiceClosings, [row]);
     if (fresh) tx.afterCommit(() => wake.wake('invoice-closing', fresh.id));
   }
+}
+
+/**
+ * Lets a closing that the processor refused be tried once more: what is there is looked up first, then it is asked again, with a new key.
+ * `also` runs in the transaction.
+ */
+export function retryClosing(
+  { store, wake }: Pick<CardParts, 'store' | 'wake' | 'port'>,
+  id: string,
+  also: (tx: Tx, before: ClosingRow, after: ClosingRow) => Promise<void>,
+): Promise<ClosingRow> {
+  return store.transaction(WORKER, async (tx) => {
+    const row = await tx.first(invoiceClosings, { id }, { lock: 'update' });
+    if (!row) throw notFound('closing', id);
+    if (row.state !== 'refused')
+      throw new DomainError('conflict', 'not-refused', `The closing is ${row.state}; only refused ones are retried.`);
+    const now = await tx.now();
+    const after = await transition(tx, invoiceClosings, closingMachine, row, 'unknown', {
+      // The day after which it is given up is counted from now on.
+      patch: { attempt: row.attempt + 1, keyAt: null, spent: false, failures: 0, code: null, createdAt: now },
+      wakeAt: now,
+      message: 'to be tried again',
+    });
+    await also(tx, row, after);
+    tx.afterCommit(() => wake.wake('invoice-closing', id));
+    return after;
+  });
 }
 
 /**

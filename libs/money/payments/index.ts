@@ -27,6 +27,7 @@ export {
 } from './machines.js';
 export type { PaymentParts } from './parts.js';
 export {
+  closings,
   disputes,
   effectColumns,
   invoiceClosings,

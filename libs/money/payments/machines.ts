@@ -69,7 +69,8 @@ export const closingMachine = new StateMachine<ClosingState>('invoice-closing', 
   unknown: ['closed', 'retrying', 'calling', 'refused'],
   retrying: ['calling', 'closed', 'refused'],
   closed: [],
-  refused: [],
+  // By an administrator, who has mended what was wrong.
+  refused: ['unknown'],
 });
 
 export const setupStates = [

@@ -1,19 +1,21 @@
-import { DAY, DomainError, notFound } from '#kernel';
+import { DomainError, notFound } from '#kernel';
 import type { Payment, PaymentEvent, PaymentPort, PushedInvoice, Refund, SetupSession } from '#contracts';
 import { within, WORKER, type Actor, type Tx } from '#platform/database';
 import type { Reconciler } from '#platform/reconcile';
 import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
-import { ClosingEffect, closeStale } from './closing.effect.js';
+import { ClosingEffect, closeStale, retryClosing } from './closing.effect.js';
+import { sweepDisputes } from './dispute-sweep.js';
 import { decideCollection } from './collect.js';
 import { EffectReconciler } from './effect.reconciler.js';
-import { takeEvent, wakeDisputed, type EventEffect } from './events.js';
+import { takeEvent, type EventEffect } from './events.js';
 import { newIntent } from './intent.js';
 import type { ClosingState, PaymentState, RefundState, SetupState } from './machines.js';
 import type { CardParts, PaymentParts } from './parts.js';
 import { PaymentEffect } from './payment.effect.js';
 import {
   disputes,
+  invoiceClosings,
   paymentCustomers,
   payments,
   paymentSetups,
@@ -40,9 +42,12 @@ export interface RechargeRules {
   readonly monthCents: bigint;
 }
 
+interface Page {
+  readonly limit: number;
+  readonly after?: readonly unknown[];
+}
+
 const SWEEP_ROWS = 500;
-/** Longer than banks take to decide over a dispute. */
-const DISPUTED_FOR_MS = 180 * DAY;
 
 /** How tenants pay: cards, credit, invoices, refunds. Every request outside is an intent first; reconcilers do the rest. */
 export class Payments {
@@ -232,6 +237,18 @@ export class Payments {
     return row;
   }
 
+  /** Ends of documents at the processor, newest first; null: in any state. */
+  closings(state: ClosingState | null, page: Page): Promise<ClosingRow[]> {
+    return this.d.store.transaction(WORKER, (tx) =>
+      tx.find(invoiceClosings, state === null ? {} : { state }, { orderBy: [['id', 'desc']], ...page }),
+    );
+  }
+
+  /** Lets a closing that the processor refused be tried once more; `also` runs in the transaction. */
+  retryClosing(id: string, also: Parameters<typeof retryClosing>[2]): Promise<ClosingRow> {
+    return retryClosing({ ...this.d, port: this.port() }, id, also);
+  }
+
   /** What another room does about events of its own objects: answers the id of the row that it woke. */
   onEvent(effect: EventEffect): void {
     this.effects.push(effect);
@@ -242,32 +259,10 @@ export class Payments {
     return this.d.store.transaction(WORKER, (tx) => takeEvent(tx, event, this.effects, this.d.wake));
   }
 
-  /**
-   * Compares the processor's disputes with ours and lets payments look again whose dispute we do not know as it is: its event never came.
-   * To be called every hour; answers how many payments those are.
-   */
-  async sweepDisputes(): Promise<number> {
-    const { port, store, wake } = this.d;
-    if (port === null) return 0;
-    const sinceMs = (await store.transaction(WORKER, (tx) => tx.now())) - DISPUTED_FOR_MS;
-    const told = await port.disputesSince(sinceMs);
-    return store.transaction(WORKER, async (tx) => {
-      const known = new Map(
-        (await tx.find(disputes, { processorId: { in: told.map((t) => t.id) } })).map((row) => [row.processorId, row]),
-      );
-      const missed = told.filter((t) => {
-        const row = known.get(t.id);
-        return row?.state !== t.state || row.withdrawnCents !== t.withdrawnCents || row.feeCents !== t.feeCents;
-      });
-      let woken = 0;
-      for (const processorId of new Set(missed.flatMap((t) => (t.paymentId === null ? [] : [t.paymentId])))) {
-        const id = await wakeDisputed(tx, processorId);
-        if (id === null) continue;
-        woken++;
-        tx.afterCommit(() => wake.wake('payment', id));
-      }
-      return woken;
-    });
+  /** Finds disputes whose events never came; answers how many payments look again. To be called every hour. */
+  sweepDisputes(): Promise<number> {
+    const { port } = this.d;
+    return port === null ? Promise.resolve(0) : sweepDisputes({ ...this.d, port });
   }
 
   /** Charges the cards of tenants whose credit runs low. To be called every few seconds. */

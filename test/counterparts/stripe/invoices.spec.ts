@@ -339,6 +339,22 @@ describe('an invoice that the card did not pay', () => {
     await rig.rest();
     expect(await closingsOf(id)).toMatchObject([{ state: 'refused', code: 'gave-up', wakeAt: null }]);
     expect(documents()).toEqual(['open']);
+    // Until an administrator has it tried again.
+    rig.standIn.faults.clear();
+    const [closing] = await closingsOf(id);
+    const seen: string[] = [];
+    await rig.payments.retryClosing(closing?.id ?? '', (_, before, after) => {
+      seen.push(before.state, after.state);
+      return Promise.resolve();
+    });
+    await rig.rest();
+    expect([seen, documents()]).toEqual([['refused', 'unknown'], ['paid']]);
+    expect(await closingsOf(id)).toMatchObject([{ state: 'closed', attempt: (closing?.attempt ?? 0) + 1, code: null }]);
+    const none = () => Promise.resolve();
+    await expect(rig.payments.retryClosing(closing?.id ?? '', none)).rejects.toMatchObject({ code: 'not-refused' });
+    await expect(rig.payments.retryClosing('icl_nobody', none)).rejects.toMatchObject({ kind: 'not-found' });
+    expect(await rig.payments.closings('refused', { limit: 10 })).toEqual([]);
+    expect(await rig.payments.closings(null, { limit: 10 })).toHaveLength(1);
   });
 
   it('is not closed while a try is under way, but when that has failed', async () => {

@@ -90,6 +90,17 @@ const readCreditNotePdf = route({
   returns: { bytes: 'application/pdf' },
 });
 
+const readCreditNoteCsv = route({
+  method: 'GET',
+  path: '/v1/credit-notes/{id}/csv',
+  tag,
+  name: 'readCreditNoteCsv',
+  summary: 'Read a credit note as CSV, a row for each line and each sum',
+  access: { roles: readers },
+  params: z.strictObject({ id: idOf('creditNote') }),
+  returns: { bytes: 'text/csv' },
+});
+
 @Controller()
 export class InvoicesController {
   constructor(
@@ -128,7 +139,12 @@ export class InvoicesController {
 
   @Serve(readCreditNotePdf)
   async note({ principal, params }: Call<typeof readCreditNotePdf>) {
-    return sent(await this.billing.filing.noteDocument(principal.actor, params.id));
+    return sent(await this.billing.filing.noteDocument(principal.actor, params.id, 'pdf'));
+  }
+
+  @Serve(readCreditNoteCsv)
+  async noteCsv({ principal, params }: Call<typeof readCreditNoteCsv>) {
+    return sent(await this.billing.filing.noteDocument(principal.actor, params.id, 'csv'));
   }
 }
 
