@@ -38,6 +38,17 @@ export type ProviderKind = (typeof providerKinds)[number];
 export const acceleratorVendors = ['nvidia', 'amd', 'google', 'aws', 'intel', 'qualcomm', 'cpu'] as const;
 export type AcceleratorVendor = (typeof acceleratorVendors)[number];
 
+/** Versions as dotted numbers ("550.54.14"); absent = not known. */
+export const offerSoftwareSchema = z.object({
+  driver: z.string().optional(),
+  /** The newest CUDA version that the driver runs. */
+  cuda: z.string().optional(),
+  rocm: z.string().optional(),
+  /** Where it differs from what the accelerator's name says. */
+  computeCapability: z.string().optional(),
+});
+export type OfferSoftware = Readonly<z.infer<typeof offerSoftwareSchema>>;
+
 /**
  * Something that can be rented now: one machine of one SKU at one place and price.
  * `listed` offers are visible and comparable but have no adapter; only `rentable` ones are ever leased.
@@ -62,6 +73,8 @@ export interface Offer {
   readonly interconnect: Interconnect;
   readonly vcpus: number | null;
   readonly ramGiB: number | null;
+  /** What is installed, as far as it is known; absent = nothing is. */
+  readonly software?: OfferSoftware;
   readonly pricing: PricingModel;
   /** Nano-dollars per hour for the whole machine. */
   readonly pricePerHour: bigint;
@@ -104,6 +117,7 @@ export const offerView = z
     interconnect: interconnectSchema,
     vcpus: z.number().nullable(),
     ramGiB: z.number().nullable(),
+    software: offerSoftwareSchema.optional(),
     pricing: z.enum(pricingModels),
     pricePerHour: price,
     pricePerGpuHour: price.nullable(),
@@ -156,6 +170,7 @@ export function toOfferView(o: Offer): OfferView {
     interconnect: o.interconnect,
     vcpus: o.vcpus,
     ramGiB: o.ramGiB,
+    ...(o.software ? { software: { ...o.software } } : {}),
     pricing: o.pricing,
     pricePerHour: o.pricePerHour.toString(),
     pricePerGpuHour: pricePerGpuHour(o)?.toString() ?? null,

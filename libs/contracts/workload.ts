@@ -5,6 +5,12 @@ import { pricingModels, providerKinds } from './offer.js';
 export const objectives = ['cheapest', 'balanced', 'reliable', 'fastest'] as const;
 export type Objective = (typeof objectives)[number];
 
+/** Dotted numbers: "12.4", "550.54.14". */
+const versionText = z
+  .string()
+  .max(30)
+  .regex(/^\d+(\.\d+){0,3}$/, 'a version like 12.4');
+
 /**
  * What some work needs, as plain data; never an entity. Absent = no wish.
  * `work` is how much there is to do, so that cost can be compared per finished work and not per hour.
@@ -50,6 +56,27 @@ export const workloadSchema = z
       .default({ kind: 'wall-hours', hours: 1 }),
     /** Seconds of work that are lost at most when a machine is lost (checkpoint or shard length). */
     checkpointS: z.number().positive().max(604_800).default(600),
+    /**
+     * What one checkpoint costs, seconds of machine time. Where it is given, the interval is chosen for each offer by
+     * Young and Daly's rule, unless `intervalS` says it; `checkpointS` is not used then.
+     */
+    checkpoint: z
+      .strictObject({
+        costS: z.number().positive().max(86_400),
+        intervalS: z.number().positive().max(604_800).optional(),
+      })
+      .optional(),
+    /** Data kept beside the machine until the work is finished, GB. */
+    storageGB: z.number().nonnegative().max(1e7).default(0),
+    /** Least versions that the image or engine needs. */
+    needs: z
+      .strictObject({
+        cuda: versionText.optional(),
+        rocm: versionText.optional(),
+        driver: versionText.optional(),
+        computeCapability: versionText.optional(),
+      })
+      .optional(),
     /** Data to bring in and take out, GB. */
     egressGB: z.number().nonnegative().max(1e6).default(0),
     objective: z.enum(objectives).default('balanced'),

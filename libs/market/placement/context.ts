@@ -26,7 +26,9 @@ export interface PlacementContext {
   readonly coolingDown: readonly CoolingDown[];
   /** Dollars per GB taken out, by kind of provider. */
   readonly egressDollarsPerGB: Readonly<Record<ProviderKind, number>>;
-  /** Seconds that one checkpoint costs; 0 where results stream out by themselves. */
+  /** Dollars per GB and month of data kept beside the machine, by kind of provider. */
+  readonly storageDollarsPerGBMonth: Readonly<Record<ProviderKind, number>>;
+  /** Seconds that one checkpoint costs where the workload does not say it; 0 where results stream out by themselves. */
   readonly checkpointCostS: number;
   /** How many candidates to keep. */
   readonly limit: number;
@@ -48,6 +50,17 @@ export const EGRESS_DOLLARS_PER_GB: Readonly<Record<ProviderKind, number>> = {
   serverless: 0,
 };
 
+/**
+ * List prices of network block storage: hyperscalers about $0.08 (gp3) to $0.10, node operators $0.10, serverless volumes
+ * $0.07; bare metal comes with its own disks.
+ */
+export const STORAGE_DOLLARS_PER_GB_MONTH: Readonly<Record<ProviderKind, number>> = {
+  hyperscaler: 0.08,
+  'bare-metal': 0,
+  decentralized: 0.1,
+  serverless: 0.07,
+};
+
 /** A context with the shipped tables; market previews know no stale limit, since price lists are records of a day. */
 export function placementContext(
   given: Pick<PlacementContext, 'scope' | 'nowMs'> & Partial<PlacementContext>,
@@ -59,6 +72,7 @@ export function placementContext(
     staleAfterMs: { usual: given.scope === 'rentable' ? RENTABLE_STALE_AFTER_MS : null, bySource: {} },
     coolingDown: [],
     egressDollarsPerGB: EGRESS_DOLLARS_PER_GB,
+    storageDollarsPerGBMonth: STORAGE_DOLLARS_PER_GB_MONTH,
     checkpointCostS: 0,
     limit: 20,
     nearMisses: false,

@@ -3,10 +3,14 @@ export {
   EGRESS_DOLLARS_PER_GB,
   placementContext,
   RENTABLE_STALE_AFTER_MS,
+  STORAGE_DOLLARS_PER_GB_MONTH,
   type CoolingDown,
   type PlacementContext,
 } from './context.js';
 export { costNumbers, expectedCost, spentOf, timeTerms, type ExpectedCost, type TimeTerms } from './cost/cost.js';
+export { checkpointing, type Checkpointing } from './cost/checkpoint.js';
+export { compatibility, type Compatibility } from './fit/compatibility.js';
+export { fabricShare, type FabricShare } from './fit/fabric.js';
 export { demandOf, usefulTime, type Demand } from './fit/demand.js';
 export { beliefOf } from './columns/narrow-beliefs.js';
 export { reasonsFor } from './explain/explain.js';

@@ -3,7 +3,7 @@ import type { Offer } from '#contracts';
 /** What decides hardware constraints; many offers share one. */
 export type Machine = Pick<
   Offer,
-  'accelerator' | 'acceleratorVendor' | 'count' | 'vramGiB' | 'interconnect' | 'vcpus' | 'ramGiB'
+  'accelerator' | 'acceleratorVendor' | 'count' | 'vramGiB' | 'interconnect' | 'vcpus' | 'ramGiB' | 'software'
 >;
 export type Place = Pick<Offer, 'region' | 'zone' | 'country'>;
 /** Who sells, and how: what decides constraints on the seller, reliability and billing. */
@@ -18,13 +18,14 @@ export type Label = Pick<Offer, 'sku' | 'doubts'>;
 const SEPARATOR = '\u0000';
 
 export function machineOf(o: Machine): Machine {
-  const { accelerator, acceleratorVendor, count, vramGiB, interconnect, vcpus, ramGiB } = o;
-  return { accelerator, acceleratorVendor, count, vramGiB, interconnect, vcpus, ramGiB };
+  const { accelerator, acceleratorVendor, count, vramGiB, interconnect, vcpus, ramGiB, software } = o;
+  const machine = { accelerator, acceleratorVendor, count, vramGiB, interconnect, vcpus, ramGiB };
+  return software ? { ...machine, software } : machine;
 }
 
 export function machineKey(o: Machine): string {
   const i = o.interconnect;
-  return `${o.accelerator}|${o.acceleratorVendor}|${o.count}|${o.vramGiB}|${o.vcpus}|${o.ramGiB}|${i.intraNode}|${i.intraNodeGBps}|${i.interNode}|${i.interNodeGbps}`;
+  return `${o.accelerator}|${o.acceleratorVendor}|${o.count}|${o.vramGiB}|${o.vcpus}|${o.ramGiB}|${i.intraNode}|${i.intraNodeGBps}|${i.interNode}|${i.interNodeGbps}|${softwareText(o.software)}`;
 }
 
 export function sameMachine(a: Machine, b: Machine): boolean {
@@ -39,8 +40,13 @@ export function sameMachine(a: Machine, b: Machine): boolean {
     i.intraNode === j.intraNode &&
     i.intraNodeGBps === j.intraNodeGBps &&
     i.interNode === j.interNode &&
-    i.interNodeGbps === j.interNodeGbps
+    i.interNodeGbps === j.interNodeGbps &&
+    (a.software === b.software || softwareText(a.software) === softwareText(b.software))
   );
+}
+
+function softwareText(s: Offer['software']): string {
+  return s ? [s.driver ?? '', s.cuda ?? '', s.rocm ?? '', s.computeCapability ?? ''].join(SEPARATOR) : '';
 }
 
 export const placeOf = ({ region, zone, country }: Place): Place => ({ region, zone, country });

@@ -3,6 +3,7 @@ import type { PlacementContext } from '../context.js';
 import type { Demand } from '../fit/demand.js';
 import type { Seller } from '../columns/catalog-index.js';
 import type { Reliability } from '#market/reliability';
+import { checkpointing } from './checkpoint.js';
 import { billedS, type LeaseBilling } from './billing.js';
 import { lossVariance, p90ExcessS } from './quantile.js';
 import { renewal } from './renewal.js';
@@ -11,6 +12,7 @@ import { renewal } from './renewal.js';
 export const GANG_EXPONENT = 0.4;
 const NANO = 1e9;
 const YEAR_S = 365 * 86_400;
+const MONTH_S = YEAR_S / 12;
 /** Work that would have to be run ten thousand times over is never finished. */
 const HOPELESS = 1e4;
 
@@ -27,6 +29,8 @@ export interface TimeTerms {
   readonly lostPerLossS: number;
   /** Failed starts expected before each start that works. */
   readonly failuresPerStart: number;
+  /** Work between checkpoints. */
+  readonly checkpointS: number;
   readonly reliability: Reliability;
   readonly machines: number;
   /** Billed hours by term. */
@@ -38,6 +42,7 @@ export interface TimeTerms {
   /** All of them together. */
   readonly billedH: number;
   readonly egressNano: number;
+  readonly storageNano: number;
   readonly timeValueNano: number;
   /** What does not depend on the price. */
   readonly fixedNano: number;
@@ -77,10 +82,11 @@ export function timeTerms(
   const machines = workload.nodes;
   const gang = machines ** (context.reliability.gang?.exponent ?? GANG_EXPONENT);
   const billing = billingOf(seller, r);
+  const checkpoints = checkpointing(workload, context.checkpointCostS, usefulS, r.hazardPerHourByAge, gang);
   const run = renewal({
     usefulS,
-    checkpointS: workload.checkpointS,
-    checkpointCostS: context.checkpointCostS,
+    checkpointS: checkpoints.intervalS,
+    checkpointCostS: checkpoints.costS,
     bands: r.hazardPerHourByAge,
     hazardFactor: gang,
     billing,
@@ -103,7 +109,7 @@ export function timeTerms(
     p90ExcessS({
       noneP: run.surviveP * (1 - p),
       meanS: waitS - r.bootS - run.horizonS,
-      variance: lossVariance(run, lossS, workload.checkpointS) + failuresVariance * r.failedStartS ** 2,
+      variance: lossVariance(run, lossS, checkpoints.intervalS) + failuresVariance * r.failedStartS ** 2,
     });
 
   // A start that fails is billed by the same rules as a lease, if it is billed at all.
@@ -118,6 +124,9 @@ export function timeTerms(
   const coldStartH = r.bootBilledS / 3_600;
   const billingWasteH = Math.max(0, billed - usedS) / 3_600;
   const egressNano = Math.round(workload.egressGB * context.egressDollarsPerGB[seller.providerKind] * NANO);
+  const storageNano = Math.round(
+    workload.storageGB * context.storageDollarsPerGBMonth[seller.providerKind] * (waitS / MONTH_S) * NANO,
+  );
   const nanoPerS = (weights.dollarsPerHour * NANO) / 3_600;
   const timeValueNano = Math.round(nanoPerS * waitS);
   return {
@@ -135,9 +144,11 @@ export function timeTerms(
     coldStartH,
     billingWasteH,
     billedH: computeH + restartsH + failedStartsH + coldStartH + billingWasteH,
+    checkpointS: checkpoints.intervalS,
     egressNano,
+    storageNano,
     timeValueNano,
-    fixedNano: egressNano + timeValueNano,
+    fixedNano: egressNano + storageNano + timeValueNano,
     riskAversion: weights.riskAversion,
     lossH: (run.lostPerLossS + r.bootBilledS) / 3_600,
     lossNano: nanoPerS * lossS,
@@ -156,6 +167,7 @@ export interface CostNumbers {
   coldStart: number;
   billingWaste: number;
   egress: number;
+  storage: number;
   timeValue: number;
   risk: number;
 }
@@ -169,7 +181,8 @@ export function spentNano(t: TimeTerms, pricePerHour: number): number {
     Math.round(price * t.failedStartsH) +
     Math.round(price * t.coldStartH) +
     Math.round(price * t.billingWasteH) +
-    t.egressNano
+    t.egressNano +
+    t.storageNano
   );
 }
 
@@ -197,6 +210,7 @@ export function costNumbers(t: TimeTerms, pricePerHour: number, confidence: numb
     coldStart: Math.round(price * t.coldStartH),
     billingWaste: Math.round(price * t.billingWasteH),
     egress: t.egressNano,
+    storage: t.storageNano,
     timeValue: t.timeValueNano,
     risk: riskNano(t, pricePerHour, confidence, spentNano(t, pricePerHour)),
   };
@@ -210,6 +224,7 @@ export interface ExpectedCost {
   readonly coldStart: bigint;
   readonly billingWaste: bigint;
   readonly egress: bigint;
+  readonly storage: bigint;
   readonly timeValue: bigint;
   readonly risk: bigint;
   /** The sum of the terms, exactly. */
@@ -225,6 +240,7 @@ export function expectedCost(t: TimeTerms, pricePerHour: number, confidence: num
     coldStart: BigInt(n.coldStart),
     billingWaste: BigInt(n.billingWaste),
     egress: BigInt(n.egress),
+    storage: BigInt(n.storage),
     timeValue: BigInt(n.timeValue),
     risk: BigInt(n.risk),
   };

@@ -1,7 +1,17 @@
 import type { IntraNodeLink, Workload } from '#contracts';
-import { accelerator, acceleratorMatches, relativeSpeed, scalingEfficiency, usefulSeconds } from '#hardware';
+import { accelerator, acceleratorMatches, relativeSpeed, usefulSeconds } from '#hardware';
 
 export type Work = Workload['work'];
+
+/** One accelerator as its fabric sees it. */
+export interface Board {
+  readonly tflops: number;
+  readonly vramGiB: number;
+  readonly link: IntraNodeLink;
+  /** GB/s, both directions together. */
+  readonly linkGBps: number;
+  readonly form: 'SXM' | 'PCIe' | 'NVL' | null;
+}
 
 /** What placement must know about hardware; a parameter, so that a learned table can take its place. */
 export interface Speeds {
@@ -11,10 +21,8 @@ export interface Speeds {
   /** Seconds for all of `work` on `count` accelerators (CPU machines: `vcpus`); null = cannot be done or not known. */
   usefulSeconds(work: Work, canonical: string, count: number, vcpus: number | null): number | null;
   relativeSpeed(canonical: string, reference: string): number | null;
-  /** Share of the summed speed that `count` accelerators keep over that link. */
-  scaling(link: IntraNodeLink, count: number): number;
-  /** The link that `usefulSeconds` assumes for that accelerator. */
-  usualLink(canonical: string): IntraNodeLink;
+  /** Dense FP16 TFLOPS, memory, and the link that `usefulSeconds` assumes; null = not known. */
+  board(canonical: string): Board | null;
 }
 
 /** The tables of `#hardware`. */
@@ -23,6 +31,8 @@ export const hardwareSpeeds: Speeds = {
   knows: (canonical) => accelerator(canonical) !== undefined,
   usefulSeconds,
   relativeSpeed,
-  scaling: (link, count) => scalingEfficiency({ link }, count),
-  usualLink: (canonical) => accelerator(canonical)?.link ?? 'unknown',
+  board: (canonical) => {
+    const a = accelerator(canonical);
+    return a ? { tflops: a.fp16Tflops, vramGiB: a.vramGiB, link: a.link, linkGBps: a.linkGBps, form: a.form } : null;
+  },
 };

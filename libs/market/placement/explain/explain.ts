@@ -2,7 +2,9 @@ import type { Workload } from '#contracts';
 import { formatCents, NANO_PER_USD } from '#kernel';
 import type { PlacementContext } from '../context.js';
 import { spentOf, type ExpectedCost } from '../cost/cost.js';
+import { compatibility } from '../fit/compatibility.js';
 import { unitsUsed, demandOf } from '../fit/demand.js';
+import { fabricShare } from '../fit/fabric.js';
 import type { RankedOffer } from '../columns/ranking.js';
 import { duration, percent } from './words.js';
 
@@ -19,6 +21,7 @@ export const termWords: readonly (readonly [Exclude<keyof ExpectedCost, 'total' 
   ['coldStart', 'the first boot'],
   ['billingWaste', 'billed time that is not used'],
   ['egress', 'data going out'],
+  ['storage', 'data kept'],
 ];
 
 /** Why an offer stands where it stands, in sentences with figures; the first says what is paid. */
@@ -39,6 +42,7 @@ export function reasonsFor(
     spent,
     machineSentence(context, workload, candidate),
     ...timeSentences(workload, candidate),
+    ...softwareSentences(workload, candidate),
     ...beliefSentences(context, candidate),
     ...(next ? [nextSentence(cost, next)] : []),
   ];
@@ -50,12 +54,13 @@ function machineSentence(context: PlacementContext, workload: Workload, { offer,
   const each = nodes > 1 ? `${nodes} machines of ${what}` : what;
   const units = unitsUsed(demandOf(workload), offer);
   const idle = offer.count > units ? `; ${offer.count - units} of them stay idle` : '';
-  const link =
-    units > 1
-      ? ` The ${offer.interconnect.intraNode} link keeps ${percent(context.speeds.scaling(offer.interconnect.intraNode, units))} of their summed speed.`
-      : '';
+  const fabric = fabricShare(context.speeds, offer, units, nodes);
+  const link = units > 1 ? ` The ${offer.interconnect.intraNode} link` : ` The ${offer.interconnect.interNode} fabric`;
+  const both = units > 1 && nodes > 1 ? ` and the ${offer.interconnect.interNode} fabric keep` : ' keeps';
+  const kept = units > 1 || nodes > 1 ? `${link}${both} ${percent(fabric.efficiency)} of their summed speed.` : '';
+  const unknown = fabric.assumed.length > 0 ? ` Not known: the ${fabric.assumed.join(' and the ')}.` : '';
   const rate = money(offer.pricePerHour * BigInt(nodes));
-  return `${each} at ${rate} per hour (${offer.pricing}) for ${duration(time.usefulS)} of useful work${idle}.${link}`;
+  return `${each} at ${rate} per hour (${offer.pricing}) for ${duration(time.usefulS)} of useful work${idle}.${kept}${unknown}`;
 }
 
 function timeSentences(workload: Workload, { time, cost }: RankedOffer): string[] {
@@ -63,11 +68,22 @@ function timeSentences(workload: Workload, { time, cost }: RankedOffer): string[
   const boot = time.reliability.bootS > 0 ? `a boot of ${duration(time.reliability.bootS)}` : 'no boot';
   const valued = cost.timeValue > 0n ? `; waiting counts ${money(cost.timeValue)} under "${workload.objective}"` : '';
   sentences.push(`Finished after ${duration(time.expectedS)} on average, with ${boot}${valued}.`);
+  if (workload.checkpoint)
+    sentences.push(
+      `A checkpoint after each ${duration(time.checkpointS)} of work (${workload.checkpoint.intervalS === undefined ? 'by Young and Daly' : 'as asked'}; one takes ${duration(workload.checkpoint.costS)}).`,
+    );
   if (time.losses >= 0.005)
     sentences.push(
       `${time.losses.toFixed(2)} losses of the machine expected, each costing ${duration(time.lostPerLossS)} of work and a new start.`,
     );
   return sentences;
+}
+
+function softwareSentences(workload: Workload, { offer }: RankedOffer): string[] {
+  const { unknown } = compatibility(workload.needs, offer);
+  return unknown.length === 0
+    ? []
+    : [`Its ${unknown.join(' and ')} ${unknown.length > 1 ? 'are' : 'is'} unknown, so it is believed less.`];
 }
 
 function beliefSentences(context: PlacementContext, { offer, time, cost, confidence }: RankedOffer): string[] {

@@ -1,4 +1,4 @@
-import type { RejectionDimension } from '#contracts';
+import type { RejectionDimension, Workload } from '#contracts';
 import { formatCents } from '#kernel';
 import { constraintTest, termsAt, type Compiled } from '../columns/compiled.js';
 import { spentNano } from '../cost/cost.js';
@@ -95,6 +95,17 @@ function countOf(failures: Failures): number {
 const dollars = (nano: number): string =>
   Number.isFinite(nano) ? formatCents(BigInt(Math.ceil(nano / 1e7)) * 10_000_000n) : 'more';
 
+/** "CUDA 12.4 and driver 550". */
+function needsText(needs: Workload['needs']): string {
+  const words = [
+    ['CUDA', needs?.cuda],
+    ['ROCm', needs?.rocm],
+    ['driver', needs?.driver],
+    ['compute capability', needs?.computeCapability],
+  ];
+  return words.flatMap(([what, version]) => (version === undefined ? [] : [`${what} ${version}`])).join(' and ');
+}
+
 /** What to do about one dimension, in words that start with a verb. */
 export function relaxation(demand: Demand, dimension: RejectionDimension, group: Figures): string {
   const { workload } = demand;
@@ -114,6 +125,8 @@ export function relaxation(demand: Demand, dimension: RejectionDimension, group:
         : `ask for less than ${wanted.minVramGiB} GiB per accelerator`;
     case 'interconnect':
       return `drop the wish for ${wanted?.interconnect ?? 'a link'}`;
+    case 'compatibility':
+      return `need less than ${needsText(workload.needs)}`;
     case 'cpu':
       return `ask for fewer than ${workload.minVcpus ?? 0} vCPUs`;
     case 'memory':

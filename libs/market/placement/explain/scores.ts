@@ -1,5 +1,6 @@
 import type { Candidate, Workload } from '#contracts';
 import { unitsUsed, demandOf } from '../fit/demand.js';
+import { fabricShare } from '../fit/fabric.js';
 import type { PlacementContext } from '../context.js';
 import { spentOf, type ExpectedCost } from '../cost/cost.js';
 import type { RankedOffer } from '../columns/ranking.js';
@@ -27,7 +28,7 @@ export function headlineScores(
   const usefulShare = time.usefulS / (time.usefulS + time.losses * time.lostPerLossS || 1);
   return {
     gpuFit: clamp(acceleratorsUsed(units, offer.count) * (0.5 + 0.5 * memoryUsed(workload, units, offer.vramGiB))),
-    interconnect: clamp(units > 1 ? context.speeds.scaling(offer.interconnect.intraNode, units) : 1),
+    interconnect: clamp(fabricShare(context.speeds, offer, units, workload.nodes).efficiency),
     reliability: clamp((usefulShare / (1 + time.failuresPerStart)) * confidence),
     price: clamp(priceShare(cost, leastSpent)),
   };

@@ -34,6 +34,7 @@ export function candidatesOf(ranking: Ranking): Candidate[] {
     offer: toOfferView(candidate.offer),
     expectedS: candidate.time.expectedS,
     usefulS: candidate.time.usefulS,
+    checkpointS: candidate.time.checkpointS,
     cost: costView(candidate.cost),
     scores: headlineScores(context, workload, candidate, leastSpent),
     reasons: reasonsFor(context, workload, candidate, ranked[i + 1]),

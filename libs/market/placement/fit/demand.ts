@@ -1,6 +1,7 @@
 import type { Workload } from '#contracts';
 import type { Machine } from '../columns/catalog-index.js';
 import type { Speeds } from '../cost/speeds.js';
+import { fabricShare, usualShare, type FabricShare } from './fabric.js';
 
 /** A workload made ready for testing many offers: texts parsed once, lists as sets, names in one case. */
 export interface Demand {
@@ -43,21 +44,24 @@ export function unitsUsed(demand: Demand, machine: Machine): number {
   return demand.count > 0 ? Math.min(demand.count, machine.count) : machine.count;
 }
 
-/** Share of speed kept per doubling of machines: the same working assumption as inside a machine. */
-const FABRIC_KEPT = { fast: 0.97, ethernet: 0.9 };
-
-/** How many times longer the work takes because machines talk over that fabric. */
-function fabricSlowdown(machine: Machine, nodes: number): number {
-  if (nodes <= 1) return 1;
-  const kept = machine.interconnect.interNode === 'ethernet' ? FABRIC_KEPT.ethernet : FABRIC_KEPT.fast;
-  return (FABRIC_KEPT.fast / kept) ** Math.log2(nodes);
+/**
+ * The share of their summed speed that the accelerators of the demand keep on that machine. Work by tokens runs as replicas
+ * that need nobody: only where the weights do not fit one accelerator does the link between them count.
+ */
+export function fabricOf(speeds: Speeds, demand: Demand, machine: Machine): FabricShare {
+  const { work, nodes } = demand.workload;
+  const units = unitsUsed(demand, machine);
+  if (work.kind === 'wall-hours') return { efficiency: 1, assumed: [] };
+  if (work.kind === 'gpu-hours') return fabricShare(speeds, machine, units, nodes);
+  const weightsGiB = (work.parametersB * 1e9 * work.bytesPerParameter) / 2 ** 30;
+  return weightsGiB > machine.vramGiB ? fabricShare(speeds, machine, units, 1) : { efficiency: 1, assumed: [] };
 }
 
-/** Times longer over the offer's own link than over the one that the accelerator usually has. */
-function linkSlowdown(speeds: Speeds, machine: Machine, units: number): number {
-  const own = machine.interconnect.intraNode;
-  if (units <= 1 || own === 'unknown' || own === 'none') return 1;
-  return speeds.scaling(speeds.usualLink(machine.accelerator), units) / speeds.scaling(own, units);
+/** Times longer than over the usual link of that accelerator, which the speed of the whole machine counts already. */
+function slowdown(speeds: Speeds, demand: Demand, machine: Machine): number {
+  const { efficiency } = fabricOf(speeds, demand, machine);
+  if (efficiency === 1) return 1;
+  return usualShare(speeds, machine.accelerator, unitsUsed(demand, machine)) / efficiency;
 }
 
 /**
@@ -71,7 +75,7 @@ export function usefulTime(speeds: Speeds, demand: Demand, machine: Machine): nu
   const units = unitsUsed(demand, machine);
   const here = speeds.usefulSeconds(work, machine.accelerator, units, machine.vcpus);
   if (here === null) return null;
-  const slower = linkSlowdown(speeds, machine, units) * fabricSlowdown(machine, nodes);
+  const slower = slowdown(speeds, demand, machine);
   if (work.kind === 'tokens') return (here * slower) / nodes;
   const onReference = speeds.usefulSeconds(work, work.reference, Math.max(1, demand.count), null);
   if (onReference === null || onReference <= 0) return null;

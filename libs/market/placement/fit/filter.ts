@@ -1,6 +1,7 @@
 import { rejectionDimensions, type Offer, type RejectionDimension } from '#contracts';
 import type { Machine, Place, Seller } from '../columns/catalog-index.js';
 import type { PlacementContext } from '../context.js';
+import { compatibility } from './compatibility.js';
 import { usefulTime, type Demand } from './demand.js';
 
 /** A set of rejection dimensions as bits, in the order of the contract: the lowest bit is the one that counts. */
@@ -35,6 +36,7 @@ export function machineFailures(
   const own = machine.interconnect.intraNode;
   if (link === 'nvlink' && !NVLINK_CLASS.has(own)) failures |= bits.interconnect;
   if (link === 'nvswitch' && own !== 'nvswitch') failures |= bits.interconnect;
+  if (compatibility(demand.workload.needs, machine).fails) failures |= bits.compatibility;
   if (minVcpus !== undefined && (machine.vcpus ?? 0) < minVcpus) failures |= bits.cpu;
   if (minRamGiB !== undefined && (machine.ramGiB ?? 0) < minRamGiB) failures |= bits.memory;
   if (nodes > 1 && !carriesGang(machine)) failures |= bits.nodes;
