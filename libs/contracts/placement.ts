@@ -60,12 +60,9 @@ export const candidateSchema = z.object({
     .number()
     .meta({ description: 'Expected seconds from start to finished work, restarts and boots included' }),
   usefulS: z.number().meta({ description: 'Seconds of useful work on this offer' }),
-  checkpointS: z
-    .number()
-    .optional()
-    .meta({
-      description: 'Seconds of work between checkpoints; chosen by Young and Daly where the workload gives their cost',
-    }),
+  checkpointS: z.number().optional().meta({
+    description: 'Seconds of work between checkpoints; chosen by Young and Daly where the workload gives their cost',
+  }),
   cost: costTermsSchema,
   scores: headlineScoresSchema,
   reasons: z.array(z.string()).meta({ description: 'Sentences a person can read' }),

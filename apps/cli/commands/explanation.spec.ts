@@ -18,9 +18,18 @@ const offer = (over: Partial<OfferView>): OfferView =>
   }) as OfferView;
 const cost = (nano: bigint): CostTerms =>
   Object.fromEntries(
-    ['compute', 'restarts', 'failedStarts', 'coldStart', 'billingWaste', 'egress', 'timeValue', 'risk', 'total'].map(
-      (term) => [term, term === 'egress' ? '0' : nano.toString()],
-    ),
+    [
+      'compute',
+      'restarts',
+      'failedStarts',
+      'coldStart',
+      'billingWaste',
+      'egress',
+      'storage',
+      'timeValue',
+      'risk',
+      'total',
+    ].map((term) => [term, term === 'egress' ? '0' : nano.toString()]),
   ) as CostTerms;
 const compared = (rank: number | null, id: string): ComparedOffer => ({
   rank,

@@ -1168,6 +1168,12 @@ export type Offer = {
   };
   vcpus: number | null;
   ramGiB: number | null;
+  software?: {
+    driver?: string;
+    cuda?: string;
+    rocm?: string;
+    computeCapability?: string;
+  };
   pricing: 'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y';
   /**
    * Nano-dollars per hour, whole machine
@@ -1714,6 +1720,10 @@ export type Placement = {
      * Seconds of useful work on this offer
      */
     usefulS: number;
+    /**
+     * Seconds of work between checkpoints; chosen by Young and Daly where the workload gives their cost
+     */
+    checkpointS?: number;
     cost: {
       /**
        * Nano-dollars (1e-9 USD) as decimal text
@@ -1739,6 +1749,10 @@ export type Placement = {
        * Nano-dollars (1e-9 USD) as decimal text
        */
       egress: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      storage: string;
       /**
        * Nano-dollars (1e-9 USD) as decimal text
        */
@@ -1806,6 +1820,10 @@ export type PlacementExplanation = {
       /**
        * Nano-dollars (1e-9 USD) as decimal text
        */
+      storage: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
       timeValue: string;
       /**
        * Nano-dollars (1e-9 USD) as decimal text
@@ -1844,6 +1862,10 @@ export type PlacementExplanation = {
        * Nano-dollars (1e-9 USD) as decimal text
        */
       egress: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      storage: string;
       /**
        * Nano-dollars (1e-9 USD) as decimal text
        */
@@ -1900,6 +1922,10 @@ export type PlacementExplanation = {
       /**
        * Nano-dollars (1e-9 USD) as decimal text
        */
+      storage: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
       timeValue: string;
       /**
        * Nano-dollars (1e-9 USD) as decimal text
@@ -1941,6 +1967,10 @@ export type PlacementExplanation = {
       /**
        * Nano-dollars (1e-9 USD) as decimal text
        */
+      storage: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
       timeValue: string;
       /**
        * Nano-dollars (1e-9 USD) as decimal text
@@ -1966,6 +1996,7 @@ export type PlacementExplanation = {
       | 'count'
       | 'vram'
       | 'interconnect'
+      | 'compatibility'
       | 'cpu'
       | 'memory'
       | 'nodes'
@@ -2017,6 +2048,10 @@ export type PlacementExplanation = {
          * Nano-dollars (1e-9 USD) as decimal text
          */
         egress: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        storage: string;
         /**
          * Nano-dollars (1e-9 USD) as decimal text
          */
@@ -3230,6 +3265,17 @@ export type Workload = {
         bytesPerParameter: number;
       };
   checkpointS: number;
+  checkpoint?: {
+    costS: number;
+    intervalS?: number;
+  };
+  storageGB: number;
+  needs?: {
+    cuda?: string;
+    rocm?: string;
+    driver?: string;
+    computeCapability?: string;
+  };
   egressGB: number;
   objective: 'cheapest' | 'balanced' | 'reliable' | 'fastest';
   constraints: {
@@ -3280,6 +3326,17 @@ export type WorkloadInput = {
         bytesPerParameter?: number;
       };
   checkpointS?: number;
+  checkpoint?: {
+    costS: number;
+    intervalS?: number;
+  };
+  storageGB?: number;
+  needs?: {
+    cuda?: string;
+    rocm?: string;
+    driver?: string;
+    computeCapability?: string;
+  };
   egressGB?: number;
   objective?: 'cheapest' | 'balanced' | 'reliable' | 'fastest';
   constraints?: {

@@ -29,6 +29,8 @@ export function hostOffers(host: HostRow, facts: HostFacts, freeSlots: number, n
     },
     vcpus: Math.max(1, Math.floor(facts.vcpus * share(slots))),
     ramGiB: Math.max(0.5, Math.round(facts.ramGiB * share(slots) * 10) / 10),
+    // Another maker's driver versions are no figure that anybody asks for.
+    ...(known?.vendor === 'nvidia' && first?.driverVersion ? { software: { driver: first.driverVersion } } : {}),
     pricing: 'on-demand',
     pricePerHour: host.pricePerSlotHour * BigInt(slots),
     billing: { minimumS: 0, incrementS: 0.001 },

@@ -4,6 +4,7 @@ import { DOUBTFUL, offerAt, RENTABLE, type OfferIndex } from './catalog-index.js
 import type { PlacementContext } from '../context.js';
 import { timeTerms, type TimeTerms } from '../cost/cost.js';
 import { narrowBeliefs } from './narrow-beliefs.js';
+import { softwareTrust } from '../fit/compatibility.js';
 import type { Demand } from '../fit/demand.js';
 import {
   bitOf,
@@ -37,6 +38,8 @@ export interface Compiled {
   /** `sellerCase * usefulS.length + machineCase` to terms; filled when first asked. */
   readonly terms: (TimeTerms | undefined)[];
   readonly usefulS: readonly number[];
+  /** Per machine: belief that is left where something that is needed is not known; null where nothing is needed. */
+  readonly trust: Float64Array | null;
   readonly isBlocked: ((position: number) => boolean) | null;
 }
 
@@ -56,6 +59,7 @@ export function compile(index: OfferIndex, demand: Demand, context: PlacementCon
     }
     machineCase[m] = code;
   });
+  const { needs } = demand.workload;
   const sellers = compileSellers(index, demand, context);
   const flagFailures = new Int32Array(4);
   for (let flags = 0; flags < 4; flags++) {
@@ -74,6 +78,7 @@ export function compile(index: OfferIndex, demand: Demand, context: PlacementCon
     narrowBelief: narrowBeliefs(index, context),
     terms: [],
     usefulS,
+    trust: needs ? Float64Array.from(index.machines, (machine) => softwareTrust(needs, machine)) : null,
     isBlocked: blockedTest(index, context),
   };
 }

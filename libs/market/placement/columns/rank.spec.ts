@@ -215,7 +215,9 @@ describe('rankOffers, by example', () => {
     const r = rankList([linked, unlinked], workloadWith({ accelerator: { count: 8 }, work }), contextWith());
     expect(r.ranked.map((x) => x.offer.id)).toEqual(['b', 'a']);
     expect(r.ranked[0]?.time.usefulS).toBeCloseTo(86_400, 6);
-    expect(r.ranked[1]?.time.usefulS).toBeCloseTo(86_400 * (0.97 / 0.9) ** 3, 3);
+    // 312 TFLOPS over 64 GB/s against 600, in a ring of eight.
+    const lost = (gbps: number): number => 1 + 0.05 * 1.75 * (312 / gbps);
+    expect(r.ranked[1]?.time.usefulS).toBeCloseTo((86_400 * lost(64)) / lost(600), 3);
   });
 
   it('orders equal costs by id', () => {

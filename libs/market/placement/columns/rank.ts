@@ -3,6 +3,7 @@ import { buildOfferIndex, offerAt, type OfferIndex } from './catalog-index.js';
 import { compile, termsAt, type Compiled } from './compiled.js';
 import type { PlacementContext } from '../context.js';
 import { agedConfidence, expectedCost } from '../cost/cost.js';
+import { softwareTrust } from '../fit/compatibility.js';
 import { demandOf } from '../fit/demand.js';
 import { hintsFor, Relaxations } from '../explain/hints.js';
 import { byCostThenId } from './merge.js';
@@ -80,6 +81,7 @@ function rankedAt(c: Compiled, i: number): RankedOffer {
   const offer = offerAt(c.index, i);
   const time = termsAt(c, i);
   if (!time) throw new Error(`offer ${offer.id} was ranked without a useful time`);
-  const confidence = agedConfidence(c.context, offer.confidence, offer.observedAtMs);
+  const trust = softwareTrust(c.demand.workload.needs, offer);
+  const confidence = agedConfidence(c.context, offer.confidence, offer.observedAtMs) * trust;
   return { offer, time, confidence, cost: expectedCost(time, Number(offer.pricePerHour), confidence) };
 }

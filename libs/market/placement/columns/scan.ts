@@ -33,7 +33,7 @@ export class Scan {
     this.top = new Top(context.limit, (a, b) => index.idAt(a) < index.idAt(b));
     this.near = context.nearMisses ? new NearMisses((a, b) => index.idAt(a) < index.idAt(b)) : null;
     this.failuresAt = constraintTest(c);
-    this.confidenceAt = agedConfidences(c);
+    this.confidenceAt = confidences(c);
   }
 
   /** Looks at the next `count` offers; false when none is left. */
@@ -113,7 +113,15 @@ function failuresByCost(c: Compiled, terms: TimeTerms, price: number): Failures 
   return costFailures(c.demand, terms.machines, price, spentNano(terms, price), terms.p90S);
 }
 
-/** The confidence that is left of an offer's, by position; the share that is left is taken once per day of age. */
+/** The confidence that is left of an offer's, by position. */
+function confidences(c: Compiled): (i: number) => number {
+  const aged = agedConfidences(c);
+  const { trust } = c;
+  const { machine } = c.index;
+  return trust ? (i) => aged(i) * (trust[machine[i] ?? 0] ?? 1) : aged;
+}
+
+/** The same for age alone; the share that is left is taken once per day of age. */
 function agedConfidences(c: Compiled): (i: number) => number {
   const { index, context } = c;
   const { confidence, observedAtMs } = index;

@@ -35,6 +35,7 @@ const nothing = {
   coldStart: 0n,
   billingWaste: 0n,
   egress: 0n,
+  storage: 0n,
   timeValue: 0n,
   risk: 0n,
 };
@@ -95,6 +96,14 @@ describe('expectedCost, by hand', () => {
     expect(cost.risk).toBe(usd('2.75'));
     expect(cost.total).toBe(usd('15.75'));
     expect(costOf({ workload: { egressGB: 100 }, offer: { providerKind: 'bare-metal' } }).cost.egress).toBe(0n);
+  });
+
+  it('pays for data kept until the work is finished, once for the whole gang', () => {
+    const kept = (over: Partial<Offer>, nodes = 1): bigint =>
+      costOf({ hours: 730, offer: over, workload: { storageGB: 50, nodes, checkpointS: 604_800 } }).cost.storage;
+    expect(kept({})).toBe(usd('4'));
+    expect(kept({}, 4)).toBe(usd('4'));
+    expect(kept({ providerKind: 'bare-metal' })).toBe(0n);
   });
 
   it('pays every machine of a gang, and loses it n^0.4 times as often', () => {

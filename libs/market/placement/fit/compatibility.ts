@@ -11,7 +11,12 @@ export interface Compatibility {
 
 const FITS: Compatibility = { fails: false, unknown: [] };
 /** Belief that is left in a machine of which something that is needed is not known. */
-export const UNKNOWN_SOFTWARE = 0.9;
+const UNKNOWN_SOFTWARE = 0.9;
+
+/** How far what is not known of a machine's software lets its figures be believed. */
+export function softwareTrust(needs: Workload['needs'], machine: Machine): number {
+  return compatibility(needs, machine).unknown.length > 0 ? UNKNOWN_SOFTWARE : 1;
+}
 
 /** Driver, CUDA, ROCm and compute capability of a machine against what an image or engine needs. */
 export function compatibility(needs: Workload['needs'], machine: Machine): Compatibility {

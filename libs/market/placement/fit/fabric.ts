@@ -34,8 +34,9 @@ export interface FabricShare {
 function linkOf(speeds: Speeds, machine: Machine): { gbps: number; assumed: string | null } {
   const { intraNode, intraNodeGBps } = machine.interconnect;
   const board = speeds.board(machine.accelerator);
+  const lanes = intraNode.startsWith('pcie') ? (LINK_GBPS[intraNode] ?? Infinity) : Infinity;
   if (intraNode !== 'unknown' && intraNodeGBps !== null && intraNodeGBps > 0)
-    return { gbps: intraNodeGBps, assumed: null };
+    return { gbps: Math.min(intraNodeGBps, lanes), assumed: null };
   if (intraNode === 'unknown' || intraNode === 'none') {
     // An SXM board has no other way out than its own links; how many of them are wired up is not known.
     if (board?.form === 'SXM') return { gbps: board.linkGBps / 2, assumed: 'half of its board links' };
