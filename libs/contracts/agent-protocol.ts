@@ -22,6 +22,8 @@ export const hostFactsSchema = z.strictObject({
     .max(64),
   /** Link between the GPUs as the driver tells it. */
   gpuLink: z.string().max(40),
+  /** GPUs by index that reach each other over NVLink or xGMI alone, each in one list; absent where the driver does not say. */
+  linkDomains: z.array(z.array(z.int().nonnegative()).max(64)).max(64).optional(),
   agentVersion: z.string().max(40),
   engines: z.array(z.string().max(60)).max(50),
 });

@@ -4,8 +4,8 @@ import { describe, expect, it } from '@jest/globals';
 import { hostFactsSchema, telemetrySchema } from '#contracts';
 import { AGENT_VERSION } from '../version.js';
 import { Machine, type Tool } from './machine.js';
-import { parseNvidiaFacts, parseNvidiaLoad, parseNvidiaTopology } from './nvidia-smi.js';
-import { parseRocmFacts, parseRocmLoad, parseRocmTopology } from './rocm-smi.js';
+import { parseNvidiaDomains, parseNvidiaFacts, parseNvidiaLoad, parseNvidiaTopology } from './nvidia-smi.js';
+import { parseRocmDomains, parseRocmFacts, parseRocmLoad, parseRocmTopology } from './rocm-smi.js';
 
 // In the form the tools document; not recorded on one machine.
 const NVIDIA_FACTS = `0, NVIDIA H100 80GB HBM3, GPU-1f2a4c8e-0000-4d21-9b5e-aaaaaaaaaaaa, 81559, 550.54.15
@@ -58,6 +58,39 @@ describe('what the driver tools tell', () => {
     expect(parseNvidiaTopology('', 2)).toBe('unknown');
     expect(parseNvidiaTopology('', 1)).toBe('none');
   });
+  it('finds the GPUs that reach each other over fast links alone', () => {
+    const matrix = (link: (a: number, b: number) => string): string =>
+      Array.from({ length: 8 }, (_, a) =>
+        [`GPU${a}`, ...Array.from({ length: 8 }, (_, b) => (a === b ? 'X' : link(a, b)))].join('\t'),
+      ).join('\n');
+    const half = (gpu: number): number => Math.floor(gpu / 4);
+    const whole = [0, 1, 2, 3, 4, 5, 6, 7];
+    expect(
+      parseNvidiaDomains(
+        matrix(() => 'NV18'),
+        8,
+      ),
+    ).toEqual([whole]);
+    expect(
+      parseNvidiaDomains(
+        matrix(() => 'SYS'),
+        8,
+      ),
+    ).toEqual(whole.map((gpu) => [gpu]));
+    // Eight V100 in a cube: each of one half has one link into the other.
+    const cube = matrix((a, b) => (half(a) === half(b) ? 'NV1' : a % 4 === b % 4 ? 'NV2' : 'SYS'));
+    expect(parseNvidiaDomains(cube, 8)).toEqual([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+    ]);
+    const bridges = matrix((a, b) => (a >> 1 === b >> 1 ? 'NV12' : 'NODE'));
+    expect(parseNvidiaDomains(bridges, 8)).toHaveLength(4);
+    expect(parseNvidiaDomains('', 8)).toBeUndefined();
+    expect(parseNvidiaDomains(NVIDIA_TOPOLOGY, 1)).toBeUndefined();
+    expect(parseRocmDomains(ROCM, 2)).toEqual([[0, 1]]);
+    expect(parseRocmDomains(ROCM.replace('XGMI', 'PCIE'), 2)).toEqual([[0], [1]]);
+    expect(parseRocmDomains('{}', 2)).toBeUndefined();
+  });
   it('does not take an error message for a card', () => {
     expect(parseNvidiaFacts('No devices were found\n')).toEqual([]);
     expect(parseRocmFacts('ERROR: no cards')).toEqual([]);
@@ -102,6 +135,7 @@ describe('a machine', () => {
     expect(hostFactsSchema.parse(await machine.facts())).toMatchObject({
       gpus: [{ index: 0 }, { index: 1 }],
       gpuLink: 'nvlink',
+      linkDomains: [[0, 1]],
     });
     expect(await machine.gpuCount()).toBe(2);
   });

@@ -31,7 +31,7 @@ export class Machine {
   async facts(): Promise<HostFacts> {
     const processors = cpus();
     const disk = await statfs(this.options.stateDir);
-    const { gpus, gpuLink } = await this.accelerators();
+    const { gpus, gpuLink, linkDomains } = await this.accelerators();
     return {
       hostname: (this.options.name ?? hostname()).slice(0, 255),
       os: `${type()} ${release()}`.slice(0, 100),
@@ -42,6 +42,7 @@ export class Machine {
       diskFreeGiB: (disk.bavail * disk.bsize) / GIB,
       gpus: gpus.slice(0, 64),
       gpuLink,
+      ...(linkDomains === undefined ? {} : { linkDomains }),
       agentVersion: AGENT_VERSION,
       engines: [...this.options.engines],
     };
@@ -60,15 +61,23 @@ export class Machine {
     return (await this.accelerators()).gpus.length;
   }
 
-  private async accelerators(): Promise<Pick<HostFacts, 'gpus' | 'gpuLink'>> {
+  private async accelerators(): Promise<Pick<HostFacts, 'gpus' | 'gpuLink' | 'linkDomains'>> {
     const green = nvidia.parseNvidiaFacts((await this.tool('nvidia-smi', nvidia.NVIDIA_FACTS)) ?? '');
     if (green.length > 0) {
       const topology = green.length > 1 ? ((await this.tool('nvidia-smi', nvidia.NVIDIA_TOPOLOGY)) ?? '') : '';
-      return { gpus: green, gpuLink: nvidia.parseNvidiaTopology(topology, green.length) };
+      return {
+        gpus: green,
+        gpuLink: nvidia.parseNvidiaTopology(topology, green.length),
+        linkDomains: byIndex(nvidia.parseNvidiaDomains(topology, green.length), green),
+      };
     }
     const red = rocm.parseRocmFacts((await this.tool('rocm-smi', rocm.ROCM_FACTS)) ?? '');
     const topology = red.length > 1 ? ((await this.tool('rocm-smi', rocm.ROCM_TOPOLOGY)) ?? '') : '';
-    return { gpus: red, gpuLink: rocm.parseRocmTopology(topology, red.length) };
+    return {
+      gpus: red,
+      gpuLink: rocm.parseRocmTopology(topology, red.length),
+      linkDomains: byIndex(rocm.parseRocmDomains(topology, red.length), red),
+    };
   }
 
   private async load(): Promise<GpuLoad[]> {
@@ -76,6 +85,12 @@ export class Machine {
     if (green !== null) return nvidia.parseNvidiaLoad(green);
     return rocm.parseRocmLoad((await this.tool('rocm-smi', rocm.ROCM_LOAD)) ?? '');
   }
+}
+
+/** Places in the matrix as indices of the driver: the matrix lists the cards in their order. */
+function byIndex(domains: number[][] | undefined, gpus: HostFacts['gpus']): number[][] | undefined {
+  const indices = gpus.map((gpu) => gpu.index).toSorted((a, b) => a - b);
+  return domains?.map((domain) => domain.flatMap((place) => indices[place] ?? []));
 }
 
 function cpuTimes(): { busy: number; total: number } {

@@ -1,6 +1,7 @@
 import type { HostFacts } from '#contracts';
 import { cellNumber, csvRows } from './csv.js';
 import type { GpuLoad } from './gpu-load.js';
+import { cliques } from './cliques.js';
 
 type Gpu = HostFacts['gpus'][number];
 
@@ -52,13 +53,30 @@ export function parseNvidiaLoad(text: string): GpuLoad[] {
  */
 export function parseNvidiaTopology(text: string, gpus: number): string {
   if (gpus < 2) return 'none';
+  const matrix = linkMatrix(text, gpus);
+  if (!matrix) return 'unknown';
+  const pairs = matrix.flatMap((row, i) => row.filter((_, j) => i !== j));
+  return pairs.every((link) => NVLINK.test(link)) ? 'nvlink' : 'pcie';
+}
+
+const NVLINK = /^NV\d+$/;
+
+/**
+ * GPUs that all reach each other over NVLink, by the same matrix: each GPU joins the first list of which it is linked with every
+ * member (eight V100 in a cube are two lists of four). Undefined where the matrix cannot be read.
+ */
+export function parseNvidiaDomains(text: string, gpus: number): number[][] | undefined {
+  const matrix = gpus < 2 ? null : linkMatrix(text, gpus);
+  if (!matrix) return undefined;
+  return cliques(gpus, (a, b) => NVLINK.test(matrix[a]?.[b] ?? ''));
+}
+
+function linkMatrix(text: string, gpus: number): string[][] | null {
   // The header is underlined with escape codes; only rows of the matrix hold an X (each GPU with itself).
   const rows = text
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
     .filter(([head]) => /^GPU\d+$/.test(head ?? ''));
   const matrix = rows.filter((row) => row.includes('X')).map((row) => row.slice(1, gpus + 1));
-  if (matrix.length !== gpus || matrix.some((row) => row.length !== gpus)) return 'unknown';
-  const pairs = matrix.flatMap((row, i) => row.filter((_, j) => i !== j));
-  return pairs.every((link) => /^NV\d+$/.test(link)) ? 'nvlink' : 'pcie';
+  return matrix.length !== gpus || matrix.some((row) => row.length !== gpus) ? null : matrix;
 }

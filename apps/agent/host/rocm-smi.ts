@@ -1,6 +1,7 @@
 import type { HostFacts } from '#contracts';
 import { cellNumber } from './csv.js';
 import type { GpuLoad } from './gpu-load.js';
+import { cliques } from './cliques.js';
 
 type Gpu = HostFacts['gpus'][number];
 
@@ -49,6 +50,17 @@ export function parseRocmTopology(text: string, gpus: number): string {
   const links = Object.entries(read(text).system).filter(([name]) => /link type/i.test(name));
   if (links.length === 0) return 'unknown';
   return links.every(([, type]) => /xgmi/i.test(type)) ? 'xgmi' : 'pcie';
+}
+
+/** Cards that are all joined by xGMI, by what the tool says of each pair; undefined where it says nothing. */
+export function parseRocmDomains(text: string, gpus: number): number[][] | undefined {
+  const links = new Map<string, boolean>();
+  for (const [name, type] of Object.entries(read(text).system)) {
+    const pair = /link type .* (\d+) and (\d+)$/i.exec(name);
+    if (pair) links.set([Number(pair[1]), Number(pair[2])].toSorted((a, b) => a - b).join(), /xgmi/i.test(type));
+  }
+  if (gpus < 2 || links.size === 0) return undefined;
+  return cliques(gpus, (a, b) => links.get(`${a},${b}`) ?? false);
 }
 
 function read(text: string): { cards: { index: number; card: Card }[]; system: Card } {

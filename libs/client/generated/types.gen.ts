@@ -9684,6 +9684,7 @@ export type EnrolAgentData = {
         driverVersion: string;
       }>;
       gpuLink: string;
+      linkDomains?: Array<Array<number>>;
       agentVersion: string;
       engines: Array<string>;
     };
@@ -9742,6 +9743,7 @@ export type SyncAgentData = {
         driverVersion: string;
       }>;
       gpuLink: string;
+      linkDomains?: Array<Array<number>>;
       agentVersion: string;
       engines: Array<string>;
     };

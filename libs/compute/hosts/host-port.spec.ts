@@ -102,6 +102,26 @@ describe('the GPUs of slots', () => {
     expect([await indices(opened, again.leaseId), await indices(opened, three.leaseId)]).toEqual([[1, 2], [3]]);
   });
 
+  it('lie in one NVLink domain where one could hold them, the fullest that has room', async () => {
+    const opened = await openHosts();
+    const { token } = await opened.add('halves', 8);
+    await opened.enrol(token, {
+      ...gpuFacts(8),
+      linkDomains: [
+        [0, 2, 4, 6],
+        [1, 3, 5, 7],
+      ],
+    });
+    const offers = await opened.hostOffers();
+    const take = async (count: number, n: number) => {
+      const request = want(offers, count, n, opened.clock.now());
+      const { kind } = await opened.port.create(request);
+      return kind === 'created' ? await indices(opened, request.leaseId) : kind;
+    };
+    expect([await take(1, 1), await take(2, 2), await take(4, 3)]).toEqual([[0], [2, 4], [1, 3, 5, 7]]);
+    expect([await take(2, 4), await take(1, 5)]).toEqual(['failed', [6]]);
+  });
+
   it('are only those of the accelerator that is sold, each once, whatever order the driver lists them in', async () => {
     const opened = await openHosts();
     const { host, token } = await opened.add('mixed', 8);
@@ -214,6 +234,53 @@ describe('slots on PostgreSQL', () => {
       ...(await on.broker.hosts.devicesOf(tx, [whole.leaseId])).values(),
     ]);
     expect(next).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  it('are claimed once each by 200 claims at once over several hosts, none is lost, and all come back', async () => {
+    const on = await openHosts({ store: opened.store, clock: new ManualClock(Date.now()), seed: 3 });
+    const own = new Set<string>();
+    for (const name of ['a', 'b', 'c', 'd', 'e']) {
+      const { host, token } = await on.add(`claims-${name}`, 8);
+      own.add(host.id);
+      await on.enrol(token, {
+        ...gpuFacts(8),
+        linkDomains: [
+          [0, 1, 2, 3],
+          [4, 5, 6, 7],
+        ],
+      });
+    }
+    const offers = (await on.hostOffers()).filter((o) => o.via.kind === 'host' && own.has(o.via.hostId));
+    const soon = Date.now() + 60_000;
+    const sizes = [1, 2, 4, 1, 8, 2, 1, 4];
+    const requests = Array.from({ length: 200 }, (_, n) => {
+      const fitting = offers.filter((o) => o.count === sizes[n % sizes.length]);
+      // The harness's ids repeat among so many.
+      return {
+        ...want(
+          [fitting[Math.floor(n / sizes.length) % fitting.length] as Offer],
+          fitting[0]?.count ?? 0,
+          1_000 + n,
+          soon,
+        ),
+        leaseId: `lease_claim${n}`,
+        attemptId: `att_claim${n}`,
+      };
+    });
+    const outcomes = await Promise.all(requests.map((r) => on.port.create(r)));
+    const taken = await on.store.transaction(WORKER, (tx) => tx.find(slots, { hostId: { in: [...own] } }));
+    expect(new Set(taken.map((s) => `${s.hostId}/${s.gpuIndex}`)).size).toBe(taken.length);
+    for (const [n, request] of requests.entries()) {
+      const held = taken.filter((s) => s.leaseId === request.leaseId);
+      const created = outcomes[n]?.kind === 'created';
+      expect(held).toHaveLength(created ? request.offer.count : 0);
+      const halves = new Set(held.map((s) => Math.floor((s.gpuIndex ?? 0) / 4)));
+      if (created) expect(halves.size).toBe(request.offer.count === 8 ? 2 : 1);
+    }
+    // What was refused is refused because nothing of it was left: every host is full.
+    expect(taken).toHaveLength(40);
+    await Promise.all(requests.map((r) => on.port.terminate(r.leaseId)));
+    expect(await on.store.transaction(WORKER, (tx) => tx.find(slots, { hostId: { in: [...own] } }))).toEqual([]);
   });
 
   it('cannot hold one GPU twice, whoever writes them', async () => {

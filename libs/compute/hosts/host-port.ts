@@ -11,8 +11,9 @@ import {
 } from '#contracts';
 import { UniqueViolation, WORKER, type Store } from '#platform/database';
 import { toOffer, offers } from '#market/catalog';
+import { gpusTogether } from '#market/packing';
 import { agents } from '#compute/agents';
-import { soldGpus } from './host-offers.js';
+import { domainsOf, idleGpus } from './host-offers.js';
 import { Hosts } from './hosts.service.js';
 import { hosts, slots, type HostRow, type SlotRow } from './hosts.table.js';
 
@@ -70,13 +71,13 @@ export class HostPort implements ProviderPort {
         const own = taken.filter((s) => s.leaseId === request.leaseId);
         if (own.length === 0) {
           const agent = host.agentId === null ? null : await tx.first(agents, { id: host.agentId });
-          const free = freeSlots(host, taken, agent?.facts ?? null);
-          if (free.length < wanted) return busy(`the host has ${free.length} of ${wanted} slots free`);
+          const free = freeSlots(host, taken, agent?.facts ?? null, wanted);
+          if (!free) return busy(`the host has not ${wanted} slots free together`);
           const { leaseId, attemptId } = request;
           const claimedAt = await tx.now();
           await tx.insert(
             slots,
-            free.slice(0, wanted).map((slot) => ({ hostId: host.id, ...slot, leaseId, attemptId, claimedAt })),
+            free.map((slot) => ({ hostId: host.id, ...slot, leaseId, attemptId, claimedAt })),
           );
           await this.hostsOf.publish(tx, host);
         }
@@ -148,16 +149,17 @@ export class HostPort implements ProviderPort {
   }
 }
 
-/** What can still be taken, lowest first: each slot of a GPU machine with a GPU that is there and that no slot has. */
+/** Slots for one lease: the lowest numbers, and GPUs of one NVLink domain where one could have them; null where they are not free. */
 function freeSlots(
   host: HostRow,
   taken: readonly SlotRow[],
   facts: HostFacts | null,
-): { n: number; gpuIndex: number | null }[] {
-  const [numbers, busy] = [new Set(taken.map((s) => s.n)), new Set(taken.map((s) => s.gpuIndex))];
+  wanted: number,
+): { n: number; gpuIndex: number | null }[] | null {
+  const numbers = new Set(taken.map((s) => s.n));
   const free = Array.from({ length: host.slotCount }, (_, n) => n).filter((n) => !numbers.has(n));
-  const gpus = facts ? soldGpus(facts) : [];
-  if (gpus.length === 0) return free.map((n) => ({ n, gpuIndex: null }));
-  const idle = gpus.filter((gpu) => !busy.has(gpu.index));
-  return idle.slice(0, free.length).map((gpu, i) => ({ n: free[i] ?? 0, gpuIndex: gpu.index }));
+  if (free.length < wanted) return null;
+  if (facts === null || facts.gpus.length === 0) return free.slice(0, wanted).map((n) => ({ n, gpuIndex: null }));
+  const gpus = gpusTogether(domainsOf(facts), idleGpus(facts, taken), wanted);
+  return gpus?.map((gpuIndex, i) => ({ n: free[i] ?? 0, gpuIndex })) ?? null;
 }

@@ -94,7 +94,7 @@ export class Hosts {
     const agent = host.agentId === null ? null : await tx.first(agents, { id: host.agentId });
     if (host.state !== 'ready' || !agent?.facts) return this.withdraw(tx, host);
     const taken = await tx.find(slots, { hostId: host.id });
-    await this.catalog.publish(tx, hostOffers(host, agent.facts, host.slotCount - taken.length, await tx.now()));
+    await this.catalog.publish(tx, hostOffers(host, agent.facts, taken, await tx.now()));
   }
 
   /** The GPUs of leases by their driver's indices, lowest first; a lease without slots of a GPU is not there. */

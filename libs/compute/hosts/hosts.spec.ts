@@ -4,7 +4,7 @@ import { WORKER } from '#platform/database';
 import { agents } from '#compute/agents';
 import { hostOffers } from './host-offers.js';
 import { cpuFacts, gpuFacts, memory, openHosts, type HostWorld } from './hosts.fixture.js';
-import { hosts, type HostRow } from './hosts.table.js';
+import { hosts, type HostRow, type SlotRow } from './hosts.table.js';
 
 let world: HostWorld;
 beforeEach(async () => {
@@ -28,9 +28,12 @@ const row = (over: Partial<HostRow> = {}): HostRow => ({
   ...over,
 });
 
+const taken = (...gpus: number[]): SlotRow[] =>
+  gpus.map((gpuIndex, n) => ({ hostId: 'host_1', n, gpuIndex, leaseId: `lse_${n}`, attemptId: 'att_1', claimedAt: 0 }));
+
 describe('what a host offers', () => {
   it('is one offer per power of two of its GPUs, and all of them', () => {
-    const list = hostOffers(row({ slotCount: 6 }), gpuFacts(6), 6, 7);
+    const list = hostOffers(row({ slotCount: 6 }), gpuFacts(6), [], 7);
     expect(list.map((o) => [o.count, o.stock, o.pricePerHour, o.vcpus])).toEqual([
       [1, 6, 2_000_000_000n, 21],
       [2, 3, 4_000_000_000n, 42],
@@ -48,7 +51,7 @@ describe('what a host offers', () => {
   });
 
   it('stays in stock as far as slots are free', () => {
-    expect(hostOffers(row(), gpuFacts(8), 3, 0).map((o) => [o.count, o.stock])).toEqual([
+    expect(hostOffers(row(), gpuFacts(8), taken(0, 1, 2, 3, 4), 0).map((o) => [o.count, o.stock])).toEqual([
       [1, 3],
       [2, 1],
       [4, 0],
@@ -56,19 +59,43 @@ describe('what a host offers', () => {
     ]);
   });
 
+  it('counts blocks by NVLink domain, and says that they are linked, where one can hold them', () => {
+    const halves = {
+      ...gpuFacts(8, undefined, undefined, 'pcie'),
+      linkDomains: [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+      ],
+    };
+    const offered = (busy: readonly number[]) =>
+      hostOffers(row(), halves, taken(...busy), 0).map((o) => [o.count, o.stock, o.interconnect.intraNode]);
+    expect(offered([])).toEqual([
+      [1, 8, 'none'],
+      [2, 4, 'nvlink'],
+      [4, 2, 'nvlink'],
+      [8, 1, 'unknown'],
+    ]);
+    expect(offered([3, 4]).map(([count, stock]) => [count, stock])).toEqual([
+      [1, 6],
+      [2, 2],
+      [4, 0],
+      [8, 0],
+    ]);
+  });
+
   it('is one slot at a time without GPUs', () => {
-    const [only, ...rest] = hostOffers(row({ slotCount: 4 }), cpuFacts, 4, 0);
+    const [only, ...rest] = hostOffers(row({ slotCount: 4 }), cpuFacts, [], 0);
     expect(rest).toEqual([]);
     expect(only).toMatchObject({ accelerator: 'CPU', count: 0, vcpus: 4, ramGiB: 16, stock: 4, vramGiB: 0 });
   });
 
   it('is nothing for an accelerator nobody knows', () => {
-    expect(hostOffers(row(), gpuFacts(8, 'Banana 9000'), 8, 0)).toEqual([]);
+    expect(hostOffers(row(), gpuFacts(8, 'Banana 9000'), [], 0)).toEqual([]);
   });
 
   it('promises no NVLink that the driver does not see', () => {
     const link = (said: string) =>
-      hostOffers(row(), gpuFacts(8, undefined, undefined, said), 8, 0)[1]?.interconnect.intraNode;
+      hostOffers(row(), gpuFacts(8, undefined, undefined, said), [], 0)[1]?.interconnect.intraNode;
     expect([link('NVSwitch'), link('NVLink'), link('PHB'), link('')]).toEqual([
       'nvswitch',
       'nvlink',

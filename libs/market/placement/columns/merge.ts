@@ -1,10 +1,20 @@
 import type { RejectionDimension } from '#contracts';
 import type { NearMiss, RankedOffer, Ranking } from './ranking.js';
 
-/** Orders by total cost, then by offer id: the order of every ranking. */
+/**
+ * Orders by total cost, then by offer id: the order of every ranking. Between registered hosts of equal cost the fullest comes
+ * first, so that the others keep their blocks of GPUs whole.
+ */
 export function byCostThenId(a: RankedOffer, b: RankedOffer): number {
   if (a.cost.total !== b.cost.total) return a.cost.total < b.cost.total ? -1 : 1;
+  const room = roomOf(a) - roomOf(b);
+  if (room !== 0) return room;
   return a.offer.id < b.offer.id ? -1 : 1;
+}
+
+/** Leases of that size that a registered host still has room for; what others rent out is not ours to pack. */
+function roomOf({ offer }: RankedOffer): number {
+  return offer.via.kind === 'host' ? (offer.stock ?? 0) : 0;
 }
 
 function byListPrice(a: RankedOffer, b: RankedOffer): number {
