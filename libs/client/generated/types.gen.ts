@@ -3075,6 +3075,18 @@ export type UsageExplanation = {
     credit: string;
     why: string;
   }>;
+  /**
+   * Promotional credit that pays first, as far as it lasts, in this order; with a key of the whole organization
+   */
+  grants: Array<{
+    id: string;
+    reference: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    amount: string;
+    expiresAt: string | null;
+  }>;
 };
 
 export type UsageRebuilt = {

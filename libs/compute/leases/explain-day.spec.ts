@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { chargeBetween, DAY, formatUsd, HOUR, MINUTE, newId, SeededRandom, usd } from '#kernel';
 import { usageRecords, usageRow, usageSums, type UsageRow } from '#money/metering';
+import { grants } from '#money/quotas';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
 import { explainDay, explainHours } from './explain-day.js';
@@ -148,6 +149,24 @@ describe.each(specStores)('the explanation of a day, $name', ({ name, open }) =>
       }),
     );
     expect([day.chargedNano, day.notes]).toEqual([said.amountNano, []]);
+    expect(day.grants).toEqual([]);
+    const give = (reference: string, priority: number, expiresAt: number | null, createdAt: number) => {
+      const id = newId('grant', createdAt, random);
+      const of = { organizationId: tenant.organizationId, amountNano: 10n, spentNano: 0n, returnedNano: 0n };
+      return { id, ...of, reference, priority, expiresAt, state: 'open' as const, createdAt };
+    };
+    await till.tx((tx) =>
+      tx.insert(grants, [
+        give('lasts', 0, null, MIDNIGHT - DAY),
+        give('later', 0, MIDNIGHT + 9 * DAY, MIDNIGHT),
+        give('sooner', 0, MIDNIGHT + 1, MIDNIGHT - DAY),
+        give('first', -1, null, MIDNIGHT + DAY - 1),
+        give('gone', 0, MIDNIGHT, MIDNIGHT - DAY),
+        give('not yet', 0, null, MIDNIGHT + DAY),
+      ]),
+    );
+    expect((await explain('all')).grants.map((g) => g.reference)).toEqual(['first', 'sooner', 'later', 'lasts']);
+    expect((await explain([tenant.projectId])).grants).toEqual([]);
     expect((await explain(['prj_second'])).chargedNano).toBe(5n);
     expect((await explain([])).hours).toEqual([]);
   });

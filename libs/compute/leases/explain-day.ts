@@ -2,6 +2,7 @@ import { chargeBetween, DAY, DomainError, formatUsd, HOUR, splitByLargestRemaind
 import { within, type Actor, type Tx } from '#platform/database';
 import { account, entries, transactions } from '#money/ledger';
 import { usageRecords, type UsageRow } from '#money/metering';
+import { grants } from '#money/quotas';
 import { chargePerHour, commitmentBpsAt, commitments, type CommitmentRow } from '#money/rating';
 import { leases, type LeaseRow } from './leases.table.js';
 
@@ -34,6 +35,13 @@ export interface ExplainedDay {
   readonly chargedNano: bigint;
   /** Given back, and starts that failed, which cost nothing. */
   readonly notes: readonly { readonly leaseId: string; readonly creditNano: bigint; readonly why: string }[];
+  /** Promotional grants that the day's charge was taken from as far as they lasted, in the order in which they are spent. */
+  readonly grants: readonly {
+    readonly id: string;
+    readonly reference: string;
+    readonly amountNano: bigint;
+    readonly expiresAt: number | null;
+  }[];
 }
 
 /** Records of one day that are explained one by one. */
@@ -144,7 +152,27 @@ export async function explainDay(
   const promised = await tx.find(commitments, { organizationId });
   const hours = explainHours(records, new Map(used.map((l) => [l.id, l])), promised);
   const chargedNano = hours.reduce((n, h) => n + h.amountNano, 0n);
-  return { hours, chargedNano, notes: await notesOf(tx, actor, dayMs) };
+  const spent = chargedNano > 0n ? await grantsOf(tx, actor, dayMs) : [];
+  return { hours, chargedNano, notes: await notesOf(tx, actor, dayMs), grants: spent };
+}
+
+/** The organization's as a whole: a key of one project does not see them. */
+async function grantsOf(
+  tx: Tx,
+  { organizationId, projectIds }: Extract<Actor, { as: 'tenant' }>,
+  dayMs: number,
+): Promise<ExplainedDay['grants']> {
+  if (projectIds !== 'all') return [];
+  const given = await tx.find(grants, { organizationId, createdAt: { lt: dayMs + DAY } });
+  return given
+    .filter((g) => g.expiresAt === null || g.expiresAt > dayMs)
+    .sort(
+      (a, b) =>
+        a.priority - b.priority ||
+        (a.expiresAt ?? Number.MAX_SAFE_INTEGER) - (b.expiresAt ?? Number.MAX_SAFE_INTEGER) ||
+        (a.id < b.id ? -1 : 1),
+    )
+    .map(({ id, reference, amountNano, expiresAt }) => ({ id, reference, amountNano, expiresAt }));
 }
 
 async function notesOf(tx: Tx, actor: Extract<Actor, { as: 'tenant' }>, dayMs: number): Promise<ExplainedDay['notes']> {

@@ -209,6 +209,11 @@ export const explanationSchema = z
     ),
     amount: nanoUsdText.describe('What the day was charged'),
     notes: z.array(z.object({ leaseId: z.string(), credit: nanoUsdText, why: z.string() })),
+    grants: z
+      .array(z.object({ id: z.string(), reference: z.string(), amount: nanoUsdText, expiresAt: isoTime.nullable() }))
+      .describe(
+        'Promotional credit that pays first, as far as it lasts, in this order; with a key of the whole organization',
+      ),
   })
   .meta({ id: 'UsageExplanation' });
 
@@ -227,5 +232,11 @@ export function showExplanation(date: string, day: ExplainedDay): z.input<typeof
     })),
     amount: String(day.chargedNano),
     notes: day.notes.map(({ leaseId, creditNano, why }) => ({ leaseId, credit: String(creditNano), why })),
+    grants: day.grants.map(({ id, reference, amountNano, expiresAt }) => ({
+      id,
+      reference,
+      amount: String(amountNano),
+      expiresAt: expiresAt === null ? null : timeText(expiresAt),
+    })),
   };
 }
