@@ -1,9 +1,18 @@
 import { z } from 'zod';
-import { factorNames, precisions } from '#hardware';
+import { factorNames, findingKinds, precisions } from '#hardware';
 import { interNodeFabrics, intraNodeLinks, pricingModels } from './offer.js';
 import { isoTime, nanoUsdText } from './wire.js';
 
 const tokens = z.int().min(1).max(10_000_000);
+
+const someTokens = z.int().min(0).max(20_000_000);
+const tokenLengths = z.strictObject({
+  mean: z.number().positive().max(10_000_000),
+  p50: someTokens,
+  p95: someTokens,
+  p99: someTokens,
+  max: someTokens,
+});
 
 /** What arrives, told by its distribution: what `berth size --trace` sends in place of the trace itself. */
 export const traceSummarySchema = z
@@ -15,8 +24,8 @@ export const traceSummarySchema = z
     /** Arrivals of the 95th percentile of minutes, and of the busiest one, per second. */
     p95PerS: z.number().positive(),
     peakPerS: z.number().positive(),
-    inputTokens: z.strictObject({ mean: z.number().positive(), p50: tokens, p95: tokens, p99: tokens, max: tokens }),
-    outputTokens: z.strictObject({ mean: z.number().positive(), p50: tokens, p95: tokens, p99: tokens, max: tokens }),
+    inputTokens: tokenLengths,
+    outputTokens: tokenLengths,
     /** 99th percentile of prompt and answer together. */
     totalTokensP99: tokens,
     /** Share of prompt tokens that an earlier request began with; null = the trace does not tell. */
@@ -178,7 +187,7 @@ const sizedShape = z.object({
     cacheGiB: z.number(),
     cachePerSequenceGiB: z.number(),
   }),
-  /** Sequences of full length that one replica's memory holds; null = no limit (a model without a growing cache). */
+  /** Sequences of full length (of a trace: of its mean length) that one replica's memory holds; null = no limit (a model without a growing cache). */
   holds: z.int().nullable(),
   /** Requests that run at once in one replica here, and what keeps it from more. */
   runs: z.int(),
@@ -250,8 +259,10 @@ export const sizingView = z
     /** For GPU-hours and plain hardware: the machines that do it, cheapest first. */
     machines: z.array(timedOffer),
     notes: z.array(z.string()),
-    /** Lines of a trace that were left out, with why. */
-    skippedLines: z.array(z.object({ line: z.int(), reason: z.string() })),
+    /** Lines of a trace to know about, the first of them: nonsense was left out, disorder and gaps count. */
+    findings: z.array(z.object({ line: z.int(), kind: z.enum(findingKinds), reason: z.string() })),
+    findingsFound: z.int(),
+    /** Lines that were left out. */
     skipped: z.int(),
   })
   .meta({ id: 'Sizing' });

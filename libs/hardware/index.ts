@@ -25,3 +25,4 @@ export { relativeSpeed, scalingEfficiency, usefulSeconds, type Work } from './us
 export * from './serving/index.js';
 export * from './models/index.js';
 export * from './shapes/index.js';
+export * from './traces/index.js';

@@ -17,7 +17,7 @@ export function sizingText(view: SizingView, output: Output): string {
     ...quantizationText(view),
     ...missesText(view),
     ...(view.notes.length > 0 ? ['', ...view.notes] : []),
-    ...skippedText(view),
+    ...findingsText(view),
   ];
   return `${lines.flatMap((l) => (l.includes('\n') ? [l] : folded(plainLine(l)))).join('\n')}\n`;
 }
@@ -173,12 +173,17 @@ function missesText(view: SizingView): string[] {
   ];
 }
 
-function skippedText(view: SizingView): string[] {
-  if (view.skipped === 0) return [];
+const FINDINGS_SHOWN = 10;
+
+function findingsText(view: SizingView): string[] {
+  if (view.findingsFound === 0) return [];
+  const shown = view.findings.slice(0, FINDINGS_SHOWN);
+  const rest = view.findingsFound - shown.length;
   return [
     '',
-    `${view.skipped} lines of the trace were left out:`,
-    ...view.skippedLines.map((l) => `  line ${l.line}: ${l.reason}`),
+    `Lines of the trace (${view.skipped} left out):`,
+    ...shown.map((f) => `  line ${f.line}: ${f.kind}: ${f.reason}`),
+    ...(rest > 0 ? [`  ... and ${rest} more`] : []),
   ];
 }
 

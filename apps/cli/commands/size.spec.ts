@@ -173,7 +173,8 @@ const view: SizingView = sizingView.parse({
   ],
   machines: [],
   notes: [],
-  skippedLines: [],
+  findings: [],
+  findingsFound: 0,
   skipped: 0,
 });
 const output = { json: false, csv: false, quiet: false, table: true };

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import type { SizingRequestInput, SizingView } from '#contracts';
+import type { SizingRequestInput, SizingView, TraceSummary } from '#contracts';
 import { withBroker } from '../command.js';
 import { Ended, EXIT, UsageError } from '../exit.js';
 import { aboveZero, money, oneOf, wholeNumber } from '../flags.js';
 import { readInput } from '../input.js';
 import { print } from '../output.js';
 import { sizingText } from './size-text.js';
+import { readTrace, told } from './size-trace.js';
 
 const SCOPES = ['market', 'rentable'] as const;
 const LINKS = ['any', 'nvlink', 'nvswitch'] as const;
@@ -14,6 +15,10 @@ const CACHES = ['bf16', 'fp8'] as const;
 
 export interface SizeFlags {
   config?: string;
+  trace?: string;
+  lengths?: string;
+  strict?: boolean;
+  utilization: number;
   context?: number;
   input?: number;
   output?: number;
@@ -49,8 +54,12 @@ export function registerSize(berth: Command): void {
   berth
     .command('size')
     .argument('[model]', 'a name such as meta-llama/Llama-3.1-70B')
-    .description('what a model or hours of work need: shapes, memory, speed and cost per token')
+    .description('what a model, a trace of requests, or hours of work need: shapes, memory, speed and cost per token')
     .option('--config <file>', 'the model’s config.json, for one that is not known by name')
+    .option('--trace <file>', 'requests as CSV or JSON lines, .gz too; - for standard input')
+    .option('--lengths <file>', 'the lengths that go with a trace of rates (ServeGen)')
+    .option('--strict', 'stop at the first odd line of the trace')
+    .option('--utilization <share>', 'load of a replica at the peak of a trace', share, 0.7)
     .option('--context <tokens>', 'longest sequence, prompt and answer', wholeNumber(1, 10_000_000))
     .option('--input <tokens>', 'usual prompt', wholeNumber(1, 10_000_000))
     .option('--output <tokens>', 'usual answer', wholeNumber(1, 10_000_000))
@@ -81,14 +90,17 @@ export function registerSize(berth: Command): void {
     .option('--offers <n>', 'offers for each shape', wholeNumber(1, 10), 3)
     .addHelpText(
       'after',
-      '\nExamples:\n  berth size meta-llama/Llama-3.1-70B --context 8192 --concurrency 64\n  berth size Qwen/Qwen3-32B --gpu H100,L40S --precision fp8,int4 --ttft 1s --tpot 50ms\n  berth size --config config.json --tokens 2e9 --within 24\n  berth size --gpu-hours 200 --reference A100-80GB-SXM --count 8',
+      '\nExamples:\n  berth size meta-llama/Llama-3.1-70B --context 8192 --concurrency 64\n  berth size Qwen/Qwen3-32B --gpu H100,L40S --precision fp8,int4 --ttft 1s --tpot 50ms\n  berth size --config config.json --tokens 2e9 --within 24\n  berth size meta-llama/Llama-3.1-8B --trace requests.csv.gz\n  berth size --gpu-hours 200 --reference A100-80GB-SXM --count 8',
     )
     .action(
       withBroker(async ({ client, output }, model: string | undefined, o: SizeFlags) => {
         const { answerOf, size } = await import('#client');
         const config = o.config === undefined ? undefined : await configOf(o.config);
-        const request = requestOf(model, o, config);
-        const view = (await answerOf(size({ client, body: request as never }))) as unknown as SizingView;
+        const trace = o.trace === undefined ? undefined : await readTrace(o.trace, o);
+        const request = requestOf(model, o, config, trace?.summary);
+        const answer = (await answerOf(size({ client, body: request as never }))) as unknown as SizingView;
+        // The broker saw the summary only: what the lines were like is known here.
+        const view = trace ? { ...answer, ...told(trace) } : answer;
         print(sizingText(view, output));
         if (view.shapes.length === 0 && view.machines.length === 0)
           throw new Ended(EXIT.nothingFits, `nothing fits.${view.notes.map((n) => `\n  ${n}`).join('')}`);
@@ -101,17 +113,19 @@ export function requestOf(
   model: string | undefined,
   o: SizeFlags,
   config?: Record<string, unknown>,
+  summary?: TraceSummary,
 ): SizingRequestInput {
-  return { ...commonOf(o), workload: workloadOf(model, o, config) };
+  return { ...commonOf(o), workload: workloadOf(model, o, config, summary) };
 }
 
 function workloadOf(
   model: string | undefined,
   o: SizeFlags,
   config: Record<string, unknown> | undefined,
+  summary: TraceSummary | undefined,
 ): SizingRequestInput['workload'] {
   if (o.gpuHours !== undefined || o.hours !== undefined) {
-    if (model !== undefined || o.config !== undefined)
+    if (model !== undefined || o.config !== undefined || o.trace !== undefined)
       throw new UsageError('--hours and --gpu-hours size machines without a model');
     if (o.gpuHours !== undefined && o.hours !== undefined) throw new UsageError('--hours or --gpu-hours, not both');
     return o.gpuHours !== undefined
@@ -131,6 +145,12 @@ function workloadOf(
     config,
     contextTokens: o.context,
   });
+  if (summary !== undefined) {
+    if (o.concurrency !== undefined || o.tokens !== undefined)
+      throw new UsageError('a trace tells how much there is: leave out --concurrency and --tokens');
+    return defined({ kind: 'trace' as const, ...known, summary, utilization: o.utilization });
+  }
+  if (o.lengths !== undefined || o.strict === true) throw new UsageError('--lengths and --strict go with --trace');
   return defined({
     kind: 'model' as const,
     ...known,

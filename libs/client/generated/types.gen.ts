@@ -2642,10 +2642,12 @@ export type Sizing = {
     total: string;
   }>;
   notes: Array<string>;
-  skippedLines: Array<{
+  findings: Array<{
     line: number;
+    kind: 'nonsense' | 'disorder' | 'gap';
     reason: string;
   }>;
+  findingsFound: number;
   skipped: number;
 };
 

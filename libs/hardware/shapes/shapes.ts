@@ -109,10 +109,12 @@ function splits(q: SizingQuery): Split[] {
 export function shapeOf(q: SizingQuery, a: Accelerator, precision: Precision, split: Split): Shape | Miss {
   const uneven = splitRefused(q.model, split);
   if (uneven !== null) return { accelerator: a, precision, split, missingGiB: null, reason: uneven };
-  const memory = replicaMemory(q.model, precision, a.vramGiB, split, q.contextTokens, q.cacheBytesPerElement);
+  const memoryAt = (tokens: number): ReplicaMemory =>
+    replicaMemory(q.model, precision, a.vramGiB, split, tokens, q.cacheBytesPerElement);
+  const longest = memoryAt(q.contextTokens);
   const gpus = split.tensor * split.pipeline;
-  if (memory.missingBytes > 0) {
-    const missingGiB = gib(memory.missingBytes);
+  if (longest.missingBytes > 0) {
+    const missingGiB = gib(longest.missingBytes);
     return {
       accelerator: a,
       precision,
@@ -121,6 +123,8 @@ export function shapeOf(q: SizingQuery, a: Accelerator, precision: Precision, sp
       reason: `${missingGiB.toFixed(1)} GiB more needed on ${gpus} x ${a.name} for the weights and one sequence`,
     };
   }
+  // Lengths of a trace are mixed: the longest must fit, and as many as fit at their mean run together.
+  const memory = q.load.kind === 'rate' ? memoryAt(Math.ceil(q.inputTokens + q.outputTokens)) : longest;
   const c: ReplicaCase = {
     model: q.model,
     accelerator: a,

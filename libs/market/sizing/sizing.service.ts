@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises';
-import { DomainError } from '#kernel';
 import {
   hasFastLink,
   loadModelLibrary,
@@ -15,7 +14,8 @@ import {
 import type { Offer, SizingRequest, SizingView, TraceSummary } from '#contracts';
 import type { Placements } from '#market/placement';
 import { cheapestFor, linkedAs } from './costs.js';
-import { acceleratorsFor, modelOf, queryOf, type ModelWork } from './demand.js';
+import { reportOf } from './traces.js';
+import { acceleratorsFor, modelOf, queryOf } from './demand.js';
 import { readPrices, type PriceBook } from './price-book.js';
 import { inOrder, missView, modelView, offerView, quantizationView, shapeView, type CostedShape } from './view.js';
 
@@ -32,7 +32,8 @@ export class Sizing {
     const { workload } = request;
     if (workload.kind === 'gpu-hours' || workload.kind === 'hardware') return this.machines(request, workload);
     const model = modelOf(workload, this.library());
-    const summary = summaryOf(workload);
+    const report = reportOf(workload);
+    const summary = report?.summary ?? null;
     const query = queryOf(request, model, summary);
     const gpus = acceleratorsFor(request.gpus);
     const book = await this.prices(request);
@@ -69,7 +70,10 @@ export class Sizing {
       shapesFound: ordered.length,
       misses: nearestMisses(misses).map(missView),
       quantization: quantizationView(query, ordered),
-      notes: notesOf(query, ordered, workload),
+      notes: notesOf(query, ordered, summary),
+      findings: [...(report?.findings ?? [])],
+      findingsFound: report?.found ?? 0,
+      skipped: report?.skipped ?? 0,
     };
   }
 
@@ -157,18 +161,10 @@ function nothing(kind: SizingView['kind']): SizingView {
     quantization: [],
     machines: [],
     notes: [],
-    skippedLines: [],
+    findings: [],
+    findingsFound: 0,
     skipped: 0,
   };
-}
-
-function summaryOf(work: ModelWork): TraceSummary | null {
-  if (work.kind === 'model') return null;
-  if (work.summary !== undefined) return work.summary;
-  throw new DomainError('invalid', 'trace-missing', 'There is no trace.', {
-    field: 'workload.summary',
-    fix: 'Give workload.summary.',
-  });
 }
 
 /** A shape that fits but is too slow even for one request at a time. */
@@ -199,7 +195,7 @@ function nearestMisses(misses: readonly Miss[]): Miss[] {
   return [...misses].sort((a, b) => (a.missingGiB ?? Infinity) - (b.missingGiB ?? Infinity) || 0).slice(0, MISSES);
 }
 
-function notesOf(q: SizingQuery, ordered: readonly CostedShape[], work: ModelWork): string[] {
+function notesOf(q: SizingQuery, ordered: readonly CostedShape[], trace: TraceSummary | null): string[] {
   const notes: string[] = [];
   const narrow = q.model.publishedBits;
   if (q.precisions.some((p) => p === 'bf16') && narrow < 16)
@@ -207,7 +203,10 @@ function notesOf(q: SizingQuery, ordered: readonly CostedShape[], work: ModelWor
   if (ordered.length === 0)
     notes.push('no shape holds this: see what each is missing, or try narrower weights or a shorter context');
   else if (ordered.every((s) => s.costs.length === 0)) notes.push('no offer in the catalog has any of these shapes');
-  if (q.factors.promptCacheHitShare > 0 && work.kind === 'trace' && work.summary?.cachedShare)
+  const most = q.model.maxPositionTokens;
+  if (trace && most !== null && trace.totalTokensP99 > most)
+    notes.push(`more than one request in a hundred is longer than the ${most} tokens that the model takes`);
+  if (q.factors.promptCacheHitShare > 0 && trace?.cachedShare)
     notes.push('the share of cached prompt tokens is what the trace repeats, with a cache that forgets nothing');
   return notes;
 }
