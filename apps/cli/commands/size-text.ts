@@ -34,6 +34,7 @@ function folded(line: string): string[] {
 }
 
 const gib = (x: number): string => (x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
+const perS = (x: number): string => (x >= 100 ? x.toFixed(0) : x.toPrecision(2));
 const count = (x: number): string => Math.round(x).toLocaleString('en-US');
 const billions = (n: number): string => `${(n / 1e9).toFixed(n >= 1e11 ? 0 : 1)}B`;
 
@@ -51,7 +52,7 @@ function heading(view: SizingView): string[] {
   if (d.trace) {
     const t = d.trace;
     lines.push(
-      `Trace: ${count(t.requests)} requests in ${duration(t.spanS)}; ${t.meanPerS.toFixed(2)}/s mean, ${t.p95PerS.toFixed(2)} p95 minute, ${t.peakPerS.toFixed(2)} peak minute`,
+      `Trace: ${count(t.requests)} requests in ${duration(t.spanS)}; ${perS(t.meanPerS)}/s mean, ${perS(t.p95PerS)} p95 minute, ${perS(t.peakPerS)} peak minute`,
       `       prompts ${count(t.inputTokens.p50)} median, ${count(t.inputTokens.p99)} p99; answers ${count(t.outputTokens.p50)} median, ${count(t.outputTokens.p99)} p99` +
         (t.cachedShare === null ? '' : `; ${Math.round(t.cachedShare * 100)} % of prompt tokens repeat`),
     );
@@ -118,7 +119,7 @@ function range(p: { value: number; low: number; high: number }, show: (x: number
 function limitText(s: SizedShape): string {
   const why: Readonly<Record<SizedShape['limitedBy'], string>> = {
     load: 'all that was asked for',
-    memory: s.replicas > 1 ? `so ${s.replicas} replicas` : 'memory allows no more',
+    memory: s.replicas > 1 && s.underWay === null ? `so ${s.replicas} replicas` : 'memory allows no more',
     latency: 'more would miss the latency target',
     engine: 'engines run no more at once unless told to',
   };
