@@ -77,6 +77,13 @@ export const workloadSchema = z
         computeCapability: versionText.optional(),
       })
       .optional(),
+    /** What being late costs: dollars for each hour after `afterS`, besides what the objective says waiting is worth. */
+    lateness: z
+      .strictObject({
+        afterS: z.number().nonnegative().max(1e9),
+        dollarsPerHour: z.number().positive().max(1e6),
+      })
+      .optional(),
     /** Data to bring in and take out, GB. */
     egressGB: z.number().nonnegative().max(1e6).default(0),
     objective: z.enum(objectives).default('balanced'),

@@ -3290,6 +3290,10 @@ export type Workload = {
     driver?: string;
     computeCapability?: string;
   };
+  lateness?: {
+    afterS: number;
+    dollarsPerHour: number;
+  };
   egressGB: number;
   objective: 'cheapest' | 'balanced' | 'reliable' | 'fastest';
   constraints: {
@@ -3350,6 +3354,10 @@ export type WorkloadInput = {
     rocm?: string;
     driver?: string;
     computeCapability?: string;
+  };
+  lateness?: {
+    afterS: number;
+    dollarsPerHour: number;
   };
   egressGB?: number;
   objective?: 'cheapest' | 'balanced' | 'reliable' | 'fastest';

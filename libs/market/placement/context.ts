@@ -12,6 +12,13 @@ export interface CoolingDown {
   readonly untilMs: number;
 }
 
+/** Machines of an offer that who asks has reserved and paid for. */
+export interface OwnedMachines {
+  readonly offerId: string;
+  /** Not in use yet. */
+  readonly remainingMachines: number;
+}
+
 /** Everything besides offers and workload that a decision rests on. */
 export interface PlacementContext {
   /** `market` compares all that is listed; `rentable` only what can be leased. */
@@ -24,6 +31,8 @@ export interface PlacementContext {
   /** Offers observed longer ago are stale, per `source` where given. Null = no limit. */
   readonly staleAfterMs: { readonly usual: number | null; readonly bySource: Readonly<Record<string, number>> };
   readonly coolingDown: readonly CoolingDown[];
+  /** Cost nothing more until they are full; then the offer has its price again. */
+  readonly owned: readonly OwnedMachines[];
   /** Dollars per GB taken out, by kind of provider. */
   readonly egressDollarsPerGB: Readonly<Record<ProviderKind, number>>;
   /** Dollars per GB and month of data kept beside the machine, by kind of provider. */
@@ -71,6 +80,7 @@ export function placementContext(
     reliability: defaultPriors,
     staleAfterMs: { usual: given.scope === 'rentable' ? RENTABLE_STALE_AFTER_MS : null, bySource: {} },
     coolingDown: [],
+    owned: [],
     egressDollarsPerGB: EGRESS_DOLLARS_PER_GB,
     storageDollarsPerGBMonth: STORAGE_DOLLARS_PER_GB_MONTH,
     checkpointCostS: 0,

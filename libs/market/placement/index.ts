@@ -5,6 +5,7 @@ export {
   RENTABLE_STALE_AFTER_MS,
   STORAGE_DOLLARS_PER_GB_MONTH,
   type CoolingDown,
+  type OwnedMachines,
   type PlacementContext,
 } from './context.js';
 export { costNumbers, expectedCost, spentOf, timeTerms, type ExpectedCost, type TimeTerms } from './cost/cost.js';

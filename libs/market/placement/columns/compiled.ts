@@ -4,6 +4,7 @@ import { DOUBTFUL, offerAt, RENTABLE, type OfferIndex } from './catalog-index.js
 import type { PlacementContext } from '../context.js';
 import { timeTerms, type TimeTerms } from '../cost/cost.js';
 import { narrowBeliefs } from './narrow-beliefs.js';
+import { marginalPrices } from './owned.js';
 import { softwareTrust } from '../fit/compatibility.js';
 import type { Demand } from '../fit/demand.js';
 import {
@@ -40,6 +41,8 @@ export interface Compiled {
   readonly usefulS: readonly number[];
   /** Per machine: belief that is left where something that is needed is not known; null where nothing is needed. */
   readonly trust: Float64Array | null;
+  /** Nano-dollars per hour that the offer costs who asks: nothing where they own such machines already. */
+  readonly priceAt: (position: number) => number;
   readonly isBlocked: ((position: number) => boolean) | null;
 }
 
@@ -79,6 +82,7 @@ export function compile(index: OfferIndex, demand: Demand, context: PlacementCon
     terms: [],
     usefulS,
     trust: needs ? Float64Array.from(index.machines, (machine) => softwareTrust(needs, machine)) : null,
+    priceAt: marginalPrices(index, context, demand.workload.nodes),
     isBlocked: blockedTest(index, context),
   };
 }

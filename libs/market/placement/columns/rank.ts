@@ -83,5 +83,5 @@ function rankedAt(c: Compiled, i: number): RankedOffer {
   if (!time) throw new Error(`offer ${offer.id} was ranked without a useful time`);
   const trust = softwareTrust(c.demand.workload.needs, offer);
   const confidence = agedConfidence(c.context, offer.confidence, offer.observedAtMs) * trust;
-  return { offer, time, confidence, cost: expectedCost(time, Number(offer.pricePerHour), confidence) };
+  return { offer, time, confidence, cost: expectedCost(time, c.priceAt(i), confidence) };
 }

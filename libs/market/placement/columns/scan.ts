@@ -39,8 +39,7 @@ export class Scan {
   /** Looks at the next `count` offers; false when none is left. */
   advance(count: number): boolean {
     const { c, top, rejected, failuresAt, near } = this;
-    const { index, demand, isBlocked } = c;
-    const { pricePerHour } = index;
+    const { index, demand, isBlocked, priceAt } = c;
     const cooling = bitOf('cooling-down');
     const capped = Number.isFinite(demand.maxPricePerHour) || Number.isFinite(demand.maxTotal);
     const to = Math.min(index.size, this.next + count);
@@ -49,7 +48,7 @@ export class Scan {
       let failures = failuresAt(i);
       if (failures === 0 && isBlocked?.(i)) failures = cooling;
       const terms = failures === 0 ? termsAt(c, i) : undefined;
-      const price = pricePerHour[i] ?? 0;
+      const price = priceAt(i);
       if (terms && (capped || terms.p90S > demand.deadlineS || terms.p90S === Infinity))
         failures = failuresByCost(c, terms, price);
       if (failures !== 0 || !terms) {
@@ -91,7 +90,7 @@ export class Scan {
     const failures = c.isBlocked?.(i) ? found | bitOf('cooling-down') : found;
     if (!isSingle(failures)) return;
     const terms = termsAt(c, i);
-    const price = c.index.pricePerHour[i] ?? 0;
+    const price = c.priceAt(i);
     const costly = terms && (capped || terms.p90S > c.demand.deadlineS || terms.p90S === Infinity);
     if (costly && !isSingle(failures | failuresByCost(c, terms, price))) return;
     if (!terms || terms.p90S === Infinity) near.count(failures, Infinity);

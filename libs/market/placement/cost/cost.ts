@@ -5,7 +5,7 @@ import type { Seller } from '../columns/catalog-index.js';
 import type { Reliability } from '#market/reliability';
 import { checkpointing } from './checkpoint.js';
 import { billedS, type LeaseBilling } from './billing.js';
-import { lossVariance, p90ExcessS } from './quantile.js';
+import { excessQuantileS, expectedLateS, lossVariance } from './quantile.js';
 import { renewal } from './renewal.js';
 
 /** Exponent g of h_n = h n^g for n machines in one zone before any was learnt: 0.39 fits 16 H100 spot machines of one public record. */
@@ -29,6 +29,8 @@ export interface TimeTerms {
   readonly lostPerLossS: number;
   /** Failed starts expected before each start that works. */
   readonly failuresPerStart: number;
+  /** Expected seconds after the moment from which being late costs; 0 where it costs nothing. */
+  readonly lateS: number;
   /** Work between checkpoints. */
   readonly checkpointS: number;
   readonly reliability: Reliability;
@@ -103,14 +105,13 @@ export function timeTerms(
 
   const lossS = run.lostPerLossS + restartS + failuresPerStart * r.failedStartS;
   const failuresVariance = (starts * p) / (1 - p) ** 2;
-  const p90S =
-    r.bootS +
-    run.horizonS +
-    p90ExcessS({
-      noneP: run.surviveP * (1 - p),
-      meanS: waitS - r.bootS - run.horizonS,
-      variance: lossVariance(run, lossS, checkpoints.intervalS) + failuresVariance * r.failedStartS ** 2,
-    });
+  const smoothS = r.bootS + run.horizonS;
+  const excess = {
+    noneP: run.surviveP * (1 - p),
+    meanS: Math.max(0, waitS - smoothS),
+    variance: lossVariance(run, lossS, checkpoints.intervalS) + failuresVariance * r.failedStartS ** 2,
+  };
+  const p90S = smoothS + excessQuantileS(excess);
 
   // A start that fails is billed by the same rules as a lease, if it is billed at all.
   const failedBilledS =
@@ -128,7 +129,9 @@ export function timeTerms(
     workload.storageGB * context.storageDollarsPerGBMonth[seller.providerKind] * (waitS / MONTH_S) * NANO,
   );
   const nanoPerS = (weights.dollarsPerHour * NANO) / 3_600;
-  const timeValueNano = Math.round(nanoPerS * waitS);
+  const { lateness } = workload;
+  const lateS = lateness ? expectedLateS(excess, lateness.afterS - smoothS) : 0;
+  const timeValueNano = Math.round(nanoPerS * waitS + ((lateness?.dollarsPerHour ?? 0) * NANO * lateS) / 3_600);
   return {
     usefulS,
     expectedS: isHopeless ? Infinity : waitS,
@@ -145,6 +148,7 @@ export function timeTerms(
     billingWasteH,
     billedH: computeH + restartsH + failedStartsH + coldStartH + billingWasteH,
     checkpointS: checkpoints.intervalS,
+    lateS,
     egressNano,
     storageNano,
     timeValueNano,

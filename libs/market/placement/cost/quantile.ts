@@ -10,19 +10,33 @@ export function lossVariance(run: Renewal, lossS: number, checkpointS: number): 
   return run.lossesVariance * lossS ** 2 + (run.losses * stretchS ** 2) / 12;
 }
 
-/**
- * The 90th percentile of the time beyond a run without any mishap. With probability `noneP` there is none, and the rest is
- * taken as a gamma distribution with what mean and variance leave it (Wilson and Hilferty's cube root, PNAS 17, 1931).
- */
-export function p90ExcessS(of: { readonly noneP: number; readonly meanS: number; readonly variance: number }): number {
+/** What mishaps add to the time: with probability `noneP` nothing, else a gamma distribution that leaves mean and variance. */
+export interface Excess {
+  readonly noneP: number;
+  readonly meanS: number;
+  readonly variance: number;
+}
+
+/** The time beyond a run without any mishap that a share of the runs keeps within (Wilson and Hilferty's cube root, PNAS 17, 1931). */
+export function excessQuantileS(of: Excess, share = SHARE): number {
   const some = 1 - of.noneP;
-  if (of.noneP >= SHARE || of.meanS <= 0) return 0;
+  if (of.noneP >= share || of.meanS <= 0) return 0;
   const mean = of.meanS / some;
   const variance = Math.max(0, (of.variance + of.meanS ** 2) / some - mean ** 2);
   if (variance === 0) return mean;
-  const z = normalQuantile((SHARE - of.noneP) / some);
+  const z = normalQuantile((share - of.noneP) / some);
   const shape = mean ** 2 / variance;
   return mean * Math.max(0, 1 - 1 / (9 * shape) + z / (3 * Math.sqrt(shape))) ** 3;
+}
+
+const POINTS = 40;
+
+/** Expected seconds beyond `spareS` more than a run without any mishap takes: the mean over even quantiles. */
+export function expectedLateS(of: Excess, spareS: number): number {
+  if (spareS <= 0) return of.meanS - spareS;
+  let sum = 0;
+  for (let i = 0; i < POINTS; i++) sum += Math.max(0, excessQuantileS(of, (i + 0.5) / POINTS) - spareS);
+  return sum / POINTS;
 }
 
 /** Standard normal quantile, to about 5e-4 (Abramowitz and Stegun 26.2.23). */

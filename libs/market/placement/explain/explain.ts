@@ -68,6 +68,10 @@ function timeSentences(workload: Workload, { time, cost }: RankedOffer): string[
   const boot = time.reliability.bootS > 0 ? `a boot of ${duration(time.reliability.bootS)}` : 'no boot';
   const valued = cost.timeValue > 0n ? `; waiting counts ${money(cost.timeValue)} under "${workload.objective}"` : '';
   sentences.push(`Finished after ${duration(time.expectedS)} on average, with ${boot}${valued}.`);
+  if (workload.lateness && time.lateS >= 1)
+    sentences.push(
+      `Late by ${duration(time.lateS)} on average, at $${workload.lateness.dollarsPerHour} an hour: part of what waiting counts.`,
+    );
   if (workload.checkpoint)
     sentences.push(
       `A checkpoint after each ${duration(time.checkpointS)} of work (${workload.checkpoint.intervalS === undefined ? 'by Young and Daly' : 'as asked'}; one takes ${duration(workload.checkpoint.costS)}).`,
@@ -93,6 +97,8 @@ function beliefSentences(context: PlacementContext, { offer, time, cost, confide
       `${percent(time.failuresPerStart / (1 + time.failuresPerStart))} of starts fail (${time.reliability.source}).`,
     );
   else if (time.reliability.seen) sentences.push(`Relied on for ${time.reliability.source}.`);
+  if (context.owned.some((o) => o.offerId === offer.id && o.remainingMachines >= time.machines))
+    sentences.push('Reserved and paid for already: nothing more is paid until it is full.');
   if (offer.via.kind === 'warm-lease')
     sentences.push('A machine of your own project is idle and takes the work at once.');
   if (offer.via.kind === 'host') sentences.push('A registered host whose agent is already running.');

@@ -46,7 +46,7 @@ export class Relaxations {
     const { c, groups } = this;
     let failures = this.failuresAt(i) | (c.isBlocked?.(i) ? bitOf('cooling-down') : 0);
     if (countOf(failures) > this.fewest) return;
-    const price = c.index.pricePerHour[i] ?? 0;
+    const price = c.priceAt(i);
     const terms = termsAt(c, i);
     const spent = terms && Number.isFinite(terms.p90S) ? spentNano(terms, price) : Infinity;
     if (terms) failures |= costFailures(c.demand, terms.machines, price, spent, terms.p90S);
