@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isAccelerator, nearestAccelerators } from '#hardware';
 import { nanoUsdText } from './wire.js';
 import { pricingModels, providerKinds } from './offer.js';
 
@@ -12,6 +13,21 @@ const versionText = z
   .regex(/^\d+(\.\d+){0,3}$/, 'a version like 12.4');
 
 /**
+ * The name of an accelerator as a tenant writes it: canonical ("H100-SXM") or what is common ("H100", every form of it). One that
+ * nobody knows is refused with the names that it is most like.
+ */
+export const acceleratorName = z
+  .string()
+  .min(1)
+  .max(60)
+  .superRefine((name, context) => {
+    if (name === '' || name.length > 60 || isAccelerator(name)) return;
+    const near = nearestAccelerators(name);
+    const hint = near.length > 0 ? `did you mean ${near.join(', ')}?` : '`berth offers` lists what there is';
+    context.addIssue({ code: 'custom', message: `is no accelerator that Berth knows: ${hint}` });
+  });
+
+/**
  * What some work needs, as plain data; never an entity. Absent = no wish.
  * `work` is how much there is to do, so that cost can be compared per finished work and not per hour.
  */
@@ -21,7 +37,7 @@ export const workloadSchema = z
     accelerator: z
       .strictObject({
         /** Canonical or common names; any of them will do. Absent = any model that fits. */
-        models: z.array(z.string().min(1).max(60)).min(1).max(20).optional(),
+        models: z.array(acceleratorName).min(1).max(20).optional(),
         /** Per machine. */
         count: z.int().min(0).max(64),
         /** Least memory per accelerator, GiB. */
@@ -40,7 +56,7 @@ export const workloadSchema = z
         z.strictObject({
           kind: z.literal('gpu-hours'),
           hours: z.number().positive().max(1e7),
-          reference: z.string().min(1).max(60),
+          reference: acceleratorName,
         }),
         /** Wall-clock hours on whatever is rented. */
         z.strictObject({ kind: z.literal('wall-hours'), hours: z.number().positive().max(1e6) }),

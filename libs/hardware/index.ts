@@ -2,6 +2,7 @@ export type { Accelerator, AcceleratorForm, AcceleratorMaker, IntraNodeLink } fr
 export { accelerator, accelerators } from './accelerators.js';
 export { acceleratorMatches, normalizeAccelerator, type NameHints } from './names.js';
 export { compareVersions, computeCapability, leastDriverFor } from './compatibility.js';
+export { isAccelerator, nearestAccelerators } from './near-names.js';
 export { dataFile, repoRoot } from './data-files.js';
 export { loadModelArchitectures, parseModelArchitectures, type ModelArchitecture } from './model-architectures.js';
 export { publishedThroughput, publishedThroughputs, type PublishedThroughput } from './published-throughput.js';

@@ -95,24 +95,38 @@ function near(nominalGiB: number, statedGiB: number): boolean {
   return nominalGiB > 0 && Math.abs(nominalGiB - statedGiB) / nominalGiB <= 0.1;
 }
 
-function parse(raw: string, hintedVramGiB: number | undefined): ParsedName {
-  const spaced = raw
+function spacedOf(raw: string): string {
+  return raw
     .toLowerCase()
     .replace(/[_()/,]/g, ' ')
     .replace(/(?<=[a-z0-9])-(?=[a-z0-9])/g, ' ')
     .replace(/\s+/g, ' ');
-  const stated = /\b(\d{1,3})\s?g(i?b)?\b/.exec(spaced);
-  const vramGiB = stated?.[1] ? Number(stated[1]) : (hintedVramGiB ?? null);
-  const form = formOf(spaced);
-  const rest = spaced
+}
+
+/** What is left of a name without memory, form and makers. */
+function bareOf(spaced: string): string {
+  return spaced
     .replace(/\b\d{1,3}\s?g(i?b)?\b/g, ' ')
     .replace(/\b(sxm\d?|pci ?e|pcie|nvl|nvlink|hgx|cts|hbm\de?|oam)\b/g, ' ')
     .replace(
       /\b(nvidia|amd|intel|google|aws|tesla|geforce|instinct|habana|accelerator|gpu|edition|generation|workstation|we|se|ws|cc)\b/g,
       ' ',
     );
-  return { family: familyOf(compact(rest), vramGiB), form, vramGiB };
 }
+
+function parse(raw: string, hintedVramGiB: number | undefined): ParsedName {
+  const spaced = spacedOf(raw);
+  const stated = /\b(\d{1,3})\s?g(i?b)?\b/.exec(spaced);
+  const vramGiB = stated?.[1] ? Number(stated[1]) : (hintedVramGiB ?? null);
+  const form = formOf(spaced);
+  return { family: familyOf(compact(bareOf(spaced)), vramGiB), form, vramGiB };
+}
+
+/** A name as it is compared: letters and digits without memory, form and makers. */
+export const bareKey = (raw: string): string => compact(bareOf(spacedOf(raw)));
+export const formIn = (raw: string): AcceleratorForm => formOf(spacedOf(raw));
+/** Every spelling that is known, and the family that it means. */
+export const spellings = (): Iterable<readonly [string, string]> => families;
 
 /**
  * Canonical name of whatever a price list, a driver or a person wrote; null when unknown.

@@ -20,6 +20,23 @@ afterAll(async () => {
 const START = Date.UTC(2026, 9, 1);
 const dayText = (day: number): string => new Date(START + day * DAY).toISOString();
 
+describe('the name of a GPU that nobody knows', () => {
+  it.each([
+    ['GET /v1/offers?gpu=H10O-SXM', undefined, 'gpu'],
+    [
+      'POST /v1/placements/preview',
+      { workload: { accelerator: { count: 1, models: ['A100', 'H10O-SXM'] } } },
+      'workload.accelerator.models.1',
+    ],
+  ] as const)('is refused by %s with its place and the nearest names', async (line, body, field) => {
+    const { status, body: problem } = await api.call(line, { key: owner.adminKey, ...(body ? { body } : {}) });
+    expect(status).toBe(400);
+    const text = JSON.stringify(problem);
+    expect(text).toContain('did you mean H100-SXM');
+    expect(text.replaceAll('[1]', '.1')).toContain(field);
+  });
+});
+
 describe('the history of an offer', () => {
   const id = 'list:a cloud/8x H100 #2/us-east-1/on-demand';
   beforeAll(async () => {

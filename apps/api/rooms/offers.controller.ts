@@ -1,7 +1,15 @@
 import { Controller } from '@nestjs/common';
 import { z } from 'zod';
 import { notFound } from '#kernel';
-import { isoTime, nanoUsdText, offerView, priceEventView, pricingModels, toOfferView } from '#contracts';
+import {
+  acceleratorName,
+  isoTime,
+  nanoUsdText,
+  offerView,
+  priceEventView,
+  pricingModels,
+  toOfferView,
+} from '#contracts';
 import { WORKER, type Store } from '#platform/database';
 import { Catalog, historyOf, toOffer, type PriceEventRow } from '#market/catalog';
 import { Inject } from '@nestjs/common';
@@ -20,7 +28,7 @@ const listOffers = route({
     'All that Berth knows of the market, cheapest first. `listed` offers are for comparison; `rentable` ones can be leased. `gpu=H100` finds every form of it.',
   access: { roles: ['member', 'admin', 'provider-operator', 'platform-admin'] },
   query: z.strictObject({
-    gpu: z.string().min(1).max(60).optional(),
+    gpu: acceleratorName.optional(),
     count: queryNumber(0, 1_024).optional(),
     minVramGiB: queryInt(1, 2_000).optional(),
     region: z.string().min(1).max(60).optional(),
