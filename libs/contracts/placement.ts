@@ -128,6 +128,10 @@ export const placementView = z
     rejections: z.partialRecord(z.enum(rejectionDimensions), z.int()),
     /** What would have to change when nothing fits, nearest first. */
     hints: z.array(z.string()),
+    contradictions: z
+      .array(z.string())
+      .optional()
+      .meta({ description: 'Where nothing fits: what cannot be had together, with the figure that would do' }),
     explanation: explanationSchema.optional(),
   })
   .meta({ id: 'Placement' });

@@ -116,7 +116,7 @@ export function registerMarket(berth: Command): void {
         if (decision.fitting === 0)
           throw new Ended(
             EXIT.nothingFits,
-            `none of ${decision.considered} offers fits.${decision.hints.map((h) => `\n  ${h}`).join('')}`,
+            `none of ${decision.considered} offers fits.${[...(decision.contradictions ?? []), ...decision.hints].map((h) => `\n  ${h}`).join('')}`,
           );
       }),
     );
@@ -257,6 +257,7 @@ function footOf(d: PlacementView): string {
     .map(([dimension, n]) => `${n} ${dimension}`);
   return [
     `${d.considered} offers looked at, ${d.fitting} fit; rejected: ${rejected.join(', ') || 'none'}`,
+    ...(d.contradictions ?? []),
     ...d.hints,
     `Decision ${d.id}`,
   ]

@@ -87,7 +87,10 @@ describe('placing a job', () => {
 
   it('says why when nothing fits, and stores that too', async () => {
     const { best, why } = await place({ workload: workloadWith({ accelerator: { count: 8 } }) });
-    expect([best, why]).toEqual([null, '3 offers looked at, none fits (3 by count)']);
+    expect([best, why]).toEqual([
+      null,
+      '3 offers looked at, none fits (3 by count); 8 accelerators with all 8 in one machine: the nearest match has 1',
+    ]);
     const decision = store.rows(placements)[0]?.decision;
     expect([decision?.fitting, decision?.rejections]).toEqual([0, { count: 3 }]);
     expect(decision?.hints.length).toBeGreaterThan(0);

@@ -184,7 +184,12 @@ function whyNothing(ranking: Ranking): string {
     .map(([dimension, n]) => `${n} by ${dimension}`);
   return counts.length === 0
     ? 'no offers that can be rented'
-    : `${ranking.considered} offers looked at, none fits (${counts.join(', ')})`;
+    : [
+        `${ranking.considered} offers looked at, none fits (${counts.join(', ')})`,
+        ...ranking.contradictions.slice(0, 1),
+      ]
+        .join('; ')
+        .replace(/\.$/, '');
 }
 
 function placementView(row: PlacementRow): PlacementView {

@@ -39,6 +39,7 @@ export function mergeRankings(a: Ranking, b: Ranking, limit: number): Ranking {
     nearMisses: mergeNearMisses([...a.nearMisses, ...b.nearMisses]),
     leastListed: [a.leastListed, b.leastListed].filter((r) => r !== null).sort(byListPrice)[0] ?? null,
     hints: ranked.length > 0 ? [] : a.hints,
+    contradictions: ranked.length > 0 ? [] : a.contradictions,
   };
 }
 

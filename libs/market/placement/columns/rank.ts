@@ -5,7 +5,7 @@ import type { PlacementContext } from '../context.js';
 import { agedConfidence, expectedCost } from '../cost/cost.js';
 import { softwareTrust } from '../fit/compatibility.js';
 import { demandOf } from '../fit/demand.js';
-import { hintsFor, Relaxations } from '../explain/hints.js';
+import { hintsFor, NO_HINTS, Relaxations, type Hints } from '../explain/hints.js';
 import { byCostThenId } from './merge.js';
 import type { RankedOffer, Ranking } from './ranking.js';
 import { Scan } from './scan.js';
@@ -18,7 +18,7 @@ export function rankOffers(index: OfferIndex, workload: Workload, context: Place
   const compiled = compile(index, demandOf(workload), context);
   const scan = new Scan(compiled);
   scan.advance(index.size);
-  return rankingOf(compiled, scan, scan.fitting === 0 ? hintsFor(compiled) : []);
+  return rankingOf(compiled, scan, scan.fitting === 0 ? hintsFor(compiled) : NO_HINTS);
 }
 
 /** Offers looked at between two pauses: 2 to 4 milliseconds of work. */
@@ -37,13 +37,13 @@ export async function rankInSlices(
   const compiled = compile(index, demandOf(workload), context);
   const scan = new Scan(compiled);
   while (scan.advance(SLICE)) await pause();
-  if (scan.fitting > 0) return rankingOf(compiled, scan, []);
+  if (scan.fitting > 0) return rankingOf(compiled, scan, NO_HINTS);
   const relaxations = new Relaxations(compiled);
   while (relaxations.advance(SLICE)) await pause();
   return rankingOf(compiled, scan, relaxations.hints());
 }
 
-function rankingOf(compiled: Compiled, scan: Scan, hints: readonly string[]): Ranking {
+function rankingOf(compiled: Compiled, scan: Scan, hints: Hints): Ranking {
   const { index, context, demand } = compiled;
   const rejections: Partial<Record<RejectionDimension, number>> = {};
   rejectionDimensions.forEach((dimension, d) => {
@@ -68,7 +68,7 @@ function rankingOf(compiled: Compiled, scan: Scan, hints: readonly string[]): Ra
       nearest: position === null ? null : rankedAt(compiled, position),
     })),
     leastListed: scan.leastListed < 0 ? null : rankedAt(compiled, scan.leastListed),
-    hints,
+    ...hints,
   };
 }
 

@@ -32,4 +32,6 @@ export interface Ranking {
   /** The fitting offer with the lowest price per hour; of equal prices the one that costs least in all. */
   readonly leastListed: RankedOffer | null;
   readonly hints: readonly string[];
+  /** What cannot be had together where nothing fits, with the figure that would do. */
+  readonly contradictions: readonly string[];
 }

@@ -55,6 +55,36 @@ describe('hints', () => {
     ]);
   });
 
+  it('name what cannot be had together, with the figure that would do', () => {
+    const workload = workloadWith({
+      accelerator: { count: 1, models: ['A100'] },
+      constraints: { regions: ['eu-west1'], maxPricePerHour: usd('2').toString() },
+    });
+    expect(rankList(offers, workload, contextWith()).contradictions).toEqual([
+      '1 x A100 with a price cap of $2.00 per hour: the cheapest match is $3.01 per hour.',
+    ]);
+    const fits = workloadWith({ accelerator: { count: 1, models: ['A100'] } });
+    expect(rankList(offers, fits, contextWith()).contradictions).toEqual([]);
+  });
+
+  it('put the mildest change first, however few offers it lets in', () => {
+    const near = [...offers, offerWith({ id: 'd', region: 'ap', pricePerHour: usd('2') })];
+    const workload = workloadWith({
+      accelerator: { count: 1, models: ['A100'] },
+      constraints: { regions: ['eu-west1'], maxPricePerHour: usd('2.9').toString() },
+    });
+    const { hints, contradictions } = rankList(near, workload, contextWith());
+    expect(hints[0]).toBe('Raise the price cap to $3.01 per hour: then 2 offers fit.');
+    expect(hints[1]).toBe('Allow other regions: then 1 offer fits.');
+    expect(contradictions[1]).toBe('1 x A100 with regions eu-west1: the nearest match is in ap.');
+  });
+
+  it('say nothing of a contradiction where no wish is in the way', () => {
+    const doubted = offers.map((o) => ({ ...o, doubts: ['not plausible'] }));
+    const { hints, contradictions } = rankList(doubted, workloadWith(), contextWith());
+    expect([hints.length, contradictions]).toEqual([1, []]);
+  });
+
   it('go on to pairs only when no single change helps', () => {
     const workload = workloadWith({
       accelerator: { count: 4, models: ['A100'] },

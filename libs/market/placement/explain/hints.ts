@@ -1,27 +1,33 @@
 import type { RejectionDimension, Workload } from '#contracts';
-import { formatCents } from '#kernel';
 import { constraintTest, termsAt, type Compiled } from '../columns/compiled.js';
 import { spentNano } from '../cost/cost.js';
+import { offerAt } from '../columns/catalog-index.js';
 import type { Demand } from '../fit/demand.js';
 import { dimensionsIn, costFailures, bitOf, type Failures } from '../fit/filter.js';
-import { duration } from './words.js';
-
-/** What an offer asks of the constraints on cost: nano-dollars per hour (all machines) and in all, seconds. */
-export interface Figures {
-  pricePerHour: number;
-  spent: number;
-  p90S: number;
-}
+import { contradictionOf, distanceOf } from './contradictions.js';
+import { dollars, duration, type Figures } from './words.js';
 
 /** The mildest figures seen among the offers that one set of failures holds back. */
 interface Group extends Figures {
   offers: number;
+  /** The cheapest of them. */
+  nearest: number;
+  nearestSpent: number;
+  nearestPrice: number;
 }
+
+/** What to relax when nothing fits, and what cannot be had together; both in the order of the nearest relaxation. */
+export interface Hints {
+  readonly hints: readonly string[];
+  readonly contradictions: readonly string[];
+}
+
+export const NO_HINTS: Hints = { hints: [], contradictions: [] };
 
 const MOST_HINTS = 5;
 
 /**
- * When nothing fits: which smallest set of constraints, if relaxed, lets offers in, the set that lets most in first.
+ * When nothing fits: which smallest set of constraints, if relaxed, lets offers in, the mildest change first.
  * Offers are grouped by the whole set of constraints they fail; only the groups with the fewest failures count.
  */
 export class Relaxations {
@@ -54,8 +60,18 @@ export class Relaxations {
     if (count > this.fewest) return;
     if (count < this.fewest) groups.clear();
     this.fewest = count;
-    const group = groups.get(failures) ?? { offers: 0, pricePerHour: Infinity, spent: Infinity, p90S: Infinity };
+    const group = groups.get(failures) ?? {
+      ...{ offers: 0, pricePerHour: Infinity, spent: Infinity, p90S: Infinity },
+      ...{ nearest: i, nearestSpent: Infinity, nearestPrice: Infinity },
+    };
     group.offers++;
+    const cheaper = spent - group.nearestSpent || price - group.nearestPrice || 0;
+    const same = spent === group.nearestSpent && price === group.nearestPrice;
+    if (cheaper < 0 || (same && c.index.idAt(i) < c.index.idAt(group.nearest)) || group.offers === 1) {
+      group.nearest = i;
+      group.nearestSpent = spent;
+      group.nearestPrice = price;
+    }
     group.pricePerHour = Math.min(group.pricePerHour, price * c.demand.workload.nodes);
     group.spent = Math.min(group.spent, spent);
     group.p90S = Math.min(group.p90S, terms?.p90S ?? Infinity);
@@ -63,23 +79,42 @@ export class Relaxations {
   }
 
   /** Sentences, once all offers have been looked at. */
-  hints(): string[] {
+  hints(): Hints {
     const { c } = this;
-    if (c.index.size === 0) return ['There are no offers to choose from: connect a provider or load a price list.'];
-    return [...this.groups]
-      .map(([failures, group]) => ({ dimensions: dimensionsIn(failures), group }))
-      .sort((a, b) => b.group.offers - a.group.offers || (a.dimensions.join() < b.dimensions.join() ? -1 : 1))
-      .slice(0, MOST_HINTS)
-      .map(({ dimensions, group }) => {
-        const change = dimensions.map((d) => relaxation(c.demand, d, group)).join(', and ');
+    const { demand, index } = c;
+    if (index.size === 0)
+      return {
+        hints: ['There are no offers to choose from: connect a provider or load a price list.'],
+        contradictions: [],
+      };
+    const found = [...this.groups]
+      .map(([failures, group]) => {
+        const dimensions = dimensionsIn(failures);
+        const nearest = offerAt(index, group.nearest);
+        return { dimensions, group, nearest, distance: distanceOf(demand, dimensions, group, nearest) };
+      })
+      .sort(
+        (a, b) =>
+          a.distance - b.distance ||
+          b.group.offers - a.group.offers ||
+          (a.dimensions.join() < b.dimensions.join() ? -1 : 1),
+      )
+      .slice(0, MOST_HINTS);
+    return {
+      hints: found.map(({ dimensions, group }) => {
+        const change = dimensions.map((d) => relaxation(demand, d, group)).join(', and ');
         const n = group.offers;
         return `${change.charAt(0).toUpperCase()}${change.slice(1)}: then ${n} ${n === 1 ? 'offer fits' : 'offers fit'}.`;
-      });
+      }),
+      contradictions: found.flatMap(
+        ({ dimensions, group, nearest }) => contradictionOf(demand, dimensions, group, nearest) ?? [],
+      ),
+    };
   }
 }
 
 /** What to relax, over all offers at once. */
-export function hintsFor(c: Compiled): string[] {
+export function hintsFor(c: Compiled): Hints {
   const relaxations = new Relaxations(c);
   relaxations.advance(c.index.size);
   return relaxations.hints();
@@ -91,9 +126,6 @@ function countOf(failures: Failures): number {
   for (let rest = failures; rest !== 0; rest &= rest - 1) n++;
   return n;
 }
-
-const dollars = (nano: number): string =>
-  Number.isFinite(nano) ? formatCents(BigInt(Math.ceil(nano / 1e7)) * 10_000_000n) : 'more';
 
 /** "CUDA 12.4 and driver 550". */
 function needsText(needs: Workload['needs']): string {

@@ -21,6 +21,7 @@ export function rankingView(ranking: Ranking, kept = Infinity): RankingView {
     candidates: candidatesOf(ranking).slice(0, kept),
     rejections: ranking.rejections,
     hints: [...ranking.hints],
+    ...(ranking.contradictions.length > 0 ? { contradictions: [...ranking.contradictions] } : {}),
     explanation: explanationOf(ranking),
   };
 }

@@ -1,3 +1,16 @@
+import { formatCents } from '#kernel';
+
+/** What an offer asks of the constraints on cost: nano-dollars per hour (all machines) and in all, seconds. */
+export interface Figures {
+  pricePerHour: number;
+  spent: number;
+  p90S: number;
+}
+
+/** Dollars of a limit, rounded up to cents: what is below it would not do. */
+export const dollars = (nano: number): string =>
+  Number.isFinite(nano) ? formatCents(BigInt(Math.ceil(nano / 1e7)) * 10_000_000n) : 'more';
+
 /** Seconds in the two largest units that say enough: "45 s", "12 min", "2 h 33 min", "3 d 4 h". */
 export function duration(seconds: number): string {
   const s = Math.round(seconds);
