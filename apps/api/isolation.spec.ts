@@ -108,6 +108,7 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
     asks: () => [{ body: { workload: { kind: 'hardware' }, scope: 'rentable' } }],
     shows: ['hostId', 'providerId'],
   },
+  replayPlacement: byId('placementId', { body: {} }),
   createArtifact: {
     asks: (ids) => [{ query: { projectId: ids.projectId }, body: 'x', headers: ndjson }],
     creates: (own) => ({ query: { projectId: own.projectId }, body: 'x', headers: ndjson }),

@@ -115,6 +115,50 @@ export const explanationSchema = z
   .meta({ id: 'PlacementExplanation' });
 export type Explanation = z.infer<typeof explanationSchema>;
 
+/** Why the cost of an offer changed between two decisions: differences that add up to the change, term by term. */
+export const replayCausesSchema = z.object({
+  price: costDifferenceSchema,
+  belief: costDifferenceSchema.meta({ description: 'Reliability, speed, age of the price, terms of billing' }),
+  question: costDifferenceSchema.meta({ description: 'Another objective or scope' }),
+});
+export type ReplayCauses = z.infer<typeof replayCausesSchema>;
+
+/** What changed since an earlier decision about the same workload. */
+export const replaySchema = z
+  .object({
+    of: idOf('placement'),
+    at: isoTime,
+    question: z.array(z.object({ field: z.string(), then: z.string(), now: z.string() })),
+    sameWinner: z.boolean(),
+    winnerThen: z
+      .object({
+        offer: offerView,
+        cost: costTermsSchema,
+        now: z.object({
+          fate: z.enum(['first', 'ranked', 'rejected', 'gone']),
+          rank: z.int().nullable(),
+          rejectedBy: z.enum(rejectionDimensions).nullable(),
+          offer: offerView.nullable(),
+          cost: costTermsSchema.nullable(),
+          because: replayCausesSchema.nullable(),
+        }),
+      })
+      .nullable(),
+    winnerNow: z
+      .object({
+        offer: offerView,
+        cost: costTermsSchema,
+        then: z
+          .object({ rank: z.int(), cost: costTermsSchema })
+          .nullable()
+          .meta({ description: 'Null where it was not among the candidates kept then' }),
+      })
+      .nullable(),
+    summary: z.array(z.string()),
+  })
+  .meta({ id: 'PlacementReplay' });
+export type Replay = z.infer<typeof replaySchema>;
+
 export const placementView = z
   .object({
     id: idOf('placement'),
@@ -133,6 +177,7 @@ export const placementView = z
       .optional()
       .meta({ description: 'Where nothing fits: what cannot be had together, with the figure that would do' }),
     explanation: explanationSchema.optional(),
+    replay: replaySchema.optional(),
   })
   .meta({ id: 'Placement' });
 export type PlacementView = z.infer<typeof placementView>;

@@ -1,6 +1,6 @@
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
-import { idOf, placementView, workloadSchema } from '#contracts';
+import { idOf, objectives, placementView, workloadSchema } from '#contracts';
 import type { Store } from '#platform/database';
 import { Placements } from '#market/placement';
 import { route, type Call } from '../http/route.js';
@@ -41,6 +41,30 @@ const getPlacement = route({
   returns: placementView,
 });
 
+const constraintsSchema = workloadSchema.shape.constraints.unwrap();
+
+const replayPlacement = route({
+  method: 'POST',
+  path: '/v1/placements/{id}/replay',
+  tag,
+  name: 'replayPlacement',
+  summary: 'Take a decision again',
+  description:
+    'Asks the same question of today’s catalog, or with another objective, scope or constraints, and says what changed. Stored as a decision of its own; nothing is rented.',
+  access: { roles: ['member', 'admin'] },
+  params: z.strictObject({ id: idOf('placement') }),
+  body: z
+    .strictObject({
+      objective: z.enum(objectives).optional(),
+      scope: z.enum(['market', 'rentable']).optional(),
+      constraints: constraintsSchema.optional().describe('Put in the place of the constraints of the same name'),
+      without: z.array(constraintsSchema.keyof()).max(20).optional().describe('Constraints to drop'),
+      limit: z.int().min(1).max(100).default(20),
+    })
+    .meta({ id: 'PlacementReplayRequest' }),
+  returns: placementView,
+});
+
 @Controller()
 export class PlacementsController {
   constructor(
@@ -62,5 +86,10 @@ export class PlacementsController {
   @Serve(getPlacement)
   get({ principal, params }: Call<typeof getPlacement>) {
     return this.placements.get(principal.actor, params.id);
+  }
+
+  @Serve(replayPlacement)
+  replay({ principal, params, body }: Call<typeof replayPlacement>) {
+    return this.placements.replay(principal.actor, params.id, body);
   }
 }

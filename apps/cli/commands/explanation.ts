@@ -14,6 +14,41 @@ export function explanationText(decision: PlacementView, output: Output): string
   return [...(winner ? [winnerText(winner, said, people)] : []), nearMissesText(said.nearMisses, people)].join('\n');
 }
 
+/** What changed since the decision that was taken again. */
+export function replayText(decision: PlacementView, output: Output): string {
+  const { replay } = decision;
+  if (!replay) return 'This decision is not a replay of another.\n';
+  const { winnerThen, winnerNow } = replay;
+  const because = winnerThen?.now.because;
+  const people: Output = { ...output, table: true, csv: false };
+  const terms = winnerThen
+    ? (Object.keys(winnerThen.cost) as (keyof CostTerms)[]).filter((term) =>
+        [winnerThen.cost, winnerThen.now.cost, winnerNow?.cost].some((cost) => cost && cost[term] !== '0'),
+      )
+    : [];
+  const table = winnerThen
+    ? rowsText(
+        terms,
+        [
+          { title: 'term', of: spaced },
+          { title: 'won then', of: (t) => dollars(winnerThen.cost[t]), right: true },
+          ...(because
+            ? [
+                { title: 'price', of: (t: keyof CostTerms) => signed(because.price[t]), right: true },
+                { title: 'belief', of: (t: keyof CostTerms) => signed(because.belief[t]), right: true },
+                { title: 'question', of: (t: keyof CostTerms) => signed(because.question[t]), right: true },
+              ]
+            : []),
+          { title: 'same now', of: (t) => (winnerThen.now.cost ? dollars(winnerThen.now.cost[t]) : ''), right: true },
+          { title: 'wins now', of: (t) => (winnerNow ? dollars(winnerNow.cost[t]) : ''), right: true },
+        ],
+        people,
+      )
+    : '';
+  const lines = [...replay.summary, `Decision ${decision.id}, a replay of ${replay.of}`];
+  return `${lines.map((line) => wrapped(plainLine(line), WIDTH, '  ')).join('')}${table === '' ? '' : `\n${table}`}`;
+}
+
 interface Row {
   readonly name: string;
   readonly winner: string;

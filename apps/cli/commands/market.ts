@@ -6,8 +6,8 @@ import { aboveZero, money, oneOf, wholeNumber } from '../flags.js';
 import { readInput } from '../input.js';
 import { print, rowsText, type Output } from '../output.js';
 import { ago, dollars, duration, jsonText, plainLine, wrapped } from '../text.js';
-import { explanationText, spaced } from './explanation.js';
 import { registerOfferHistory } from './offer-history.js';
+import { explanationText, replayText, spaced } from './explanation.js';
 
 const PRICING = ['on-demand', 'spot', 'reserved-1y', 'reserved-3y'] as const;
 const OBJECTIVES = ['cheapest', 'balanced', 'reliable', 'fastest'] as const;
@@ -136,6 +136,31 @@ export function registerMarket(berth: Command): void {
         print(decisionText(decision as unknown as PlacementView, output, o.explain));
       }),
     );
+  placement
+    .command('replay')
+    .argument('<id>', 'a placement', idArgument('pl'))
+    .description('take a decision again with today’s catalog or another policy, and say what changed; rents nothing')
+    .option('--objective <objective>', OBJECTIVES.join(', '), oneOf(OBJECTIVES))
+    .option('--scope <scope>', 'market (all that is listed) or rentable', oneOf(SCOPES))
+    .option('--region <regions>', 'one or more, separated by commas')
+    .option('--max-price <dollars>', 'most per hour, all machines together', money)
+    .option('--max-total <dollars>', 'most for the finished work', money)
+    .option('--top <n>', 'candidates to show', wholeNumber(1, 100), 5)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  berth placement replay pl_01j00000000000000000000000\n  berth placement replay pl_01j00000000000000000000000 --objective fastest',
+    )
+    .action(
+      withBroker(async ({ client, output }, id: string, o: ReplayFlags) => {
+        const { answerOf, replayPlacement } = await import('#client');
+        const { constraints } = workloadOf(o);
+        const body = { ...defined({ objective: o.objective, scope: o.scope }), constraints, limit: o.top };
+        const decision = (await answerOf(
+          replayPlacement({ client, path: { id }, body: body as never }),
+        )) as unknown as PlacementView;
+        print(output.json ? decisionText(decision, output) : replayText(decision, output));
+      }),
+    );
 }
 
 interface OfferFlags {
@@ -174,6 +199,11 @@ interface PreviewFlags {
   explain?: boolean;
 }
 
+type ReplayFlags = Pick<PreviewFlags, 'region' | 'maxPrice' | 'maxTotal' | 'top'> & {
+  objective?: PreviewFlags['objective'];
+  scope?: PreviewFlags['scope'];
+};
+
 function defined<T extends object>(value: T): { [K in keyof T]: NonNullable<T[K]> } {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
     [K in keyof T]: NonNullable<T[K]>;
@@ -189,7 +219,7 @@ async function workloadFrom(file: string): Promise<unknown> {
   }
 }
 
-function workloadOf(o: PreviewFlags): WorkloadInput {
+function workloadOf(o: Partial<PreviewFlags>): WorkloadInput {
   const wantsGpu =
     o.gpu !== undefined || o.count !== undefined || o.minVram !== undefined || o.interconnect !== undefined;
   return {
@@ -204,11 +234,11 @@ function workloadOf(o: PreviewFlags): WorkloadInput {
         }
       : {}),
     ...(o.gpuHours !== undefined
-      ? { work: { kind: 'gpu-hours', hours: o.gpuHours, reference: o.reference } }
+      ? { work: { kind: 'gpu-hours', hours: o.gpuHours, reference: o.reference ?? 'H100-SXM' } }
       : o.hours !== undefined
         ? { work: { kind: 'wall-hours', hours: o.hours } }
         : {}),
-    objective: o.objective,
+    ...(o.objective === undefined ? {} : { objective: o.objective }),
     constraints: {
       ...(o.region === undefined ? {} : { regions: o.region.split(',').map((r) => r.trim()) }),
       ...(o.maxTotal === undefined ? {} : { maxTotal: o.maxTotal }),

@@ -159,3 +159,92 @@ describe('a preview', () => {
       await expect(room.get(actor, view.id)).rejects.toMatchObject({ kind: 'not-found' });
   });
 });
+
+describe('a decision taken again', () => {
+  const actor: Actor = { as: 'tenant', organizationId: 'org_1', projectIds: 'all' };
+  const publish = (offers: Offer[]) => store.transaction(WORKER, (tx) => catalog.publish(tx, offers));
+  const first = () => room.preview(actor, { ...of, workload, scope: 'rentable', limit: 2 });
+  const again = async (id: string, other: Partial<Parameters<Placements['replay']>[2]> = {}) => {
+    room.forget();
+    const view = await room.replay(actor, id, { limit: 3, ...other });
+    if (!view.replay) throw new Error('it says nothing of the first');
+    return { view, replay: view.replay };
+  };
+  const sum = (parts: readonly { total: string }[]) => parts.reduce((a, p) => a + BigInt(p.total), 0n);
+
+  it('is stored as its own, says so, and changes nothing where nothing changed', async () => {
+    const then = await first();
+    const { view, replay } = await again(then.id);
+    expect(replay).toMatchObject({ of: then.id, at: then.createdAt, question: [], sameWinner: true });
+    expect(replay.winnerThen?.now).toMatchObject({ fate: 'first', rank: 1, cost: then.candidates[0]?.cost });
+    expect(sum(Object.values(replay.winnerThen?.now.because ?? {}))).toBe(0n);
+    expect(replay.summary).toEqual(['acme/a100x1 in us-east1 wins again.']);
+    expect(await room.get(actor, view.id)).toEqual(view);
+    expect((await room.get(actor, then.id)).replay).toBeUndefined();
+  });
+
+  it('tells a price that rose from the rest, term by term', async () => {
+    const then = await first();
+    await publish([{ ...cheap, pricePerHour: usd('2.5') }]);
+    const { replay } = await again(then.id);
+    const { now, cost } = replay.winnerThen ?? { now: undefined, cost: undefined };
+    expect(now).toMatchObject({ fate: 'ranked', rank: 2, offer: { pricePerHour: usd('2.5').toString() } });
+    expect(now?.because).toMatchObject({ belief: { total: '0' }, question: { total: '0' } });
+    expect(now?.because?.price.compute).toBe(usd('1.5').toString());
+    expect(BigInt(now?.cost?.total ?? 0) - BigInt(cost?.total ?? 0)).toBe(sum(Object.values(now?.because ?? {})));
+    expect(replay.winnerNow).toMatchObject({ offer: { id: 'middle' }, then: { rank: 2 } });
+    expect(replay.summary.join(' ')).toMatch(
+      /is now number 2\. It counts \$1\.\d\d more by its price: \+\$1\.50 for computing/,
+    );
+  });
+
+  it('says that the winner is gone, or rejected and by what', async () => {
+    const then = await first();
+    await publish([{ ...cheap, stock: 0 }]);
+    expect((await again(then.id)).replay.winnerThen?.now).toMatchObject({ fate: 'rejected', rejectedBy: 'no-stock' });
+    await store.transaction(WORKER, (tx) => catalog.withdraw(tx, ['cheap']));
+    const { replay } = await again(then.id);
+    expect(replay.winnerThen?.now).toMatchObject({ fate: 'gone', offer: null, cost: null, because: null });
+    expect(replay.summary[1]).toBe('acme/a100x1 in us-east1 is no longer offered.');
+  });
+
+  it('asks another question, with each change named', async () => {
+    const then = await first();
+    const { view, replay } = await again(then.id, {
+      objective: 'reliable',
+      constraints: { excludeProviders: ['acme'], maxPricePerHour: usd('9').toString() },
+    });
+    expect(view.workload).toMatchObject({ objective: 'reliable', constraints: { excludeProviders: ['acme'] } });
+    expect(replay.question.map((q) => q.field)).toEqual([
+      'objective',
+      'constraints.excludeProviders',
+      'constraints.maxPricePerHour',
+    ]);
+    expect(replay.winnerThen?.now).toMatchObject({ fate: 'rejected', rejectedBy: 'provider' });
+    expect(BigInt(replay.winnerThen?.now.because?.question.timeValue ?? 0)).toBeGreaterThan(0n);
+    const back = await again(view.id, { objective: 'cheapest', without: ['excludeProviders', 'maxPricePerHour'] });
+    expect(back.view.candidates[0]?.offer.id).toBe('cheap');
+    expect(back.replay.of).toBe(view.id);
+  });
+
+  it('goes from nothing to something, and back', async () => {
+    const nothing = await room.preview(actor, {
+      ...of,
+      workload: { ...workload, constraints: { regions: ['mars'] } },
+      scope: 'rentable',
+      limit: 2,
+    });
+    const found = await again(nothing.id, { without: ['regions'] });
+    expect(found.replay.winnerThen).toBeNull();
+    expect(found.replay.winnerNow?.offer.id).toBe('cheap');
+    const lost = await again(found.view.id, { constraints: { regions: ['mars'] } });
+    expect(lost.replay.winnerNow).toBeNull();
+    expect(lost.replay.summary.join(' ')).toContain('nothing fits now');
+  });
+
+  it('is nobody else’s to take', async () => {
+    const then = await first();
+    const other: Actor = { ...actor, organizationId: 'org_2' };
+    await expect(room.replay(other, then.id, { limit: 3 })).rejects.toMatchObject({ kind: 'not-found' });
+  });
+});

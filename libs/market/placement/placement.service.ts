@@ -12,6 +12,7 @@ import { mergeRankings } from './columns/merge.js';
 import { rankInSlices, rankList, rankOffers, SLICE } from './columns/rank.js';
 import type { Ranking } from './columns/ranking.js';
 import { placements, type PlacementRow } from './placement.table.js';
+import { replayOf } from './explain/replay.js';
 import { rankingView } from './explain/view.js';
 
 export interface PlacementTimes {
@@ -62,9 +63,49 @@ export class Placements {
   }
 
   async get(actor: Actor, id: string): Promise<PlacementView> {
+    return placementView(await this.rowOf(actor, id));
+  }
+
+  private async rowOf(actor: Actor, id: string): Promise<PlacementRow> {
     const row = await this.store.transaction(actor, (tx) => tx.first(placements, { id, ...within(actor) }));
     if (!row) throw notFound('placement', id);
-    return placementView(row);
+    return row;
+  }
+
+  /** Takes a decision again with today's catalog, or another policy; stored as a decision of its own that names the first. */
+  async replay(
+    actor: Actor,
+    id: string,
+    other: {
+      objective?: Workload['objective'] | undefined;
+      scope?: 'market' | 'rentable' | undefined;
+      constraints?: Workload['constraints'] | undefined;
+      without?: readonly (keyof Workload['constraints'])[] | undefined;
+      limit: number;
+    },
+  ): Promise<PlacementView> {
+    const of = await this.rowOf(actor, id);
+    const then = placementView(of);
+    const constraints = Object.fromEntries(
+      Object.entries({ ...then.workload.constraints, ...other.constraints }).filter(
+        ([key]) => !other.without?.includes(key as keyof Workload['constraints']),
+      ),
+    );
+    const workload = { ...then.workload, objective: other.objective ?? then.workload.objective, constraints };
+    const scope = other.scope ?? then.scope;
+    const live = scope === 'rentable' ? this.rentable : this.market;
+    const limit = Math.max(2, other.limit);
+    const { index, context } = await this.store.transaction(WORKER, async (tx) => ({
+      index: await live.upToDate(tx, this.clock.now()),
+      context: await this.contextOf(tx, { projectId: of.projectId, scope, limit, avoidOffers: [] }),
+    }));
+    const now = await this.rankInTurn(live, index, workload, context);
+    const [first] = then.candidates;
+    const row = this.row(of, null, now, other.limit);
+    const replay = replayOf({ then, now, winnerToday: first ? index.find(first.offer.id) : null });
+    const linked = { ...row, decision: { ...row.decision, replay } };
+    await this.store.transaction(actor, (tx) => tx.insert(placements, linked));
+    return placementView(linked);
   }
 
   /** The decision for a job, stored; `best` is null when nothing that can be rented now fits. */

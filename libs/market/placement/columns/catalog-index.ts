@@ -170,6 +170,12 @@ export class OfferIndex {
     };
   }
 
+  /** The offer of that id as it is now. */
+  find(id: string): Offer | null {
+    const position = this.positions.get(id);
+    return position === undefined ? null : this.offerAt(position);
+  }
+
   /** Takes in what changed; a few microseconds per offer. The same id twice: the later one counts. */
   apply(changes: OfferChanges): void {
     for (const id of changes.removedIds) this.remove(id);
