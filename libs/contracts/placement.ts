@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { idOf, isoTime, nanoUsdText } from './wire.js';
-import { offerView } from './offer.js';
+import { offerView, providerKinds } from './offer.js';
 import { objectives, workloadSchema } from './workload.js';
 
 /** Why an offer cannot take the work; one offer counts under its first failing dimension in this order. */
@@ -115,6 +115,40 @@ export const explanationSchema = z
   .meta({ id: 'PlacementExplanation' });
 export type Explanation = z.infer<typeof explanationSchema>;
 
+/** The candidates in the order to try them. */
+export const planSchema = z
+  .object({
+    premium: z.number().meta({ description: 'How much more another failure domain may count, as a share' }),
+    tries: z.array(
+      z.object({
+        rank: z.int(),
+        offerId: z.string(),
+        domain: z.string().meta({ description: 'What tends to fail together: provider and region' }),
+        providerKind: z.enum(providerKinds),
+        startFails: z.number().meta({ description: 'Probability that a start fails' }),
+        ready: z.object({ p50S: z.number(), p90S: z.number() }),
+        hedge: z
+          .object({
+            with: z.string().meta({ description: 'The next offer to try' }),
+            afterS: z
+              .int()
+              .nullable()
+              .meta({ description: 'Seconds without an answer after which a second start pays; null = it never does' }),
+            likely: z.number().meta({ description: 'Probability that there is no answer by then' }),
+            savesS: z.int(),
+            worthNano: nanoUsdText.meta({ description: 'What the saved waiting is worth under the objective' }),
+            costNano: nanoUsdText.meta({ description: 'What the start that is not needed is expected to cost' }),
+          })
+          .nullable(),
+      }),
+    ),
+    fallback: z
+      .array(z.object({ providerKind: z.enum(providerKinds), rank: z.int().nullable() }))
+      .meta({ description: 'Kinds of providers to ask when the first kind has nothing; rank null = none was kept' }),
+  })
+  .meta({ id: 'PlacementPlan' });
+export type Plan = z.infer<typeof planSchema>;
+
 /** Why the cost of an offer changed between two decisions: differences that add up to the change, term by term. */
 export const replayCausesSchema = z.object({
   price: costDifferenceSchema,
@@ -178,6 +212,7 @@ export const placementView = z
       .meta({ description: 'Where nothing fits: what cannot be had together, with the figure that would do' }),
     explanation: explanationSchema.optional(),
     replay: replaySchema.optional(),
+    plan: planSchema.optional(),
   })
   .meta({ id: 'Placement' });
 export type PlacementView = z.infer<typeof placementView>;

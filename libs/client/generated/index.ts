@@ -760,6 +760,7 @@ export type {
   PayoutTerms,
   Placement,
   PlacementExplanation,
+  PlacementPlan,
   PlacementPreview,
   PlacementReplay,
   PlacementReplayRequest,

@@ -7,7 +7,7 @@ import { blockedScopes, learntPriors, type ReliabilityPriors } from '#market/rel
 import { placementContext, type CoolingDown, type PlacementContext } from './context.js';
 import type { OfferIndex } from './columns/catalog-index.js';
 import { LiveIndex } from './columns/live-index.js';
-import { planTries } from './plan/plan.js';
+import { planDefaults, planTries } from './plan/plan.js';
 import { mergeRankings } from './columns/merge.js';
 import { rankInSlices, rankList, rankOffers, SLICE } from './columns/rank.js';
 import type { Ranking } from './columns/ranking.js';
@@ -121,14 +121,16 @@ export class Placements {
     },
   ): Promise<{ placementId: string; best: Offer | null; why: string }> {
     const context = await this.contextOf(tx, { ...request, scope: 'rentable', limit: KEPT });
-    const all = rankOffers(await this.rentable.upToDate(tx, this.clock.now()), request.workload, context);
+    const index = await this.rentable.upToDate(tx, this.clock.now());
+    const all = rankOffers(index, request.workload, context);
     const ranking =
       request.warm.length === 0 ? all : mergeRankings(all, rankList(request.warm, request.workload, context), KEPT);
-    const row = this.row(request, request.jobId, ranking);
+    const tried = request.avoidOffers.flatMap((id) => index.find(id) ?? []);
+    const row = this.row(request, request.jobId, ranking, KEPT, tried);
     await tx.insert(placements, row);
     return {
       placementId: row.id,
-      best: planTries(ranking.ranked)[0]?.offer ?? null,
+      best: planTries(ranking.ranked, planDefaults, tried)[0]?.offer ?? null,
       why: ranking.ranked.length > 0 ? '' : whyNothing(ranking),
     };
   }
@@ -205,7 +207,8 @@ export class Placements {
     of: { organizationId: string; projectId: string },
     jobId: string | null,
     ranking: Ranking,
-    kept = KEPT,
+    kept: number,
+    tried: readonly Offer[] = [],
   ): PlacementRow {
     const createdAt = this.clock.now();
     return {
@@ -213,7 +216,7 @@ export class Placements {
       organizationId: of.organizationId,
       projectId: of.projectId,
       jobId,
-      decision: rankingView(ranking, kept),
+      decision: rankingView(ranking, kept, tried),
       createdAt,
     };
   }

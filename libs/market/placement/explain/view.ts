@@ -1,16 +1,21 @@
-import { toOfferView, type Candidate, type PlacementView } from '#contracts';
+import { toOfferView, type Candidate, type Offer, type PlacementView } from '#contracts';
 import { spentOf } from '../cost/cost.js';
 import { explanationOf } from './explanation.js';
 import { reasonsFor } from './explain.js';
 import type { Ranking } from '../columns/ranking.js';
+import { planOf } from '../plan/view.js';
 import { headlineScores } from './scores.js';
 import { costView } from './terms.js';
 
 /** What a placement says besides its id and time of creation. */
 export type RankingView = Omit<PlacementView, 'id' | 'createdAt'>;
 
-/** The ranking in the form that is stored and shown, with that many candidates at most. */
-export function rankingView(ranking: Ranking, kept = Infinity): RankingView {
+/** The ranking in the form that is stored and shown, with that many candidates at most; `tried` failed before. */
+export function rankingView(
+  ranking: Ranking,
+  kept = Infinity,
+  tried: readonly Pick<Offer, 'providerId' | 'region'>[] = [],
+): RankingView {
   const { workload, context } = ranking;
   return {
     workload,
@@ -23,6 +28,7 @@ export function rankingView(ranking: Ranking, kept = Infinity): RankingView {
     hints: [...ranking.hints],
     ...(ranking.contradictions.length > 0 ? { contradictions: [...ranking.contradictions] } : {}),
     explanation: explanationOf(ranking),
+    plan: planOf({ ...ranking, ranked: ranking.ranked.slice(0, kept) }, tried),
   };
 }
 

@@ -18,11 +18,19 @@ export const planDefaults: PlanOptions = { tries: 10, premium: 0.3 };
 /**
  * The order of tries. The first is the best candidate; each later one is the cheapest among the least-tried failure
  * domains, unless the cheapest of all is cheaper by more than the premium: no capacity in a region is rarely an accident
- * of one SKU, but another region is not worth any price.
+ * of one SKU, but another region is not worth any price. What was tried before counts as tried.
  */
-export function planTries(ranked: readonly RankedOffer[], options: PlanOptions = planDefaults): RankedOffer[] {
+export function planTries(
+  ranked: readonly RankedOffer[],
+  options: PlanOptions = planDefaults,
+  triedBefore: readonly Pick<Offer, 'providerId' | 'region'>[] = [],
+): RankedOffer[] {
   const left = [...ranked];
   const tried = new Map<string, number>();
+  for (const offer of triedBefore) {
+    const domain = failureDomain(offer);
+    tried.set(domain, (tried.get(domain) ?? 0) + 1);
+  }
   const plan: RankedOffer[] = [];
   while (left.length > 0 && plan.length < options.tries) {
     const cheapest = left[0];
