@@ -61,6 +61,51 @@ describe('an explanation on a terminal', () => {
     decision({ runnerUp: compared(2, 'second'), cheaperListed: compared(null, 'third'), nearMisses: [miss] }),
     output,
   );
+  const planned = (afterS: number | null): string =>
+    explanationText(
+      {
+        ...decision({ runnerUp: compared(2, 'second') }),
+        plan: {
+          premium: 0.3,
+          tries: [
+            {
+              rank: 1,
+              offerId: 'o',
+              domain: 'a-provider-with-a-long-name/northamerica-northeast1',
+              providerKind: 'decentralized',
+              startFails: 0.15,
+              ready: { p50S: 1_490, p90S: 2_800 },
+              hedge: {
+                with: 'second',
+                afterS,
+                likely: 0.5,
+                savesS: 1_200,
+                worthNano: '12345670000000',
+                costNano: '9876540000000',
+              },
+            },
+          ],
+          fallback: [
+            { providerKind: 'bare-metal', rank: 2 },
+            { providerKind: 'hyperscaler', rank: null },
+          ],
+        },
+      },
+      output,
+    );
+
+  it('shows the order of tries, and when a second start pays', () => {
+    expect(planned(300)).toMatch(/^#1 .* 15 % +25 min +47 min +after 5 min: \$9876\.54 for \$12345\.67$/m);
+    expect(planned(null)).toContain('never: $9876.54 for $12345.67');
+    expect(planned(300)).toContain('Behind them: bare-metal (#2), then hyperscaler (none kept).');
+    expect(
+      Math.max(
+        ...planned(300)
+          .split('\n')
+          .map((line) => line.length),
+      ),
+    ).toBeLessThanOrEqual(100);
+  });
 
   it('fits a hundred columns, however long the names and amounts', () => {
     expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
@@ -72,7 +117,7 @@ describe('an explanation on a terminal', () => {
   });
 
   it('names what would win but for one dimension, and its doubts', () => {
-    expect(text).toMatch(/Would win but for its certification: drop a certificate .* no such\s+machine\)/);
+    expect(text).toMatch(/Would win but for certification: drop a certificate .* no such\s+machine\)/);
   });
 
   it('shows an offer once that is both the runner-up and cheaper by list price', () => {

@@ -1,4 +1,4 @@
-import type { ComparedOffer, CostTerms, Explanation, NearMissView, OfferView, PlacementView } from '#contracts';
+import type { ComparedOffer, CostTerms, Explanation, NearMissView, OfferView, PlacementView, Plan } from '#contracts';
 import { rowsText, type Output } from '../output.js';
 import { dollars, duration, plainLine, wrapped } from '../text.js';
 
@@ -11,7 +11,11 @@ export function explanationText(decision: PlacementView, output: Output): string
   const [winner] = decision.candidates;
   if (!said) return 'This decision was stored without an explanation.\n';
   const people: Output = { ...output, table: true, csv: false };
-  return [...(winner ? [winnerText(winner, said, people)] : []), nearMissesText(said.nearMisses, people)].join('\n');
+  return [
+    ...(winner ? [winnerText(winner, said, people)] : []),
+    nearMissesText(said.nearMisses, people),
+    ...(decision.plan && decision.plan.tries.length > 0 ? [planText(decision.plan, people)] : []),
+  ].join('\n');
 }
 
 /** What changed since the decision that was taken again. */
@@ -142,10 +146,36 @@ function nearMissesText(misses: readonly NearMissView[], output: Output): string
   const better = misses.filter((m) => m.nearest?.wouldRank === 1).slice(0, 5);
   const lines = better.map(({ dimension, change, nearest }) =>
     nearest
-      ? `Would win but for its ${dimension}: ${change}${nearest.offer.doubts.length > 0 ? ` (${nearest.offer.doubts.join('; ')})` : ''}.`
+      ? `Would win but for ${dimension}: ${change}${nearest.offer.doubts.length > 0 ? ` (${nearest.offer.doubts.join('; ')})` : ''}.`
       : '',
   );
   return `${table}${lines.map((s) => wrapped(plainLine(s), WIDTH, '  ')).join('')}`;
+}
+
+/** The order of tries; a second start beside one, and when it pays. */
+function planText(plan: Plan, output: Output): string {
+  const table = rowsText(
+    plan.tries,
+    [
+      { title: 'try', of: (t) => `#${t.rank}` },
+      { title: 'failure domain', of: (t) => cut(t.domain, 32) },
+      { title: 'fails', of: (t) => `${Math.round(t.startFails * 100)} %`, right: true },
+      { title: 'ready', of: (t) => duration(t.ready.p50S), right: true },
+      { title: '9 in 10', of: (t) => duration(t.ready.p90S), right: true },
+      { title: 'second start', of: (t) => hedgeText(t.hedge) },
+    ],
+    output,
+  );
+  const behind = plan.fallback.map((f) => `${f.providerKind}${f.rank === null ? ' (none kept)' : ` (#${f.rank})`}`);
+  return `${table}${behind.length > 0 ? wrapped(`Behind them: ${behind.join(', then ')}.`, WIDTH, '  ') : ''}`;
+}
+
+function hedgeText(hedge: Plan['tries'][number]['hedge']): string {
+  if (!hedge) return '';
+  const cost = dollars(hedge.costNano);
+  const saves = dollars(hedge.worthNano);
+  if (hedge.afterS === null) return `never: ${cost} for ${saves}`;
+  return `after ${duration(hedge.afterS)}: ${cost} for ${saves}`;
 }
 
 const placeOf = (rank: number | null): string => (rank === null ? 'behind' : `#${rank}`);
