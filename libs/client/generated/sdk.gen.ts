@@ -391,6 +391,9 @@ import type {
   RemoveQuotaData,
   RemoveQuotaErrors,
   RemoveQuotaResponses,
+  ReplayPlacementData,
+  ReplayPlacementErrors,
+  ReplayPlacementResponses,
   ResolvePayoutDisputeData,
   ResolvePayoutDisputeErrors,
   ResolvePayoutDisputeResponses,
@@ -785,6 +788,32 @@ export const getPlacement = <ThrowOnError extends boolean = false>(
     ],
     url: '/v1/placements/{id}',
     ...options,
+  });
+
+/**
+ * Take a decision again
+ *
+ * Asks the same question of today’s catalog, or with another objective, scope or constraints, and says what changed. Stored as a decision of its own; nothing is rented.
+ *
+ * For keys with the role member, admin.
+ */
+export const replayPlacement = <ThrowOnError extends boolean = false>(
+  options: Options<ReplayPlacementData, ThrowOnError>,
+): RequestResult<ReplayPlacementResponses, ReplayPlacementErrors, ThrowOnError> =>
+  (options.client ?? client).post<ReplayPlacementResponses, ReplayPlacementErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/placements/{id}/replay',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
   });
 
 /**

@@ -1781,7 +1781,13 @@ export type Placement = {
     [key: string]: number;
   };
   hints: Array<string>;
+  /**
+   * Where nothing fits: what cannot be had together, with the figure that would do
+   */
+  contradictions?: Array<string>;
   explanation?: PlacementExplanation;
+  replay?: PlacementReplay;
+  plan?: PlacementPlan;
 };
 
 export type PlacementExplanation = {
@@ -2077,11 +2083,468 @@ export type PlacementExplanation = {
   }>;
 };
 
+export type PlacementPlan = {
+  /**
+   * How much more another failure domain may count, as a share
+   */
+  premium: number;
+  tries: Array<{
+    rank: number;
+    offerId: string;
+    /**
+     * What tends to fail together: provider and region
+     */
+    domain: string;
+    providerKind: 'hyperscaler' | 'bare-metal' | 'decentralized' | 'serverless';
+    /**
+     * Probability that a start fails
+     */
+    startFails: number;
+    ready: {
+      p50S: number;
+      p90S: number;
+    };
+    hedge: {
+      /**
+       * The next offer to try
+       */
+      with: string;
+      /**
+       * Seconds without an answer after which a second start pays; null = it never does
+       */
+      afterS: number | null;
+      /**
+       * Probability that there is no answer by then
+       */
+      likely: number;
+      savesS: number;
+      /**
+       * What the saved waiting is worth under the objective
+       */
+      worthNano: string;
+      /**
+       * What the start that is not needed is expected to cost
+       */
+      costNano: string;
+    } | null;
+  }>;
+  /**
+   * Kinds of providers to ask when the first kind has nothing; rank null = none was kept
+   */
+  fallback: Array<{
+    providerKind: 'hyperscaler' | 'bare-metal' | 'decentralized' | 'serverless';
+    rank: number | null;
+  }>;
+};
+
 export type PlacementPreview = {
   workload: WorkloadInput;
   scope?: 'market' | 'rentable';
   limit?: number;
   projectId?: string;
+};
+
+export type PlacementReplay = {
+  of: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  at: string;
+  question: Array<{
+    field: string;
+    then: string;
+    now: string;
+  }>;
+  sameWinner: boolean;
+  winnerThen: {
+    offer: Offer;
+    cost: {
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      compute: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      restarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      failedStarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      coldStart: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      billingWaste: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      egress: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      storage: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      timeValue: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      risk: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      total: string;
+    };
+    now: {
+      fate: 'first' | 'ranked' | 'rejected' | 'gone';
+      rank: number | null;
+      rejectedBy:
+        | 'not-rentable'
+        | 'accelerator'
+        | 'count'
+        | 'vram'
+        | 'interconnect'
+        | 'compatibility'
+        | 'cpu'
+        | 'memory'
+        | 'nodes'
+        | 'region'
+        | 'country'
+        | 'provider'
+        | 'provider-kind'
+        | 'pricing'
+        | 'certification'
+        | 'doubtful'
+        | 'stale'
+        | 'no-stock'
+        | 'cooling-down'
+        | 'price-cap'
+        | 'budget'
+        | 'deadline'
+        | null;
+      offer: Offer | null;
+      cost: {
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        compute: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        restarts: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        failedStarts: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        coldStart: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        billingWaste: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        egress: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        storage: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        timeValue: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        risk: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        total: string;
+      } | null;
+      because: {
+        /**
+         * Term by term, what this offer costs more than the first candidate; negative = less
+         */
+        price: {
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          compute: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          restarts: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          failedStarts: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          coldStart: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          billingWaste: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          egress: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          storage: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          timeValue: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          risk: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          total: string;
+        };
+        /**
+         * Reliability, speed, age of the price, terms of billing
+         */
+        belief: {
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          compute: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          restarts: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          failedStarts: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          coldStart: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          billingWaste: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          egress: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          storage: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          timeValue: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          risk: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          total: string;
+        };
+        /**
+         * Another objective or scope
+         */
+        question: {
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          compute: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          restarts: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          failedStarts: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          coldStart: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          billingWaste: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          egress: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          storage: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          timeValue: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          risk: string;
+          /**
+           * Nano-dollars (1e-9 USD) as decimal text
+           */
+          total: string;
+        };
+      } | null;
+    };
+  } | null;
+  winnerNow: {
+    offer: Offer;
+    cost: {
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      compute: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      restarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      failedStarts: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      coldStart: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      billingWaste: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      egress: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      storage: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      timeValue: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      risk: string;
+      /**
+       * Nano-dollars (1e-9 USD) as decimal text
+       */
+      total: string;
+    };
+    /**
+     * Null where it was not among the candidates kept then
+     */
+    then: {
+      rank: number;
+      cost: {
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        compute: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        restarts: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        failedStarts: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        coldStart: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        billingWaste: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        egress: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        storage: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        timeValue: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        risk: string;
+        /**
+         * Nano-dollars (1e-9 USD) as decimal text
+         */
+        total: string;
+      };
+    } | null;
+  } | null;
+  summary: Array<string>;
+};
+
+export type PlacementReplayRequest = {
+  objective?: 'cheapest' | 'balanced' | 'reliable' | 'fastest';
+  scope?: 'market' | 'rentable';
+  /**
+   * Put in the place of the constraints of the same name
+   */
+  constraints?: {
+    regions?: Array<string>;
+    countries?: Array<string>;
+    providers?: Array<string>;
+    excludeProviders?: Array<string>;
+    providerKinds?: Array<'hyperscaler' | 'bare-metal' | 'decentralized' | 'serverless'>;
+    pricing?: Array<'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y'>;
+    certifications?: Array<string>;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    maxPricePerHour?: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    maxTotal?: string;
+    deadlineS?: number;
+  };
+  /**
+   * Constraints to drop
+   */
+  without?: Array<
+    | 'regions'
+    | 'countries'
+    | 'providers'
+    | 'excludeProviders'
+    | 'providerKinds'
+    | 'pricing'
+    | 'certifications'
+    | 'maxPricePerHour'
+    | 'maxTotal'
+    | 'deadlineS'
+  >;
+  limit?: number;
 };
 
 export type Plan = {
@@ -4065,6 +4528,57 @@ export type GetPlacementResponses = {
 };
 
 export type GetPlacementResponse = GetPlacementResponses[keyof GetPlacementResponses];
+
+export type ReplayPlacementData = {
+  body: PlacementReplayRequest;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/placements/{id}/replay';
+};
+
+export type ReplayPlacementErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReplayPlacementError = ReplayPlacementErrors[keyof ReplayPlacementErrors];
+
+export type ReplayPlacementResponses = {
+  /**
+   * OK
+   */
+  200: Placement;
+};
+
+export type ReplayPlacementResponse = ReplayPlacementResponses[keyof ReplayPlacementResponses];
 
 export type SizeData = {
   body: SizingRequest;
