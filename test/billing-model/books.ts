@@ -6,6 +6,14 @@ export interface TenantBook {
   charged: bigint;
   exposure: bigint;
   cost: bigint;
+  /** Of what was charged, what files cost: no budget counts that. */
+  stored: bigint;
+  /** Bytes times milliseconds that files were kept, and those of them that were metered. */
+  keptByteMs: bigint;
+  meteredByteMs: bigint;
+  /** MB-hours of the free tier that are left, and those beyond it that were paid. */
+  freeMbHours: bigint;
+  paidMbHours: bigint;
   /** So far below zero the credit may go. */
   readonly limit: bigint;
   /** What invoices moved between the credit and what the tenant owes, and what credit notes gave back. */
@@ -63,6 +71,10 @@ export interface LeaseBook {
   readonly metered: { fromMs: number; toMs: number }[];
 }
 
+/** What files cost in these histories: so many nano-dollars a GB-hour, beyond so many MB-hours. */
+export const GB_HOUR_NANO = 70_000_003n;
+export const FREE_MB_HOURS = 20_000n;
+
 export const emptyBook = (limit = 0n): TenantBook => ({
   available: 0n,
   paidIn: 0n,
@@ -70,6 +82,11 @@ export const emptyBook = (limit = 0n): TenantBook => ({
   charged: 0n,
   exposure: 0n,
   cost: 0n,
+  stored: 0n,
+  keptByteMs: 0n,
+  meteredByteMs: 0n,
+  freeMbHours: FREE_MB_HOURS,
+  paidMbHours: 0n,
   limit,
   moved: 0n,
   receivable: 0n,
@@ -96,7 +113,7 @@ export const heldBy = (book: TenantBook): bigint =>
   book.jobs.reduce((n, j) => n + j.remaining + j.leases.reduce((m, l) => m + l.remaining, 0n), 0n);
 
 /** All that holds have taken from the budget and not given back. */
-export const spendOf = (book: TenantBook): bigint => heldBy(book) + book.charged;
+export const spendOf = (book: TenantBook): bigint => heldBy(book) + book.charged - book.stored;
 
 export const queuedOf = (book: TenantBook): bigint => BigInt(book.jobs.filter((j) => j.open && j.queued).length);
 
@@ -264,4 +281,25 @@ export function charge(book: TenantBook, id: string, cents: bigint): void {
   book.cards.push({ id, left: cents });
   book.available += cents * CENT;
   book.paidIn += cents * CENT;
+}
+
+/** An hour of files is metered and charged, all of it or, where the credit does not cover it, nothing; true: it was. */
+export function store(book: TenantBook, hourMs: number): boolean {
+  const mb = (byteMs: bigint): bigint => byteMs / 3_600_000_000_000n;
+  const price = (units: bigint): bigint => (2n * GB_HOUR_NANO * units + 1_000n) / 2_000n;
+  const quantity = mb(book.keptByteMs) - mb(book.meteredByteMs);
+  const free = least(quantity, book.freeMbHours);
+  const paid = book.paidMbHours + quantity - free;
+  const amount = price(paid) - price(book.paidMbHours);
+  if (amount > 0n && amount > book.available + positive(book.limit + book.receivable)) return false;
+  book.meteredByteMs = book.keptByteMs;
+  book.freeMbHours -= free;
+  book.paidMbHours = paid;
+  book.available -= amount;
+  book.charged += amount;
+  book.stored += amount;
+  if (quantity === 0n) return true;
+  const month = monthOf(hourMs);
+  for (const list of [book.charges, book.unbilled]) list.set(month, (list.get(month) ?? 0n) + amount);
+  return true;
 }

@@ -1,6 +1,7 @@
 import { expect } from '@jest/globals';
 import fc from 'fast-check';
 import { payments, refunds } from '#money/payments';
+import { storageMarks } from '#money/storage';
 import { holds, quotas, type HoldRow } from '#money/quotas';
 import { DomainError } from '#kernel';
 import { BROKER } from '#identity/audit';
@@ -21,6 +22,7 @@ import {
   refusalOf,
   renew,
   spendOf,
+  store,
   take,
   type JobBook,
   type LeaseBook,
@@ -345,6 +347,23 @@ const happenings = {
     await world.again(step.crash, () => world.drive('refund', begun.id), step.which % 5);
   },
 
+  /** Files are kept for an hour, and the hour is metered; where the credit does not cover it, it waits. */
+  async keep(world, step) {
+    const { of, book } = tenantOf(world, step);
+    const { organizationId } = of;
+    book.keptByteMs += step.amount * BigInt(HOUR_MS);
+    const first = Math.floor(world.startMs / HOUR_MS) * HOUR_MS;
+    const row = { organizationId, chargedThrough: first, month: monthOf(first), freeMbHours: 0n, freeBytes: 0n };
+    await world.till.tx((tx) => tx.insertNew(storageMarks, [{ ...row, version: 1, wakeAt: first }]));
+    const hourOf = async (): Promise<number> =>
+      (await world.till.tx((tx) => tx.first(storageMarks, { organizationId })))?.chargedThrough ?? 0;
+    const hour = await hourOf();
+    await world.once(step.crash, () => world.storage.step(organizationId));
+    // The history is years old: what is charged so late counts when it is charged.
+    const covered = store(book, await world.till.tx((tx) => tx.now()));
+    expect(await hourOf()).toBe(covered ? hour + HOUR_MS : hour);
+  },
+
   async endJob(world, step) {
     const { book } = tenantOf(world, step);
     const job = at(book.jobs.slice(-4), step.which);
@@ -372,6 +391,7 @@ const often: Readonly<Record<keyof typeof happenings, number>> = {
   limit: 2,
   card: 1,
   refund: 1,
+  keep: 2,
   endJob: 2,
 };
 

@@ -6,12 +6,16 @@ import { usageRecords } from '#money/metering';
 import { newCustomer, noInvoices, paymentCustomers, Payments, payments, refunds } from '#money/payments';
 import { holds, quotas, type HoldRow } from '#money/quotas';
 import { Billing, defaultBillingSettings, invoices, manualRate } from '#money/billing';
+import { priceTermsSchema } from '#contracts';
+import { Storage, type KeptFiles } from '#money/storage';
 import { Outbox, UniqueViolation } from '#platform/database';
 import type { SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
 import {
   balanceOf,
   emptyBook,
+  FREE_MB_HOURS,
+  GB_HOUR_NANO,
   heldBy,
   queuedOf,
   spendOf,
@@ -26,6 +30,10 @@ import { Processor } from './processor.js';
 const ASLEEP = { wake: () => Promise.resolve() };
 const NOWHERE = { put: () => Promise.resolve(), get: () => Promise.reject(new Error('no documents here')) };
 
+const STORAGE = priceTermsSchema.parse({
+  storage: { gbHour: String(GB_HOUR_NANO), freeGbHours: String(FREE_MB_HOURS / 1_000n) },
+});
+
 /** The real rooms on one store, beside the plain arithmetic of what they should hold. */
 export class World {
   readonly tenants: { readonly of: Tenant; readonly book: TenantBook }[] = [];
@@ -39,6 +47,7 @@ export class World {
     readonly till: Till,
     readonly billing: Billing,
     readonly cards: Payments,
+    readonly storage: Storage,
     readonly crashing: CrashingStore,
     readonly providerId: string,
     /** Makes names that no other history on the same store uses. */
@@ -56,10 +65,21 @@ export class World {
     const billing = new Billing({ ...parts, outbox: new Outbox(crashing, random), settings }, NOWHERE);
     const room = { store: crashing, ledger: till.ledger, invoices: noInvoices, wake: ASLEEP, clock: opened.clock };
     const cards = new Payments({ ...room, random: new SeededRandom(`cards of ${name}`), port: new Processor().port });
+    const kept = new Map<string, () => [string, bigint]>();
+    const files: KeptFiles = {
+      owners: () => Promise.resolve([]),
+      byteMs: (_, organizationId) => {
+        const of = kept.get(organizationId);
+        return Promise.resolve(new Map(of === undefined ? [] : [of()]));
+      },
+    };
+    const prices = { inForce: () => Promise.resolve({ terms: STORAGE }) };
+    const storage = new Storage({ ...room, prices, files, random: new SeededRandom(`files of ${name}`) });
     const world = new World(
       till,
       billing,
       cards,
+      storage,
       crashing,
       await till.provider(),
       name,
@@ -76,6 +96,7 @@ export class World {
         const card = { customerId: `cus_${of.organizationId}`, methodId: 'pm_1' };
         await tx.insert(paymentCustomers, { ...newCustomer(of.organizationId, await tx.now()), ...card });
       });
+      kept.set(of.organizationId, () => [of.projectId, book.keptByteMs]);
       world.tenants.push({ of, book });
     }
     return world;

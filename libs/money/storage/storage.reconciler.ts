@@ -1,10 +1,10 @@
 import { DAY, HOUR, MINUTE, newId, StaleVersion, type Clock, type Random } from '#kernel';
+import type { PriceTerms } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import type { Reconciler } from '#platform/reconcile';
 import { account, accounts, type Ledger } from '#money/ledger';
-import { monthStart, usageRecords, usageRow, type UsageRow } from '#money/metering';
+import { EVENT_PAST_MS, monthStart, usageRecords, usageRow, type UsageRow } from '#money/metering';
 import { creditRoomOf } from '#money/quotas';
-import type { Prices } from '#money/rating';
 import { mbHours, rateUnits, storagePrices, type RatedUnits, type UnitPrice } from './rate.js';
 import {
   egressCounts,
@@ -33,10 +33,14 @@ const UNPAID_MS = HOUR;
 interface Parts {
   readonly store: Store;
   readonly ledger: Ledger;
-  readonly prices: Prices;
+  readonly prices: {
+    inForce(tx: Tx, atMs: number): Promise<{ readonly terms: PriceTerms } | null>;
+  };
   readonly files: KeptFiles;
   readonly clock: Clock;
   readonly random: Random;
+  /** An hour that is metered later than this counts when it is charged; 35 days where nothing is said. */
+  readonly lateMs?: number;
 }
 
 /**
@@ -107,14 +111,10 @@ export class Storage implements Reconciler {
     if (transactionId === 'too-little') return false;
     await this.move(tx, mark, { chargedThrough: toMs, month, freeMbHours, freeBytes, wakeAt: now });
     await tx.upsert(storageSums, sums);
-    const of = {
-      organizationId,
-      fromAt: fromMs,
-      toAt: toMs,
-      side: 'charge',
-      source: 'storage',
-      createdAt: now,
-    } as const;
+    // Invoices look back no further for what is late: an hour that waited longer counts when it is charged.
+    const when =
+      now - toMs > (this.d.lateMs ?? EVENT_PAST_MS) ? { fromAt: now, toAt: now } : { fromAt: fromMs, toAt: toMs };
+    const of = { organizationId, ...when, side: 'charge', source: 'storage', createdAt: now } as const;
     const records = hour.lines.map((line): UsageRow => {
       const id = newId('usage', this.d.clock.now(), this.d.random);
       return usageRow({ id, ...of, ...line, transactionId: line.amountNano === 0n ? null : transactionId });

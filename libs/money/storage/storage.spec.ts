@@ -77,8 +77,8 @@ describe.each(specStores)('files kept and sent, $name', ({ name, open }) => {
     const random = new SeededRandom(`storage ${name}`);
     till = await openTill(opened, random);
     prices = new Prices(opened.clock, random);
-    storage = new Storage({ ...till, prices, files: kept, clock: opened.clock, random });
-    again = new Storage({ ...till, prices, files: kept, clock: opened.clock, random });
+    storage = new Storage({ ...till, prices, files: kept, clock: opened.clock, random, lateMs: 500 * DAY });
+    again = new Storage({ ...till, prices, files: kept, clock: opened.clock, random, lateMs: 500 * DAY });
     month = monthStart(monthStart(await till.tx((tx) => tx.now())) - 1);
     const at = { effectiveAt: month - 400 * DAY, createdAt: month - 400 * DAY };
     const book = (version: number, more: object, over: object = {}) => ({
@@ -187,6 +187,22 @@ describe.each(specStores)('files kept and sent, $name', ({ name, open }) => {
     const rows = (await records(tenant)).filter((r) => r.meter === 'storage');
     expect(rows.reduce((n, r) => n + r.quantity, 0n)).toBe(14n * 4_000n);
     await till.audit();
+  });
+
+  it('that waited for too long count when they are charged', async () => {
+    const tenant = await till.tenant('10');
+    keep(tenant, 6, month);
+    await storage.open();
+    const random = new SeededRandom(`late ${name}`);
+    const hurried = new Storage({ ...till, prices, files: kept, clock: opened.clock, random, lateMs: HOUR });
+    await steps(tenant, 1, hurried);
+    const now = await till.tx((tx) => tx.now());
+    for (const r of await records(tenant)) {
+      expect(r.fromAt).toBe(r.toAt);
+      expect(Math.abs(r.toAt - now)).toBeLessThan(10 * MINUTE);
+      expect(r.key).toContain(String(month));
+    }
+    expect(await available(tenant)).toBe(usd('9.99'));
   });
 
   it('sent are charged once, whenever they were written down', async () => {
