@@ -21,6 +21,7 @@ import { AddOfferListings1764710000000 } from './1764710000000-AddOfferListings.
 import { AddStorage1764720000000 } from './1764720000000-AddStorage.js';
 import { AddTokenBilling1764730000000 } from './1764730000000-AddTokenBilling.js';
 import { ForgetPriceEvents1764740000000 } from './1764740000000-ForgetPriceEvents.js';
+import { AddServingSpeeds1764760000000 } from './1764760000000-AddServingSpeeds.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
 export const migrations = [
@@ -47,4 +48,5 @@ export const migrations = [
   AddStorage1764720000000,
   AddTokenBilling1764730000000,
   ForgetPriceEvents1764740000000,
+  AddServingSpeeds1764760000000,
 ];

@@ -7,6 +7,7 @@ import { WORKER } from '#platform/database';
 import { openBroker } from '#broker';
 import { forgetPriceEvents } from '#market/catalog';
 import { learnFromLeases } from '#compute/leases';
+import { learnFromShards } from '#market/speeds';
 import { DRAFTS_EVERY_MS } from '#money/billing';
 import { PAYOUTS_EVERY_MS } from '#money/payouts';
 import { offerLists } from './offer-lists.js';
@@ -83,6 +84,7 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     );
     timers.every(HOUR, 'forget old prices', () => forgetPriceEvents(store, config.priceHistoryDays));
     timers.every(LEARN_EVERY_MS, 'learn from leases', () => learnFromLeases(store));
+    timers.every(LEARN_EVERY_MS, 'learn from shards', () => learnFromShards(store));
     timers.every(ORPHANS_EVERY_MS, 'sweep orphans', orphans);
     timers.every(SEAL_EVERY_MS, 'seal the ledger', seal);
     timers.every(HOUR, 'make partitions', async () => {

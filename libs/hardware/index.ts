@@ -22,7 +22,7 @@ export {
   type VramDemand,
 } from './sizing.js';
 export { throughput, type ServingEngine, type Throughput, type ThroughputQuery } from './throughput.js';
-export { relativeSpeed, scalingEfficiency, usefulSeconds, type Work } from './useful-time.js';
+export { relativeSpeed, scalingEfficiency, usefulSeconds, type MeasuredMachines, type Work } from './useful-time.js';
 export * from './serving/index.js';
 export * from './models/index.js';
 export * from './shapes/index.js';

@@ -2,6 +2,7 @@ import type { Accelerator } from './accelerator.js';
 import { accelerator } from './accelerators.js';
 import { normalizeAccelerator } from './names.js';
 import { hasFastLink, vramBudget, weightsBytes } from './sizing.js';
+import type { MeasuredSpeed } from './serving/query.js';
 import { throughput, type ServedModel } from './throughput.js';
 
 /** How much there is to do; the shape of a workload's `work`. */
@@ -31,6 +32,15 @@ function speed(a: Accelerator): number {
   return Math.sqrt(a.fp16Tflops * a.memoryGBps);
 }
 
+/** A speed of whole machines that Berth saw itself, by what was served on what; undefined = never seen. */
+export type MeasuredMachines = (of: {
+  readonly accelerator: string;
+  /** How many the machine has; vCPUs for `CPU`. */
+  readonly units: number;
+  readonly parametersB: number;
+  readonly bytesPerParameter: number;
+}) => MeasuredSpeed | undefined;
+
 function find(name: string): Accelerator | undefined {
   return accelerator(name) ?? accelerator(normalizeAccelerator(name) ?? '');
 }
@@ -50,13 +60,14 @@ export function scalingEfficiency(a: Pick<Accelerator, 'link'>, count: number): 
 
 /**
  * Seconds of useful work on one machine with `count` of that accelerator (below 1 = a fraction; 0 = a CPU machine with
- * `vcpus`), without boots, restarts or waiting. Null when it cannot be done there or the accelerator is unknown.
+ * `vcpus`), without boots, restarts or waiting; what Berth measured itself goes first. Null when it cannot be done there or the accelerator is unknown.
  */
 export function usefulSeconds(
   work: Work,
   acceleratorName: string,
   count: number,
   vcpus: number | null = null,
+  measured?: MeasuredMachines,
 ): number | null {
   if (work.kind === 'wall-hours') return work.hours * 3_600;
   const a = find(acceleratorName);
@@ -69,7 +80,9 @@ export function usefulSeconds(
     if (relative === null) return null;
     return (work.hours * 3_600) / (relative * units * (onCpu ? 1 : scalingEfficiency(a, units)));
   }
-  const tokensPerS = machineTokensPerS(work, a, units);
+  const { parametersB, bytesPerParameter } = work;
+  const own = measured?.({ accelerator: a.name, units, parametersB, bytesPerParameter });
+  const tokensPerS = own?.tokensPerS ?? machineTokensPerS(work, a, units);
   const tokens = work.inputTokens + work.outputTokens;
   if (tokens === 0) return 0;
   return tokensPerS === null ? null : tokens / tokensPerS;

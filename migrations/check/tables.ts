@@ -9,6 +9,7 @@ import * as tenancy from '#identity/tenancy';
 import * as catalog from '#market/catalog';
 import * as placement from '#market/placement';
 import * as reliability from '#market/reliability';
+import * as speeds from '#market/speeds';
 import * as billing from '#money/billing';
 import * as ledger from '#money/ledger';
 import * as metering from '#money/metering';
@@ -43,6 +44,7 @@ const rooms = [
   catalog,
   placement,
   reliability,
+  speeds,
   billing,
   ledger,
   metering,

@@ -4,6 +4,8 @@ import type { Offer, PlacementView, Workload } from '#contracts';
 import { within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
 import { Catalog } from '#market/catalog';
 import { blockedScopes, learntPriors, type ReliabilityPriors } from '#market/reliability';
+import { learntSpeeds } from '#market/speeds';
+import { learntHardwareSpeeds, type Speeds } from './cost/speeds.js';
 import { placementContext, type CoolingDown, type PlacementContext } from './context.js';
 import type { OfferIndex } from './columns/catalog-index.js';
 import { LiveIndex } from './columns/live-index.js';
@@ -32,7 +34,8 @@ export class Placements {
   private readonly market: LiveIndex;
   /** Large rankings run one after the other: side by side each would only be slower. */
   private turn: Promise<unknown> = Promise.resolve();
-  private learnt: { readonly priors: ReliabilityPriors; readonly readAtMs: number } | null = null;
+  private learnt: { readonly priors: ReliabilityPriors; readonly speeds: Speeds; readonly readAtMs: number } | null =
+    null;
 
   constructor(
     private readonly store: Store,
@@ -173,10 +176,10 @@ export class Placements {
     const coolingDown: CoolingDown[] = await blockedScopes(tx);
     for (const offerId of of.avoidOffers)
       coolingDown.push({ scope: { kind: 'offer', offerId }, untilMs: Number.MAX_SAFE_INTEGER });
-    const reliability = await this.reliability(tx);
+    const { priors: reliability, speeds } = await this.learntBy(tx);
     const { scope, projectId, limit } = of;
     const nowMs = this.clock.now();
-    return placementContext({ scope, nowMs, projectId, coolingDown, reliability, limit, nearMisses: true });
+    return placementContext({ scope, nowMs, projectId, coolingDown, reliability, speeds, limit, nearMisses: true });
   }
 
   /** A ranking that lets others work between its slices; no transaction may be open meanwhile. */
@@ -194,13 +197,14 @@ export class Placements {
     return mine;
   }
 
-  /** What every tenant's leases have taught, as of a moment ago: the same object meanwhile, so that terms are shared. */
-  private async reliability(tx: Tx): Promise<ReliabilityPriors> {
+  /** What every tenant's leases and shards have taught, as of a moment ago: the same objects meanwhile, so that terms are shared. */
+  private async learntBy(tx: Tx): Promise<{ readonly priors: ReliabilityPriors; readonly speeds: Speeds }> {
     const known = this.learnt;
-    if (known && this.clock.now() - known.readAtMs < LEARNT_TTL_MS) return known.priors;
+    if (known && this.clock.now() - known.readAtMs < LEARNT_TTL_MS) return known;
     const priors = await learntPriors(tx);
-    this.learnt = { priors, readAtMs: this.clock.now() };
-    return priors;
+    const speeds = learntHardwareSpeeds(await learntSpeeds(tx));
+    this.learnt = { priors, speeds, readAtMs: this.clock.now() };
+    return this.learnt;
   }
 
   private row(

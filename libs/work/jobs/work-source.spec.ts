@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { newId } from '#kernel';
 import type { LogLine, WorkReport } from '#contracts';
 import { MemoryStore, WORKER } from '#platform/database';
+import { shardTimes } from '#market/speeds';
 import { usageRecords } from '#money/metering';
 import { leases, type LeaseRow } from '#compute/leases';
 import type { AgentRow } from '#compute/agents';
@@ -181,6 +182,19 @@ describe('a report', () => {
       ['input-tokens', 30n, 0n],
       ['lines', 9n, 0n],
       ['output-tokens', 4n, 0n],
+    ]);
+  });
+
+  it('of work in tokens tells how fast the machine was, once', async () => {
+    const work = { kind: 'tokens', inputTokens: 300, outputTokens: 40, parametersB: 8, bytesPerParameter: 2 } as const;
+    const offer = { hostId: null, accelerator: 'L4', count: 2, vcpus: 16 } as LeaseRow['offer'];
+    const { workload } = jobWith({});
+    await put({ lease: { offer }, job: { workload: { ...workload, work }, leaseId: 'lease_1', state: 'running' } });
+    await desired(2);
+    await report([done('shd_1', 1)]);
+    await report([done('shd_1', 1)]);
+    expect(store.rows(shardTimes)).toMatchObject([
+      { id: 'shd_1/1', leaseId: 'lease_1', accelerator: 'L4', units: 2, parametersB: 8, tokens: 34, folded: false },
     ]);
   });
 

@@ -5,6 +5,7 @@ import type { WakeQueue } from '#platform/reconcile';
 import type { AgentRow, Sight, WorkSource } from '#compute/agents';
 import type { Hosts } from '#compute/hosts';
 import { checkpointDue, Leases, type LeaseRow } from '#compute/leases';
+import { noteShardTimes } from '#market/speeds';
 import type { Metering, ShardUsage, TokenUsage } from '#money/metering';
 import { jobLogs, jobs, resultKey, shards, type JobRow, type ShardRow } from './jobs.table.js';
 
@@ -170,6 +171,16 @@ export class JobWork implements WorkSource {
     );
     if (!taken) return null;
     const now = await tx.now();
+    const { work } = job.workload;
+    if (work.kind === 'tokens' && shard.assignedAt !== null) {
+      const { accelerator, count, vcpus } = lease.offer;
+      const { parametersB, bytesPerParameter } = work;
+      const id = `${shard.id}/${report.fence}`;
+      const units = count > 0 ? count : (vcpus ?? 1);
+      const tokens = inputTokens + outputTokens;
+      const what = { accelerator, units, parametersB, bytesPerParameter, tokens };
+      await noteShardTimes(tx, [{ id, leaseId: lease.id, ...what, assignedAt: shard.assignedAt, at: now }]);
+    }
     const { organizationId, projectId, jobId } = shard;
     const of = {
       id: shard.id,

@@ -1,5 +1,5 @@
 import type { IntraNodeLink, Workload } from '#contracts';
-import { accelerator, acceleratorMatches, relativeSpeed, usefulSeconds } from '#hardware';
+import { accelerator, acceleratorMatches, relativeSpeed, usefulSeconds, type MeasuredMachines } from '#hardware';
 
 export type Work = Workload['work'];
 
@@ -36,3 +36,11 @@ export const hardwareSpeeds: Speeds = {
     return a ? { tflops: a.fp16Tflops, vramGiB: a.vramGiB, link: a.link, linkGBps: a.linkGBps, form: a.form } : null;
   },
 };
+
+/** The same, with what Berth's own leases were seen to do before every table. */
+export function learntHardwareSpeeds(measured: MeasuredMachines): Speeds {
+  return {
+    ...hardwareSpeeds,
+    usefulSeconds: (work, canonical, count, vcpus) => usefulSeconds(work, canonical, count, vcpus, measured),
+  };
+}
