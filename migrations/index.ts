@@ -20,6 +20,7 @@ import { AddCatalogChanges1764700000000 } from './1764700000000-AddCatalogChange
 import { AddOfferListings1764710000000 } from './1764710000000-AddOfferListings.js';
 import { AddStorage1764720000000 } from './1764720000000-AddStorage.js';
 import { AddTokenBilling1764730000000 } from './1764730000000-AddTokenBilling.js';
+import { AddJobDeadlines1764735000000 } from './1764735000000-AddJobDeadlines.js';
 import { ForgetPriceEvents1764740000000 } from './1764740000000-ForgetPriceEvents.js';
 import { AddServingSpeeds1764760000000 } from './1764760000000-AddServingSpeeds.js';
 
@@ -47,6 +48,7 @@ export const migrations = [
   AddOfferListings1764710000000,
   AddStorage1764720000000,
   AddTokenBilling1764730000000,
+  AddJobDeadlines1764735000000,
   ForgetPriceEvents1764740000000,
   AddServingSpeeds1764760000000,
 ];

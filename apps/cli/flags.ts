@@ -16,6 +16,10 @@ export interface SubmitFlags {
   name?: string;
   linesPerShard?: number;
   billing?: 'time' | 'tokens';
+  /** Seconds. */
+  deadline?: number;
+  /** Seconds. */
+  takes?: number;
   timeout?: number;
   keepWarm?: number;
   project?: string;

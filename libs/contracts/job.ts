@@ -104,6 +104,10 @@ export const jobView = z
     workload: workloadSchema,
     cancelRequested: z.boolean(),
     timeoutAt: isoTime,
+    /** When the work is to be done (`constraints.deadlineS` from its creation on). */
+    deadlineAt: isoTime.nullable(),
+    /** When it leaves a machine that may be taken away for one that is not, to be done by the deadline; later as work gets done. */
+    moveAt: isoTime.nullable(),
   })
   .meta({ id: 'Job' });
 export type JobView = z.infer<typeof jobView>;

@@ -57,6 +57,8 @@ export function registerJobs(berth: Command): void {
     .option('--billing <what>', 'pay for time, or for tokens where the model has a price', oneOf(['time', 'tokens']))
     .option('--lines-per-shard <n>', 'lines of one shard', wholeNumber(1, 10_000))
     .option('--timeout <time>', 'such as 1h', timeSpan)
+    .option('--takes <time>', 'how long the work takes on such a machine; a batch is estimated without it', timeSpan)
+    .option('--deadline <time>', 'be done so long from now on: cheap machines first, safe ones in time', timeSpan)
     .option('--keep-warm <time>', 'keep the machine for the project’s next job', timeSpan)
     .option('--project <id>', 'the project it belongs to', idArgument('prj'))
     .option('--wait [time]', 'wait for the end, at most this long', timeSpan)
@@ -64,7 +66,7 @@ export function registerJobs(berth: Command): void {
     .option('--idempotency-key <key>', 'the same key submits once')
     .addHelpText(
       'after',
-      "\nExamples:\n  berth jobs submit --model universal-sentence-encoder --input texts.jsonl --wait\n  berth jobs submit --command --env GREETING=hi -- sh -c 'echo $GREETING'",
+      "\nExamples:\n  berth jobs submit --model universal-sentence-encoder --input texts.jsonl --wait\n  berth jobs submit --command --env GREETING=hi -- sh -c 'echo $GREETING'\n  berth jobs submit --command --takes 2h --deadline 6h -- ./train.sh",
     )
     .action(
       withBroker(async (run, command: string[], flags: SubmitFlags) => {
@@ -165,6 +167,8 @@ export function registerJobs(berth: Command): void {
               ['created', job.createdAt],
               ['started', job.startedAt],
               ['ended', job.endedAt],
+              ...(job.deadlineAt === null ? [] : [['deadline', job.deadlineAt] as const]),
+              ...(job.moveAt === null ? [] : [['moves on demand at the latest', job.moveAt] as const]),
             ],
             output,
           ),

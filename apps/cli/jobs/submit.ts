@@ -13,22 +13,24 @@ import { dollars } from '../text.js';
 import type { SubmitFlags } from '../flags.js';
 import { watchToEnd } from './watch.js';
 
+function workloadOf({ gpu, count, takes, deadline }: SubmitFlags): Pick<CreateJobInput, 'workload'> {
+  const workload: NonNullable<CreateJobInput['workload']> = {
+    ...(gpu === undefined && count === undefined
+      ? {}
+      : { accelerator: { count: count ?? 1, ...(gpu === undefined ? {} : { models: gpu.split(',') }) } }),
+    ...(takes === undefined ? {} : { work: { kind: 'wall-hours', hours: takes / 3_600 } }),
+    ...(deadline === undefined ? {} : { constraints: { deadlineS: deadline } }),
+  };
+  return Object.keys(workload).length > 0 ? { workload } : {};
+}
+
 /** Uploads what the job needs, submits it once, and waits where that is asked. */
 export async function submit(run: Run, command: string[], flags: SubmitFlags): Promise<void> {
   const key = flags.idempotencyKey ?? randomUUID();
   const spec = flags.command ? await commandSpec(run, command, flags, key) : await batchSpec(run, command, flags, key);
   const body: CreateJobInput = {
     spec,
-    ...(flags.gpu === undefined && flags.count === undefined
-      ? {}
-      : {
-          workload: {
-            accelerator: {
-              count: flags.count ?? 1,
-              ...(flags.gpu === undefined ? {} : { models: flags.gpu.split(',') }),
-            },
-          },
-        }),
+    ...workloadOf(flags),
     ...(flags.maxCost === undefined ? {} : { maxCost: flags.maxCost }),
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(flags.timeout === undefined ? {} : { timeoutS: Math.ceil(flags.timeout) }),
@@ -68,6 +70,7 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
           ['lines', job.progress.linesTotal],
           ['shards', job.progress.shardsTotal],
           ['cost cap', dollars(job.cost.cap)],
+          ...(job.deadlineAt === null ? [] : [['deadline', job.deadlineAt] as const]),
         ],
         run.output,
       ),

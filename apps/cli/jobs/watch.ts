@@ -85,6 +85,7 @@ export async function watchToEnd(
         ['reason', job.reason],
         ['lines', `${job.progress.linesOk} done, ${job.progress.linesFailed} failed, of ${job.progress.linesTotal}`],
         ['charged', dollars(job.cost.charged)],
+        ...(job.deadlineAt === null ? [] : [['deadline', job.deadlineAt] as const]),
       ],
       run.output,
     ),

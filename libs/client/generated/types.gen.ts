@@ -699,6 +699,8 @@ export type Job = {
    * UTC time, ISO 8601
    */
   timeoutAt: string;
+  deadlineAt: string | null;
+  moveAt: string | null;
 };
 
 export type JobEvent = {

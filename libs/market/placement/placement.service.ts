@@ -9,6 +9,7 @@ import { learntHardwareSpeeds, type Speeds } from './cost/speeds.js';
 import { placementContext, type CoolingDown, type PlacementContext } from './context.js';
 import type { OfferIndex } from './columns/catalog-index.js';
 import { LiveIndex } from './columns/live-index.js';
+import { chooseByDeadline, type DeadlineChoice, type Fallback } from './plan/deadline.js';
 import { planDefaults, planTries } from './plan/plan.js';
 import { mergeRankings } from './columns/merge.js';
 import { rankInSlices, rankList, rankOffers, SLICE } from './columns/rank.js';
@@ -21,6 +22,18 @@ export interface PlacementTimes {
   /** For how long the rentable offers are used before it is asked what changed. */
   readonly rentableTtlMs: number;
   readonly marketTtlMs: number;
+}
+
+/** What came of placing a job. */
+export interface Placed {
+  readonly placementId: string;
+  /** Null when nothing that can be rented now fits; `why` says why. */
+  readonly best: Offer | null;
+  readonly why: string;
+  /** Where the work must go at the latest when `best` may be taken away; only with a deadline. */
+  readonly fallback: Fallback | null;
+  /** There is a deadline, and nothing is likely to be done by it. */
+  readonly isLate: boolean;
 }
 
 /** Candidates that a job's stored decision keeps; a preview keeps as many as asked. */
@@ -121,19 +134,25 @@ export class Placements {
       workload: Workload;
       avoidOffers: readonly string[];
       warm: readonly Offer[];
+      /** Seconds of work that are lost with a machine; matters to work with a deadline. */
+      atRiskS?: number;
     },
-  ): Promise<{ placementId: string; best: Offer | null; why: string }> {
+  ): Promise<Placed> {
     const context = await this.contextOf(tx, { ...request, scope: 'rentable', limit: KEPT });
     const index = await this.rentable.upToDate(tx, this.clock.now());
-    const all = rankOffers(index, request.workload, context);
-    const ranking =
-      request.warm.length === 0 ? all : mergeRankings(all, rankList(request.warm, request.workload, context), KEPT);
+    const rank = (workload: Workload): Ranking => {
+      const all = rankOffers(index, workload, context);
+      return request.warm.length === 0 ? all : mergeRankings(all, rankList(request.warm, workload, context), KEPT);
+    };
+    const { ranking, fallback, isLate } = choose(rank, request.workload, request.atRiskS ?? Infinity);
     const tried = request.avoidOffers.flatMap((id) => index.find(id) ?? []);
     const row = this.row(request, request.jobId, ranking, KEPT, tried);
     await tx.insert(placements, row);
     return {
       placementId: row.id,
       best: planTries(ranking.ranked, planDefaults, tried)[0]?.offer ?? null,
+      fallback,
+      isLate,
       why: ranking.ranked.length > 0 ? '' : whyNothing(ranking),
     };
   }
@@ -142,16 +161,24 @@ export class Placements {
   async quote(request: {
     projectId: string;
     workload: Workload;
-  }): Promise<{ offer: Offer; expectedNano: bigint; expectedS: number } | { why: string; hints: readonly string[] }> {
+    atRiskS?: number;
+  }): Promise<
+    | { offer: Offer; expectedNano: bigint; expectedS: number; fallback: Fallback | null }
+    | { why: string; hints: readonly string[] }
+  > {
     // A quote is not put off by what cools down for a moment: the job itself will wait or go elsewhere.
     const nowMs = this.clock.now();
     const index =
       this.rentable.fresh(nowMs) ?? (await this.store.transaction(WORKER, (tx) => this.rentable.upToDate(tx, nowMs)));
     const context = placementContext({ scope: 'rentable', nowMs, projectId: request.projectId, limit: KEPT });
-    const ranking = await this.rankInTurn(this.rentable, index, request.workload, context);
+    const { workload } = request;
+    const { ranking, fallback } =
+      workload.constraints.deadlineS === undefined
+        ? { ranking: await this.rankInTurn(this.rentable, index, workload, context), fallback: null }
+        : choose((w) => rankOffers(index, w, context), workload, request.atRiskS ?? Infinity);
     const best = ranking.ranked[0];
     if (!best) return { why: whyNothing(ranking), hints: ranking.hints };
-    return { offer: best.offer, expectedNano: best.cost.total, expectedS: best.time.expectedS };
+    return { offer: best.offer, expectedNano: best.cost.total, expectedS: best.time.expectedS, fallback };
   }
 
   /** Reads the offers as they are now; they do not change while `read` runs, however often it pauses. */
@@ -224,6 +251,11 @@ export class Placements {
       createdAt,
     };
   }
+}
+
+function choose(rank: (workload: Workload) => Ranking, workload: Workload, atRiskS: number): DeadlineChoice {
+  if (workload.constraints.deadlineS !== undefined) return chooseByDeadline(rank, workload, atRiskS);
+  return { ranking: rank(workload), fallback: null, isLate: false };
 }
 
 function whyNothing(ranking: Ranking): string {

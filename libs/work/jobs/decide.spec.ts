@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { jobStates } from '#contracts';
+import { jobStates, workloadSchema } from '#contracts';
 import { leaseStates, type LeaseRow } from '#compute/leases';
 import { MAX_LEASE_TRIES, nextJobAction } from './decide.js';
 import { jobWith, NOW } from './jobs.fixture.js';
@@ -8,9 +8,23 @@ import { jobMachine, type JobRow } from './jobs.table.js';
 
 // Only these fields of a lease matter to its job.
 const leaseWith = (over: Partial<LeaseRow> = {}): LeaseRow =>
-  ({ id: 'lease_1', state: 'ready', jobId: 'job_1', endReason: null, message: null, ...over }) as LeaseRow;
+  ({
+    id: 'lease_1',
+    state: 'ready',
+    jobId: 'job_1',
+    endReason: null,
+    message: null,
+    offer: { pricing: 'on-demand' },
+    ...over,
+  }) as LeaseRow;
 const on = { leaseId: 'lease_1' };
 const finished = { shardsDone: 2 };
+const late: Partial<JobRow> = {
+  state: 'running',
+  workload: workloadSchema.parse({ constraints: { deadlineS: 60 } }),
+  fallback: { offerId: 'o', name: 'o', startS: 10, workS: 50, shardsLeft: 2 },
+};
+const onSpot = { offer: { pricing: 'spot' } as LeaseRow['offer'] };
 
 describe('the next action of a job', () => {
   it.each<[string, Partial<JobRow>, Partial<LeaseRow> | null, object]>([
@@ -39,6 +53,8 @@ describe('the next action of a job', () => {
       {},
       { do: 'rest', untilMs: NOW + 2 },
     ],
+    ['moves when only a machine that is not taken away is safe', { ...on, ...late }, onSpot, { do: 'move' }],
+    ['stays where it cannot be taken away, however late', { ...on, ...late }, {}, { do: 'rest', untilMs: NOW + 5_000 }],
     ['fails at its timeout', { ...on, state: 'running', timeoutAt: NOW }, {}, { do: 'fail', code: 'timeout' }],
     [
       'fails at its timeout while it waits',

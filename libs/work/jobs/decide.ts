@@ -1,10 +1,13 @@
 import { endReasons, type LeaseRow } from '#compute/leases';
+import { safeUntil } from './deadline.js';
 import type { JobRow } from './jobs.table.js';
 
 export type JobAction =
   | { readonly do: 'place' }
   | { readonly do: 'run' }
   | { readonly do: 'replace'; readonly message: string }
+  /** Off a machine that may be taken away, since only one that is not can still finish in time. */
+  | { readonly do: 'move'; readonly message: string }
   | { readonly do: 'finish' }
   | { readonly do: 'fail'; readonly code: string; readonly message: string }
   | { readonly do: 'cancel' }
@@ -49,6 +52,12 @@ export function nextJobAction(job: JobRow, lease: LeaseRow | null, nowMs: number
         }
         return { do: 'replace', message: whyGone(lease) };
       }
+      const safeMs = safeUntil(job);
+      if (safeMs !== null && nowMs >= safeMs && lease.offer.pricing === 'spot')
+        return {
+          do: 'move',
+          message: 'later than this only a machine that is not taken away finishes by the deadline',
+        };
       if (job.state === 'starting' && lease.state === 'ready') return { do: 'run' };
       return { do: 'rest', untilMs: Math.min(nowMs + LOOK_AGAIN_MS, job.timeoutAt) };
     }

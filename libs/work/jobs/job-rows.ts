@@ -31,6 +31,8 @@ export function jobRow(
     leaseId: null,
     triedOffers: [],
     leaseTries: 0,
+    fallback: null,
+    steadyOnly: false,
     maxAttempts: request.maxAttempts,
     shardsTotal: plan.slices.length,
     shardsDone: 0,

@@ -1,4 +1,5 @@
 import type { JobView } from '#contracts';
+import { deadlineAt, safeUntil } from './deadline.js';
 import type { JobRow } from './jobs.table.js';
 
 /** A job's money at one moment: what its hold still has, what it paid, and what the time since the last metering will cost. */
@@ -40,5 +41,7 @@ export function toJobView(job: JobRow, { heldNano, chargedNano, runningNano }: J
     workload: job.workload,
     cancelRequested: job.cancelRequestedAt !== null,
     timeoutAt: new Date(job.timeoutAt).toISOString(),
+    deadlineAt: iso(deadlineAt(job)),
+    moveAt: iso(safeUntil(job)),
   };
 }

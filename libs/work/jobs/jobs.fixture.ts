@@ -24,6 +24,8 @@ export function jobWith(over: Partial<JobRow> = {}): JobRow {
     leaseId: null,
     triedOffers: [],
     leaseTries: 0,
+    fallback: null,
+    steadyOnly: false,
     maxAttempts: 3,
     shardsTotal: 2,
     shardsDone: 0,

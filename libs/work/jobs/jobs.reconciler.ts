@@ -6,8 +6,9 @@ import { Leases, warmOffer, type LeaseRow, type NewLease } from '#compute/leases
 import { Providers } from '#compute/providers';
 import type { Prices } from '#money/rating';
 import { Holds } from '#money/quotas';
+import { atRiskS, safeUntil, workLeft } from './deadline.js';
 import { nextJobAction } from './decide.js';
-import { jobMachine, jobs, shards, type JobRow } from './jobs.table.js';
+import { jobMachine, jobs, shards, type JobFallback, type JobRow } from './jobs.table.js';
 
 /** What the jobs room wants of placement: a stored decision and the offers in the order to try. */
 export interface Placer {
@@ -20,8 +21,16 @@ export interface Placer {
       workload: JobRow['workload'];
       avoidOffers: readonly string[];
       warm: readonly Offer[];
+      atRiskS: number;
     },
-  ): Promise<{ placementId: string; best: Offer | null; why: string }>;
+  ): Promise<{
+    placementId: string;
+    best: Offer | null;
+    why: string;
+    /** Where the work must go at the latest when `best` may be taken away; only with a deadline. */
+    fallback: { readonly offer: Offer; readonly startS: number; readonly workS: number } | null;
+    isLate: boolean;
+  }>;
 }
 
 export interface JobReconcilerDeps {
@@ -77,6 +86,8 @@ export class JobReconciler implements Reconciler {
           return 'again';
         case 'replace':
           return this.replace(tx, job, lease, action.message, now);
+        case 'move':
+          return this.replace(tx, job, lease, action.message, now, { steadyOnly: true });
         case 'finish':
           return this.finish(tx, job, lease, now);
         case 'fail':
@@ -92,14 +103,17 @@ export class JobReconciler implements Reconciler {
   private async place(tx: Tx, job: JobRow, now: number): Promise<'again' | 'rest'> {
     // A warm machine is paid for by its time: who pays for tokens would pay twice.
     const warm = job.tokenTerms === null ? await this.d.leases.warm(tx, job.projectId) : [];
-    const { placementId, best, why } = await this.d.placer.place(tx, {
+    const placed = await this.d.placer.place(tx, {
       organizationId: job.organizationId,
       projectId: job.projectId,
       jobId: job.id,
-      workload: job.workload,
+      workload: workLeft(job, now),
       avoidOffers: job.triedOffers,
       warm: warm.map((l) => warmOffer(l, now)),
+      atRiskS: atRiskS(job),
     });
+    const { placementId, best, why } = placed;
+    const fallback = fallbackOf(job, placed.fallback);
     if (best === null) return this.waitForRoom(tx, job, placementId, why, now);
     const via = best.via;
     const chosen = via.kind === 'warm-lease' ? warm.find((l) => l.id === via.leaseId) : undefined;
@@ -118,10 +132,11 @@ export class JobReconciler implements Reconciler {
           placementId,
           startedAt: job.startedAt ?? now,
           leaseTries: job.leaseTries + 1,
+          fallback,
           reason: null,
         },
         wakeAt: Math.min(now + 5_000, job.timeoutAt),
-        message: `running on the project's warm ${idle.offer.sku}`,
+        message: `running on the project's warm ${idle.offer.sku}${planned(job, fallback, placed.isLate)}`,
       });
       await this.d.leases.quotas.release(tx, job.holdId, ['jobs-queued']);
       this.ringAfter(tx, attached);
@@ -143,9 +158,9 @@ export class JobReconciler implements Reconciler {
     if (!lease) return this.capTooSmall(tx, job, now);
     if (lease instanceof DomainError) return this.waitForRoom(tx, job, placementId, lease.message, now);
     await transition(tx, jobs, jobMachine, job, 'starting', {
-      patch: { leaseId: lease.id, placementId, leaseTries: job.leaseTries + 1, reason: null },
+      patch: { leaseId: lease.id, placementId, leaseTries: job.leaseTries + 1, fallback, reason: null },
       wakeAt: Math.min(now + 5_000, job.timeoutAt),
-      message: `renting ${best.sku} in ${best.region}`,
+      message: `renting ${best.sku} in ${best.region}${planned(job, fallback, placed.isLate)}`,
     });
     tx.afterCommit(() => void this.d.wake.wake('lease', lease.id).catch(() => undefined));
     return 'rest';
@@ -187,7 +202,14 @@ export class JobReconciler implements Reconciler {
   }
 
   /** The machine is gone: its unfinished shards go back, finished ones stay. */
-  private async replace(tx: Tx, job: JobRow, lease: LeaseRow | null, message: string, now: number): Promise<'again'> {
+  private async replace(
+    tx: Tx,
+    job: JobRow,
+    lease: LeaseRow | null,
+    message: string,
+    now: number,
+    patch: Partial<Pick<JobRow, 'steadyOnly'>> = {},
+  ): Promise<'again'> {
     if (job.leaseId !== null) {
       await tx.update(
         shards,
@@ -199,7 +221,7 @@ export class JobReconciler implements Reconciler {
     const tried =
       lease && !job.triedOffers.includes(lease.offerId) ? [...job.triedOffers, lease.offerId] : job.triedOffers;
     await transition(tx, jobs, jobMachine, job, job.state === 'starting' ? 'placing' : 'recovering', {
-      patch: { leaseId: null, triedOffers: tried, reason: message },
+      patch: { leaseId: null, triedOffers: tried, fallback: null, reason: message, ...patch },
       wakeAt: now,
       message: `${lease ? `${lease.offer.sku} in ${lease.offer.region}: ` : ''}${message.replace(/\.+$/, '')}; looking for another machine`,
     });
@@ -260,4 +282,18 @@ export class JobReconciler implements Reconciler {
     const { agentId } = lease;
     if (agentId !== null) tx.afterCommit(() => this.d.ring(agentId));
   }
+}
+
+function fallbackOf(job: JobRow, found: { offer: Offer; startS: number; workS: number } | null): JobFallback | null {
+  if (!found) return null;
+  const { offer, startS, workS } = found;
+  const shardsLeft = job.shardsTotal - job.shardsDone - job.shardsFailed;
+  return { offerId: offer.id, name: `${offer.sku} in ${offer.region}`, startS, workS, shardsLeft };
+}
+
+/** What a deadline adds to the news of a new machine. */
+function planned(job: JobRow, fallback: JobFallback | null, isLate: boolean): string {
+  if (isLate) return '; it will probably be late';
+  const safeMs = safeUntil({ ...job, fallback });
+  return fallback && safeMs !== null ? `; at ${new Date(safeMs).toISOString()} at the latest on ${fallback.name}` : '';
 }

@@ -14,6 +14,18 @@ export const jobMachine = new StateMachine<JobState>('job', 'queued', {
   cancelled: [],
 });
 
+/** Where a job on a machine that may be taken away must go at the latest, as it was found when that machine was chosen. */
+export interface JobFallback {
+  readonly offerId: string;
+  /** For a person: "h100-1x in eu-1". */
+  readonly name: string;
+  /** Boot, failed starts and losses, to the 90th percentile. */
+  readonly startS: number;
+  /** Useful work of the shards that were left then. */
+  readonly workS: number;
+  readonly shardsLeft: number;
+}
+
 export interface JobRow {
   id: string;
   organizationId: string;
@@ -37,6 +49,10 @@ export interface JobRow {
   /** Offers that failed this job, so that the next plan looks elsewhere first. */
   triedOffers: string[];
   leaseTries: number;
+  /** Set while a machine that may be taken away works towards a deadline. */
+  fallback: JobFallback | null;
+  /** The deadline is too near for machines that may be taken away. */
+  steadyOnly: boolean;
   maxAttempts: number;
   shardsTotal: number;
   shardsDone: number;
@@ -74,6 +90,8 @@ export const jobs = table<JobRow>(
     leaseId: 'text',
     triedOffers: 'texts',
     leaseTries: 'int',
+    fallback: 'json',
+    steadyOnly: 'bool',
     maxAttempts: 'int',
     shardsTotal: 'int',
     shardsDone: 'int',

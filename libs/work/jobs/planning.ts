@@ -5,17 +5,21 @@ import { Artifacts, artifacts, type ArtifactRow } from '#compute/artifacts';
 import { agents } from '#compute/agents';
 import { burn } from '#compute/leases';
 import { mostForTokens, priceOf, type ChargeTerms, type Prices, type TokenTerms } from '#money/rating';
+import { atRiskS } from './deadline.js';
 import { planBatch, type BatchPlan } from './batch-input.js';
 import { embeddedModels, estimateSeconds } from './models.js';
 
 /** A price for the finished work before anything is rented: the best rentable offer and what it is expected to cost in all. */
 export interface Quoter {
-  quote(request: {
-    organizationId: string;
-    projectId: string;
-    workload: Workload;
-  }): Promise<
-    | { offer: Offer; expectedNano: bigint; expectedS: number; terms: ChargeTerms }
+  quote(request: { organizationId: string; projectId: string; workload: Workload; atRiskS: number }): Promise<
+    | {
+        offer: Offer;
+        expectedNano: bigint;
+        expectedS: number;
+        terms: ChargeTerms;
+        /** With a deadline: what may have to finish the work when `offer` is taken away. */
+        fallback: { readonly offer: Offer; readonly startS: number; readonly workS: number } | null;
+      }
     | { why: string; hints: readonly string[] }
   >;
 }
@@ -121,7 +125,12 @@ export class Planning {
         `The tokens may cost up to ${formatUsd(capNano)}, which is more than maxCost.`,
         { field: 'maxCost', fix: `Give at least that, or set max_tokens on the lines. ${byTime}` },
       );
-    const quote = await this.d.quoter.quote({ organizationId, projectId, workload });
+    const quote = await this.d.quoter.quote({
+      organizationId,
+      projectId,
+      workload,
+      atRiskS: atRiskS({ kind: spec.kind, workload }),
+    });
     if ('why' in quote) throw nothingFits(quote);
     if (quote.expectedNano > capNano)
       throw new DomainError(
@@ -206,11 +215,21 @@ export class Planning {
         });
       return cap;
     }
-    const quote = await this.d.quoter.quote({ organizationId, projectId, workload });
+    const quote = await this.d.quoter.quote({
+      organizationId,
+      projectId,
+      workload,
+      atRiskS: atRiskS({ kind: request.spec.kind, workload }),
+    });
     if ('why' in quote) throw nothingFits(quote);
     const rate = priceOf(quote.offer.pricePerHour, quote.terms);
     const least = burn(rate, LEAST_CAP_MS);
-    const wanted = burn(rate, Math.ceil(quote.expectedS * 1_000) * 3);
+    const { fallback } = quote;
+    // A job that is moved for its deadline pays for both machines.
+    const moved = fallback
+      ? burn(priceOf(fallback.offer.pricePerHour, quote.terms), Math.ceil((fallback.startS + fallback.workS) * 1_000))
+      : 0n;
+    const wanted = burn(rate, Math.ceil(quote.expectedS * 1_000) * 3) + moved;
     return wanted > least ? wanted : least;
   }
 }
