@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { HOUR, ManualClock, MINUTE, usd } from '#kernel';
 import type { Offer } from '#contracts';
 import { MemoryStore, openStore, WORKER, type OpenStore, type Store, type Tx } from '#platform/database';
 import { testDatabase, type TestDatabase } from '#testing';
 import { testOffer as offer } from './catalog.fixture.js';
+import { catalogHorizon } from './writes.js';
 import { Catalog, catalogMarks, offerRemovals, offers, priceEvents, type PriceEventRow } from './index.js';
 
 const catalog = new Catalog();
@@ -31,13 +33,23 @@ class Copy {
   }
 }
 
-function suite(name: string, open: () => Promise<Store>): void {
+/** Transaction numbers are the server's, not the database's: waits until what other specs had begun is over. */
+async function othersAreDone(store: Store): Promise<void> {
+  const horizon = () => store.transaction(WORKER, (tx) => tx.call(catalogHorizon, {}));
+  const { high } = await horizon();
+  while ((await horizon()).low < high) await setTimeout(20);
+}
+
+function suite(name: string, open: () => Promise<Store>, settle: (store: Store) => Promise<void>): void {
   describe(`changes of the catalog on ${name}`, () => {
     let store: Store;
     beforeAll(async () => {
       store = await open();
     });
-    const tx = <T>(work: (tx: Tx) => Promise<T>): Promise<T> => store.transaction(WORKER, work);
+    const tx = async <T>(work: (tx: Tx) => Promise<T>): Promise<T> => {
+      await settle(store);
+      return store.transaction(WORKER, work);
+    };
     const publish = (...list: Offer[]) => tx((t) => catalog.publish(t, list));
     const events = (offerId: string): Promise<PriceEventRow[]> =>
       tx((t) => t.find(priceEvents, { offerId }, { orderBy: [['at', 'asc']] }));
@@ -133,25 +145,33 @@ function suite(name: string, open: () => Promise<Store>): void {
 }
 
 let clockOfMemory: ManualClock;
-suite('memory', () => {
-  clockOfMemory = new ManualClock();
-  // Each transaction is a moment later, as on PostgreSQL.
-  const memory = new MemoryStore(clockOfMemory);
-  return Promise.resolve({
-    transaction: (actor, work) => {
-      clockOfMemory.advance(1);
-      return memory.transaction(actor, work);
-    },
-  });
-});
+suite(
+  'memory',
+  () => {
+    clockOfMemory = new ManualClock();
+    // Each transaction is a moment later, as on PostgreSQL.
+    const memory = new MemoryStore(clockOfMemory);
+    return Promise.resolve({
+      transaction: (actor, work) => {
+        clockOfMemory.advance(1);
+        return memory.transaction(actor, work);
+      },
+    });
+  },
+  () => Promise.resolve(),
+);
 
 let database: TestDatabase;
 let opened: OpenStore;
-suite('PostgreSQL', async () => {
-  database = await testDatabase();
-  opened = await openStore(database.ownerUrl, database.secret, { poolSize: 6, name: 'catalog-changes-spec' });
-  return opened.store;
-});
+suite(
+  'PostgreSQL',
+  async () => {
+    database = await testDatabase();
+    opened = await openStore(database.ownerUrl, database.secret, { poolSize: 6, name: 'catalog-changes-spec' });
+    return opened.store;
+  },
+  othersAreDone,
+);
 afterAll(async () => {
   await opened.close();
   await database.close();
@@ -159,6 +179,7 @@ afterAll(async () => {
 
 describe('changes of writers at the same time on PostgreSQL', () => {
   const tx = <T>(work: (tx: Tx) => Promise<T>): Promise<T> => opened.store.transaction(WORKER, work);
+  beforeEach(() => othersAreDone(opened.store));
 
   it('reach a reader who looked between two commits in the wrong order', async () => {
     const copy = new Copy();
@@ -211,6 +232,7 @@ describe('changes of writers at the same time on PostgreSQL', () => {
     const copy = new Copy();
     await tx((t) => copy.look(t));
     await tx((t) => t.update(offers, { id: offer(1).id }, { revision: copy.revision + 1_000_000_000n }));
+    await othersAreDone(opened.store);
     expect(await tx((t) => copy.look(t))).toBe(0);
     expect(await tx((t) => t.find(catalogMarks, {}))).toHaveLength(1);
   });

@@ -9,7 +9,7 @@ import { EVENT_BATCH_MAX, UsageEvents, type EventAnswer } from './usage-events.s
 
 /** The examples of docs/billing.md on usage events: the event that stands there is sent, and each line says what is answered. */
 const text = readFileSync(join(process.cwd(), 'docs/billing.md'), 'utf8');
-const section = text.slice(text.indexOf('## Usage that you measure'), text.indexOf('## Paying'));
+const section = text.slice(text.indexOf('## Usage that you measure'), text.indexOf('## Paying\n'));
 const doc = section.replace(/\n> ?/g, ' ').replace(/\s+/g, ' ');
 const example = JSON.parse(/```json\n([^`]+)```/.exec(section)?.[1] ?? '') as { time: string; data: object };
 const rows = [...section.matchAll(/^\| (.+?) +\| (.+?) +\|$/gm)].map(([, sent = '', answered = '']) => [
