@@ -23,6 +23,7 @@ import { AddTokenBilling1764730000000 } from './1764730000000-AddTokenBilling.js
 import { AddJobDeadlines1764735000000 } from './1764735000000-AddJobDeadlines.js';
 import { ForgetPriceEvents1764740000000 } from './1764740000000-ForgetPriceEvents.js';
 import { AddServingSpeeds1764760000000 } from './1764760000000-AddServingSpeeds.js';
+import { AddOfferQuarantine1764790000000 } from './1764790000000-AddOfferQuarantine.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
 export const migrations = [
@@ -51,4 +52,5 @@ export const migrations = [
   AddJobDeadlines1764735000000,
   ForgetPriceEvents1764740000000,
   AddServingSpeeds1764760000000,
+  AddOfferQuarantine1764790000000,
 ];

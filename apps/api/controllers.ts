@@ -27,6 +27,7 @@ import { PayoutsController } from './rooms/money/payouts.controller.js';
 import { AdminPayoutsController } from './rooms/money/admin-payouts.controller.js';
 import { OrphansController } from './rooms/orphans.controller.js';
 import { ProvidersController } from './rooms/providers.controller.js';
+import { QuarantineController } from './rooms/quarantine.controller.js';
 import { AgentController } from './rooms/agent.controller.js';
 import { SystemController } from './rooms/system.controller.js';
 import { DocumentController } from './rooms/document.controller.js';
@@ -60,6 +61,7 @@ export const controllers: readonly Type[] = [
   AuditController,
   OrphansController,
   ProvidersController,
+  QuarantineController,
   AgentController,
   SystemController,
   DocumentController,

@@ -271,6 +271,8 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   pauseOrphanSweep: { asks: () => [{ body: { reason: 'r' } }] },
   resumeOrphanSweep: none,
   listProviders: none,
+  listQuarantine: none,
+  releaseOffer: { asks: () => [{ body: { id: MARKET_OFFER, reason: 'r' } }] },
   readProviderOffers: { asks: () => [{ params: { id: CLOUD } }] },
   enrolAgent: 'public',
   syncAgent: { asks: (ids) => [sync([ids.shardId, ids.commandShardId])] },
@@ -322,6 +324,11 @@ beforeAll(async () => {
     `insert into price_events (offer_id, at, kind, price_per_hour, available, source)
      select $1, now() - n * interval '1 day', 'changed', n, true, 'spec' from generate_series(1, 3) as n`,
     [MARKET_OFFER],
+  );
+  await database.query(
+    `insert into quarantined_offers (id, provider_id, accelerator, pricing, region, price_per_hour, source, reason, first_at, last_at)
+     select id, $2, 'L4', 'spot', 'r', 1, 'spec', 'the price is too low', now(), now() from unnest(array[$1, $1 || '2', $1 || '3']) as id`,
+    [MARKET_OFFER, CLOUD],
   );
   await database.query(
     `insert into providers (id, organization_id, name, kind, adapter, state, margin_bps, settings, created_at)

@@ -7,6 +7,7 @@ import { registerLedger } from './ledger.js';
 import { registerAdminBilling } from './admin-billing.js';
 import { registerAdminInvoices } from './admin-invoices.js';
 import { registerOrphans } from './orphans.js';
+import { registerQuarantine } from './quarantine.js';
 import { registerProviders } from './providers.js';
 import { registerAdminPlans } from './admin-plans.js';
 import { registerAdminPayouts } from './admin-payouts.js';
@@ -43,6 +44,7 @@ export function registerAdmin(berth: Command): void {
   registerLedger(admin);
   registerOrphans(admin);
   registerProviders(admin);
+  registerQuarantine(admin);
 }
 
 function registerAudit(admin: Command): void {

@@ -289,6 +289,9 @@ import type {
   ListProvidersData,
   ListProvidersErrors,
   ListProvidersResponses,
+  ListQuarantineData,
+  ListQuarantineErrors,
+  ListQuarantineResponses,
   ListQuotasData,
   ListQuotasErrors,
   ListQuotasResponses,
@@ -385,6 +388,9 @@ import type {
   RefundPaymentData,
   RefundPaymentErrors,
   RefundPaymentResponses,
+  ReleaseOfferData,
+  ReleaseOfferErrors,
+  ReleaseOfferResponses,
   RemoveHostData,
   RemoveHostErrors,
   RemoveHostResponses,
@@ -3500,6 +3506,54 @@ export const readProviderOffers = <ThrowOnError extends boolean = false>(
     ],
     url: '/v1/admin/providers/{id}/list',
     ...options,
+  });
+
+/**
+ * List offers that are kept aside because they cannot be true
+ *
+ * They are not in the catalog and never chosen. One that is plausible in a later list comes back by itself.
+ *
+ * For keys with the role platform-admin.
+ */
+export const listQuarantine = <ThrowOnError extends boolean = false>(
+  options?: Options<ListQuarantineData, ThrowOnError>,
+): RequestResult<ListQuarantineResponses, ListQuarantineErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListQuarantineResponses, ListQuarantineErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/quarantine',
+    ...options,
+  });
+
+/**
+ * Believe an offer that was kept aside
+ *
+ * For as long as it costs what it costs now; it comes into the catalog with its provider’s next list. A price of zero or less is never believed.
+ *
+ * For keys with the role platform-admin.
+ */
+export const releaseOffer = <ThrowOnError extends boolean = false>(
+  options: Options<ReleaseOfferData, ThrowOnError>,
+): RequestResult<ReleaseOfferResponses, ReleaseOfferErrors, ThrowOnError> =>
+  (options.client ?? client).post<ReleaseOfferResponses, ReleaseOfferErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/quarantine/release',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
   });
 
 /**

@@ -1191,6 +1191,11 @@ export type Offer = {
   certifications: Array<string>;
 };
 
+export type OfferRelease = {
+  id: string;
+  reason: string;
+};
+
 export type Organization = {
   id: string;
   name: string;
@@ -2796,6 +2801,31 @@ export type Project = {
    * UTC time, ISO 8601
    */
   createdAt: string;
+};
+
+export type QuarantinedOffer = {
+  /**
+   * Of the offer
+   */
+  id: string;
+  providerId: string;
+  accelerator: string;
+  pricing: 'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y';
+  region: string;
+  /**
+   * Nano-dollars per hour, whole machine, as its provider says
+   */
+  pricePerHour: string;
+  source: string;
+  reason: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  firstAt: string;
+  /**
+   * The last list that said so
+   */
+  lastAt: string;
 };
 
 export type Quota = {
@@ -10202,6 +10232,100 @@ export type ReadProviderOffersResponses = {
 };
 
 export type ReadProviderOffersResponse = ReadProviderOffersResponses[keyof ReadProviderOffersResponses];
+
+export type ListQuarantineData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/quarantine';
+};
+
+export type ListQuarantineErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListQuarantineError = ListQuarantineErrors[keyof ListQuarantineErrors];
+
+export type ListQuarantineResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<QuarantinedOffer>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListQuarantineResponse = ListQuarantineResponses[keyof ListQuarantineResponses];
+
+export type ReleaseOfferData = {
+  body: OfferRelease;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/quarantine/release';
+};
+
+export type ReleaseOfferErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ReleaseOfferError = ReleaseOfferErrors[keyof ReleaseOfferErrors];
+
+export type ReleaseOfferResponses = {
+  /**
+   * OK
+   */
+  200: QuarantinedOffer;
+};
+
+export type ReleaseOfferResponse = ReleaseOfferResponses[keyof ReleaseOfferResponses];
 
 export type EnrolAgentData = {
   body: {

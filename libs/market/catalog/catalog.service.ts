@@ -5,6 +5,7 @@ import type { Tx, Where } from '#platform/database';
 import { readSnapshot } from './importers/index.js';
 import { allOffers, catalogRevision, changesSince, type CatalogChanges } from './changes.js';
 import { offers, toOffer, toRow, type NewOfferRow, type OfferRow } from './offers.table.js';
+import { sift } from './quarantine.js';
 import { absentFrom, EXPIRED } from './relist.js';
 import { catalogPublish, catalogRemovalsForget, catalogWithdraw, type Published } from './writes.js';
 
@@ -27,6 +28,8 @@ export interface Relisted extends Published {
   /** Offers that it lacks and that stay for now, with a doubt. */
   readonly missing: number;
   readonly expired: number;
+  /** Kept aside, because they cannot be true. */
+  readonly quarantined: number;
   /** Not believed: what it lacks stays as it was. */
   readonly doubted: boolean;
 }
@@ -54,11 +57,15 @@ export class Catalog {
    * most of what there was is doubted itself, and takes nothing away. `doubtedBefore`: doubted lists in a row before this one.
    */
   async relist(tx: Tx, providerId: string, list: readonly Offer[], doubtedBefore: number): Promise<Relisted> {
+    const { plausible, quarantined } = await sift(tx, list);
+    // An offer that is kept aside is in the list: it is not missing, its price is.
     const { missing, expired, doubted } = await absentFrom(tx, providerId, list, doubtedBefore);
-    const published = await this.publish(tx, list);
+    const published = await this.publish(tx, plausible);
+    for (const [reason, ids] of quarantined) await this.withdraw(tx, ids, reason);
     await writeRows(tx, missing);
     await this.withdraw(tx, expired, EXPIRED);
-    return { ...published, missing: missing.length, expired: expired.length, doubted };
+    const aside = [...quarantined.values()].reduce((n, ids) => n + ids.length, 0);
+    return { ...published, missing: missing.length, expired: expired.length, quarantined: aside, doubted };
   }
 
   /** Takes offers out; `why` is told in their history. */

@@ -3,5 +3,6 @@ export { Catalog, type OfferFilter, type Relisted, type OfferSort } from './cata
 export type { CatalogChanges } from './changes.js';
 export type { Published } from './writes.js';
 export * from './changes.table.js';
+export { quarantine, quarantinedOffers, release, type QuarantinedRow } from './quarantine.js';
 export { forgetPriceEvents, historyOf, type HistoryFilter } from './history.js';
 export { offers, toOffer, type OfferRow } from './offers.table.js';

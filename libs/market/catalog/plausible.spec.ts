@@ -1,0 +1,44 @@
+import { describe, expect, it } from '@jest/globals';
+import { usd } from '#kernel';
+import type { Offer } from '#contracts';
+import { testOffer as offer } from './catalog.fixture.js';
+import { implausible, normKey, type PriceNorm } from './plausible.js';
+
+const norm = (offers: number): ReadonlyMap<string, PriceNorm> => {
+  const of = { accelerator: 'A100-80GB-SXM', pricing: 'on-demand', median: usd('2'), offers };
+  return new Map([[normKey(of), of]]);
+};
+
+describe('offers that cannot be true', () => {
+  it.each<[string, Partial<Offer>]>([
+    ['the price is zero', { pricePerHour: 0n }],
+    ['the price is negative', { pricePerHour: -1n }],
+    ['the price is above $100,000 an hour', { pricePerHour: usd('100001') }],
+    ['the count of accelerators makes no sense', { count: Number.NaN }],
+    ['the count of accelerators makes no sense', { count: -1 }],
+    ['the memory of an accelerator makes no sense', { vramGiB: Infinity }],
+    ['the stock makes no sense', { stock: 1.5 }],
+    ['the memory of the machine makes no sense', { ramGiB: -4 }],
+  ])('%s', (reason, over) => {
+    expect(implausible(offer(1, over), new Map())).toBe(reason);
+  });
+
+  it('are those below a tenth or above ten times the median of comparable ones, by the accelerator', () => {
+    const reasonOf = (price: string, over: Partial<Offer> = {}) =>
+      implausible(offer(1, { pricePerHour: usd(price), ...over }), norm(5));
+    expect(reasonOf('0.2')).toBeNull();
+    expect(reasonOf('20')).toBeNull();
+    expect(reasonOf('0.199')).toBe(
+      '$0.199 per accelerator-hour is below a tenth of the median of 5 offers of A100-80GB-SXM (on-demand), $2.00',
+    );
+    expect(reasonOf('20.1')).toContain('above ten times');
+    expect(reasonOf('160', { count: 8 })).toBeNull();
+    expect(reasonOf('1.5', { count: 8 })).toContain('below a tenth');
+    expect(reasonOf('0.1', { pricing: 'spot' })).toBeNull();
+    expect(reasonOf('0.01', { count: 0, accelerator: 'CPU' })).toBeNull();
+  });
+
+  it('are not told by fewer than five', () => {
+    expect(implausible(offer(1, { pricePerHour: 1n }), norm(4))).toBeNull();
+  });
+});

@@ -1,0 +1,53 @@
+import { pricePerGpuHour, type Offer } from '#contracts';
+
+/** What one accelerator-hour costs among comparable offers: same accelerator, same pricing. */
+export interface PriceNorm {
+  readonly accelerator: string;
+  readonly pricing: string;
+  /** Nano-dollars. */
+  readonly median: bigint;
+  readonly offers: number;
+}
+
+/** With fewer offers than this nobody knows what is usual. */
+export const NORM_LEAST_OFFERS = 5;
+/** Cheaper than a tenth, or dearer than ten times what is usual, is a slip of the decimal point or another thing that is sold. */
+const FAR = 10n;
+/** No machine of any vendor costs as much; such numbers are placeholders. Nano-dollars per hour. */
+const MOST_PER_HOUR = 100_000n * 1_000_000_000n;
+
+export const normKey = (of: { readonly accelerator: string; readonly pricing: string }): string =>
+  `${of.accelerator} ${of.pricing}`;
+
+/**
+ * Why an offer must be kept aside: null for one that may be true. `norms` are over what is in the catalog already, so that a list in which
+ * every price is wrong does not become what is usual.
+ */
+export function implausible(offer: Offer, norms: ReadonlyMap<string, PriceNorm>): string | null {
+  const malformed = malformedField(offer);
+  if (malformed !== null) return malformed;
+  if (offer.pricePerHour < 0n) return 'the price is negative';
+  if (offer.pricePerHour === 0n) return 'the price is zero';
+  if (offer.pricePerHour > MOST_PER_HOUR) return 'the price is above $100,000 an hour';
+  const each = pricePerGpuHour(offer);
+  const norm = norms.get(normKey(offer));
+  if (each === null || !norm || norm.offers < NORM_LEAST_OFFERS) return null;
+  const usual = `the median of ${norm.offers} offers of ${offer.accelerator} (${offer.pricing}), ${dollarsOf(norm.median)}`;
+  if (each * FAR < norm.median) return `${dollarsOf(each)} per accelerator-hour is below a tenth of ${usual}`;
+  if (each > norm.median * FAR) return `${dollarsOf(each)} per accelerator-hour is above ten times ${usual}`;
+  return null;
+}
+
+/** Whether a row is nonsense in itself, whatever it costs. */
+export function malformedField(o: Offer): string | null {
+  const bad = (name: string): string => `${name} makes no sense`;
+  if (o.id === '' || o.id.length > 400) return bad('the id');
+  if (!Number.isFinite(o.count) || o.count < 0 || o.count > 1_024) return bad('the count of accelerators');
+  if (!Number.isFinite(o.vramGiB) || o.vramGiB < 0 || o.vramGiB > 10_000) return bad('the memory of an accelerator');
+  if (o.vcpus !== null && !(o.vcpus > 0 && o.vcpus <= 100_000)) return bad('the number of vCPUs');
+  if (o.ramGiB !== null && !(o.ramGiB > 0 && o.ramGiB <= 1_000_000)) return bad('the memory of the machine');
+  if (o.stock !== null && !(Number.isInteger(o.stock) && o.stock >= 0 && o.stock < 2 ** 31)) return bad('the stock');
+  return null;
+}
+
+const dollarsOf = (nano: bigint): string => `$${(Number(nano) / 1e9).toPrecision(3)}`;
