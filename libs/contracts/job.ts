@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { idOf, isoTime, nanoUsdText } from './wire.js';
-import { workloadSchema } from './workload.js';
+import { workloadSchema, workSchema } from './workload.js';
 
 export const jobStates = [
   'queued',
@@ -37,12 +37,15 @@ export const batchInferenceSpec = z.strictObject({
   billing: z.enum(['time', 'tokens']).optional(),
 });
 
+/** A job may leave out how much work it is: a batch is then estimated from its lines, a command counts as an hour. */
+export const jobWorkloadSchema = workloadSchema.extend({ work: workSchema.optional() }).meta({ id: 'JobWorkload' });
+
 export const createJobSchema = z
   .strictObject({
     name: z.string().min(1).max(200).optional(),
     projectId: idOf('project').optional(),
     spec: z.discriminatedUnion('kind', [commandSpec, batchInferenceSpec]),
-    workload: workloadSchema.prefault({}),
+    workload: jobWorkloadSchema.prefault({}),
     /** The most this job may cost; it is held until the end. Absent = Berth's own estimate. */
     maxCost: nanoUsdText.optional(),
     /** Seconds from submit after which the job fails. */

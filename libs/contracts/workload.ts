@@ -27,6 +27,26 @@ export const acceleratorName = z
     context.addIssue({ code: 'custom', message: `is no accelerator that Berth knows: ${hint}` });
   });
 
+/** How much there is to do. */
+export const workSchema = z.discriminatedUnion('kind', [
+  /** Hours that the work takes on `accelerator count` units of the reference accelerator. */
+  z.strictObject({
+    kind: z.literal('gpu-hours'),
+    hours: z.number().positive().max(1e7),
+    reference: acceleratorName,
+  }),
+  /** Wall-clock hours on whatever is rented. */
+  z.strictObject({ kind: z.literal('wall-hours'), hours: z.number().positive().max(1e6) }),
+  /** Tokens through a model of `parametersB` billion parameters at `bytesPerParameter`. */
+  z.strictObject({
+    kind: z.literal('tokens'),
+    inputTokens: z.number().nonnegative().max(1e15),
+    outputTokens: z.number().nonnegative().max(1e15),
+    parametersB: z.number().positive().max(10_000),
+    bytesPerParameter: z.number().positive().max(4).default(2),
+  }),
+]);
+
 /**
  * What some work needs, as plain data; never an entity. Absent = no wish.
  * `work` is how much there is to do, so that cost can be compared per finished work and not per hour.
@@ -50,26 +70,7 @@ export const workloadSchema = z
     nodes: z.int().min(1).max(128).default(1),
     minVcpus: z.number().positive().max(4_096).optional(),
     minRamGiB: z.number().positive().max(100_000).optional(),
-    work: z
-      .discriminatedUnion('kind', [
-        /** Hours that the work takes on `accelerator count` units of the reference accelerator. */
-        z.strictObject({
-          kind: z.literal('gpu-hours'),
-          hours: z.number().positive().max(1e7),
-          reference: acceleratorName,
-        }),
-        /** Wall-clock hours on whatever is rented. */
-        z.strictObject({ kind: z.literal('wall-hours'), hours: z.number().positive().max(1e6) }),
-        /** Tokens through a model of `parametersB` billion parameters at `bytesPerParameter`. */
-        z.strictObject({
-          kind: z.literal('tokens'),
-          inputTokens: z.number().nonnegative().max(1e15),
-          outputTokens: z.number().nonnegative().max(1e15),
-          parametersB: z.number().positive().max(10_000),
-          bytesPerParameter: z.number().positive().max(4).default(2),
-        }),
-      ])
-      .default({ kind: 'wall-hours', hours: 1 }),
+    work: workSchema.default({ kind: 'wall-hours', hours: 1 }),
     /** Seconds of work that are lost at most when a machine is lost (checkpoint or shard length). */
     checkpointS: z.number().positive().max(604_800).default(600),
     /**
@@ -114,7 +115,7 @@ export const workloadSchema = z
         certifications: z.array(z.string().min(1).max(40)).max(20).optional(),
         maxPricePerHour: nanoUsdText.optional(),
         maxTotal: nanoUsdText.optional(),
-        deadlineS: z.number().positive().optional(),
+        deadlineS: z.number().positive().max(1e9).optional(),
       })
       .default({}),
   })

@@ -502,6 +502,7 @@ export type {
   Job,
   JobEvent,
   JobPreview,
+  JobWorkload,
   Lease,
   LedgerTransaction,
   LedgerVerification,

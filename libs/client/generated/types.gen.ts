@@ -265,7 +265,7 @@ export type CreateJob = {
         linesPerShard?: number;
         billing?: 'time' | 'tokens';
       };
-  workload?: WorkloadInput;
+  workload?: JobWorkload;
   /**
    * Nano-dollars (1e-9 USD) as decimal text
    */
@@ -302,7 +302,7 @@ export type CreateJobs = {
           linesPerShard?: number;
           billing?: 'time' | 'tokens';
         };
-    workload?: WorkloadInput;
+    workload?: JobWorkload;
     /**
      * Nano-dollars (1e-9 USD) as decimal text
      */
@@ -723,6 +723,71 @@ export type JobPreview = {
    * Nano-dollars (1e-9 USD) as decimal text
    */
   cap: string;
+};
+
+export type JobWorkload = {
+  accelerator?: {
+    models?: Array<string>;
+    count: number;
+    minVramGiB?: number;
+    interconnect?: 'any' | 'nvlink' | 'nvswitch';
+  };
+  nodes?: number;
+  minVcpus?: number;
+  minRamGiB?: number;
+  work?:
+    | {
+        kind: 'gpu-hours';
+        hours: number;
+        reference: string;
+      }
+    | {
+        kind: 'wall-hours';
+        hours: number;
+      }
+    | {
+        kind: 'tokens';
+        inputTokens: number;
+        outputTokens: number;
+        parametersB: number;
+        bytesPerParameter?: number;
+      };
+  checkpointS?: number;
+  checkpoint?: {
+    costS: number;
+    intervalS?: number;
+  };
+  storageGB?: number;
+  needs?: {
+    cuda?: string;
+    rocm?: string;
+    driver?: string;
+    computeCapability?: string;
+  };
+  lateness?: {
+    afterS: number;
+    dollarsPerHour: number;
+  };
+  egressGB?: number;
+  objective?: 'cheapest' | 'balanced' | 'reliable' | 'fastest';
+  constraints?: {
+    regions?: Array<string>;
+    countries?: Array<string>;
+    providers?: Array<string>;
+    excludeProviders?: Array<string>;
+    providerKinds?: Array<'hyperscaler' | 'bare-metal' | 'decentralized' | 'serverless'>;
+    pricing?: Array<'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y'>;
+    certifications?: Array<string>;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    maxPricePerHour?: string;
+    /**
+     * Nano-dollars (1e-9 USD) as decimal text
+     */
+    maxTotal?: string;
+    deadlineS?: number;
+  };
 };
 
 export type Lease = {

@@ -13,7 +13,7 @@ import { chooseByDeadline, type DeadlineChoice, type Fallback } from './plan/dea
 import { planDefaults, planTries } from './plan/plan.js';
 import { mergeRankings } from './columns/merge.js';
 import { rankInSlices, rankList, rankOffers, SLICE } from './columns/rank.js';
-import type { Ranking } from './columns/ranking.js';
+import type { RankedOffer, Ranking } from './columns/ranking.js';
 import { placements, type PlacementRow } from './placement.table.js';
 import { replayOf } from './explain/replay.js';
 import { rankingView } from './explain/view.js';
@@ -140,17 +140,19 @@ export class Placements {
   ): Promise<Placed> {
     const context = await this.contextOf(tx, { ...request, scope: 'rentable', limit: KEPT });
     const index = await this.rentable.upToDate(tx, this.clock.now());
-    const rank = (workload: Workload): Ranking => {
+    const rank = (workload: Workload): Promise<Ranking> => {
       const all = rankOffers(index, workload, context);
-      return request.warm.length === 0 ? all : mergeRankings(all, rankList(request.warm, workload, context), KEPT);
+      const { warm } = request;
+      return Promise.resolve(warm.length === 0 ? all : mergeRankings(all, rankList(warm, workload, context), KEPT));
     };
-    const { ranking, fallback, isLate } = choose(rank, request.workload, request.atRiskS ?? Infinity);
     const tried = request.avoidOffers.flatMap((id) => index.find(id) ?? []);
+    const firstOf = ({ ranked }: Ranking): RankedOffer | undefined => planTries(ranked, planDefaults, tried)[0];
+    const { ranking, fallback, isLate } = await choose(rank, request, firstOf);
     const row = this.row(request, request.jobId, ranking, KEPT, tried);
     await tx.insert(placements, row);
     return {
       placementId: row.id,
-      best: planTries(ranking.ranked, planDefaults, tried)[0]?.offer ?? null,
+      best: firstOf(ranking)?.offer ?? null,
       fallback,
       isLate,
       why: ranking.ranked.length > 0 ? '' : whyNothing(ranking),
@@ -168,14 +170,26 @@ export class Placements {
   > {
     // A quote is not put off by what cools down for a moment: the job itself will wait or go elsewhere.
     const nowMs = this.clock.now();
-    const index =
-      this.rentable.fresh(nowMs) ?? (await this.store.transaction(WORKER, (tx) => this.rentable.upToDate(tx, nowMs)));
-    const context = placementContext({ scope: 'rentable', nowMs, projectId: request.projectId, limit: KEPT });
-    const { workload } = request;
-    const { ranking, fallback } =
-      workload.constraints.deadlineS === undefined
-        ? { ranking: await this.rankInTurn(this.rentable, index, workload, context), fallback: null }
-        : choose((w) => rankOffers(index, w, context), workload, request.atRiskS ?? Infinity);
+    const known = this.rentable.fresh(nowMs);
+    const learnt = this.learntFresh(nowMs);
+    const { index, priors, speeds } =
+      known && learnt
+        ? { index: known, ...learnt }
+        : await this.store.transaction(WORKER, async (tx) => ({
+            index: await this.rentable.upToDate(tx, nowMs),
+            ...(await this.learntBy(tx)),
+          }));
+    const { projectId } = request;
+    const context = placementContext({
+      scope: 'rentable',
+      nowMs,
+      projectId,
+      reliability: priors,
+      speeds,
+      limit: KEPT,
+    });
+    const rank = (workload: Workload): Promise<Ranking> => this.rankInTurn(this.rentable, index, workload, context);
+    const { ranking, fallback } = await choose(rank, request, ({ ranked }) => ranked[0]);
     const best = ranking.ranked[0];
     if (!best) return { why: whyNothing(ranking), hints: ranking.hints };
     return { offer: best.offer, expectedNano: best.cost.total, expectedS: best.time.expectedS, fallback };
@@ -224,10 +238,14 @@ export class Placements {
     return mine;
   }
 
+  private learntFresh(nowMs: number): { readonly priors: ReliabilityPriors; readonly speeds: Speeds } | null {
+    return this.learnt && nowMs - this.learnt.readAtMs < LEARNT_TTL_MS ? this.learnt : null;
+  }
+
   /** What every tenant's leases and shards have taught, as of a moment ago: the same objects meanwhile, so that terms are shared. */
   private async learntBy(tx: Tx): Promise<{ readonly priors: ReliabilityPriors; readonly speeds: Speeds }> {
-    const known = this.learnt;
-    if (known && this.clock.now() - known.readAtMs < LEARNT_TTL_MS) return known;
+    const known = this.learntFresh(this.clock.now());
+    if (known) return known;
     const priors = await learntPriors(tx);
     const speeds = learntHardwareSpeeds(await learntSpeeds(tx));
     this.learnt = { priors, speeds, readAtMs: this.clock.now() };
@@ -253,9 +271,13 @@ export class Placements {
   }
 }
 
-function choose(rank: (workload: Workload) => Ranking, workload: Workload, atRiskS: number): DeadlineChoice {
-  if (workload.constraints.deadlineS !== undefined) return chooseByDeadline(rank, workload, atRiskS);
-  return { ranking: rank(workload), fallback: null, isLate: false };
+async function choose(
+  rank: (workload: Workload) => Promise<Ranking>,
+  { workload, atRiskS = Infinity }: { workload: Workload; atRiskS?: number },
+  firstOf: (ranking: Ranking) => RankedOffer | undefined,
+): Promise<DeadlineChoice> {
+  if (workload.constraints.deadlineS !== undefined) return chooseByDeadline(rank, workload, atRiskS, firstOf);
+  return { ranking: await rank(workload), fallback: null, isLate: false };
 }
 
 function whyNothing(ranking: Ranking): string {

@@ -2,10 +2,12 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createJobSchema, workloadSchema, type WorkloadInput } from '#contracts';
 import { HOUR, MINUTE } from '#kernel';
+import type { LeaseRow } from '#compute/leases';
 import { WORKER } from '#platform/database';
 import { events } from '#platform/reconcile';
 import type { FaultRule } from '#adapters/sandbox-cloud';
 import { cpuSku, openWorld, type World } from '#testing/world';
+import { nextJobAction } from './decide.js';
 import { atRiskS, deadlineAt, safeUntil, workLeft } from './deadline.js';
 import type { JobFallback } from './jobs.table.js';
 import type { JobRow } from './index.js';
@@ -19,15 +21,15 @@ describe('the last safe moment', () => {
   const job = (over: Partial<JobRow> = {}): JobRow =>
     jobWith({ workload: withDeadline(3 * 3_600), fallback, shardsTotal: 4, ...over });
 
-  it('is the deadline less the start and the work on the machine that is not taken away, and a margin', () => {
+  it('is the deadline less the start and the work on the machine that is not taken away', () => {
     expect(deadlineAt(job())).toBe(NOW + 3 * HOUR);
-    expect(safeUntil(job())).toBe(NOW + 3 * HOUR - 70 * MINUTE - 15_000);
+    expect(safeUntil(job())).toBe(NOW + 3 * HOUR - 70 * MINUTE);
   });
 
   it('moves on as shards get done, from what was left when the machine was chosen', () => {
-    expect(safeUntil(job({ shardsDone: 1, shardsFailed: 1 }))).toBe(NOW + 3 * HOUR - 40 * MINUTE - 15_000);
+    expect(safeUntil(job({ shardsDone: 1, shardsFailed: 1 }))).toBe(NOW + 3 * HOUR - 40 * MINUTE);
     const later = { ...fallback, shardsLeft: 2, workS: 1_800 };
-    expect(safeUntil(job({ shardsDone: 3, fallback: later }))).toBe(NOW + 3 * HOUR - 25 * MINUTE - 15_000);
+    expect(safeUntil(job({ shardsDone: 3, fallback: later }))).toBe(NOW + 3 * HOUR - 25 * MINUTE);
   });
 
   it('is no matter without a deadline, or on a machine that is not taken away', () => {
@@ -108,7 +110,7 @@ async function hourOfWork(of: {
   };
   await world.credit('25');
   const workload = withDeadline(of.deadlineS, {
-    work: { kind: 'wall-hours', hours: 0.999 },
+    work: { kind: 'wall-hours', hours: 1 },
     checkpointS: 900,
     objective: 'cheapest',
   });
@@ -184,7 +186,7 @@ describe('a job with a deadline', () => {
     expect(finishedInTime(job)).toBe(true);
     const moved = (await s.told()).slice(3);
     expect(moved).toEqual([
-      'recovering: cpu-4x-spot in eu-test-1: later than this only a machine that is not taken away finishes by the deadline; looking for another machine',
+      'recovering: cpu-4x-spot in eu-test-1: later than this only a machine that is not taken away finishes by the deadline',
       'starting: renting cpu-4x in eu-test-1',
       'running: running on cpu-4x',
       'succeeded: 4 of 4 done',
@@ -192,6 +194,41 @@ describe('a job with a deadline', () => {
     // Not before it had to: what is left of the time is the start of the other machine and the work.
     expect((job.endedAt ?? 0) - moveAt).toBeGreaterThan(HOUR);
     expect(job.steadyOnly).toBe(true);
+  });
+
+  it('stays where it is while there is no machine to move to, says so, and moves when there is', async () => {
+    const s = await hourOfWork({ deadlineS: 2.5 * 3_600, stuckOnSpot: true });
+    await s.world.run(MINUTE, 5_000);
+    const first = await s.job();
+    const moveAt = safeUntil(first) ?? NaN;
+    const { placements } = s.world.broker;
+    const place = placements.place.bind(placements);
+    placements.place = async (tx, request) => ({ ...(await place(tx, request)), best: null, why: 'sold out' });
+    await s.world.run(moveAt + 5 * MINUTE - s.world.clock.now(), 5_000);
+    expect(await s.job()).toMatchObject({
+      state: 'running',
+      leaseId: first.leaseId,
+      reason: 'stays on a machine that may be taken away: sold out',
+    });
+    placements.place = async (tx, request) => ({ ...(await place(tx, request)), isLate: false });
+    expect((await ended(s, 3 * HOUR)).state).toBe('succeeded');
+    expect(await s.told()).toContain('starting: renting cpu-4x in eu-test-1');
+  });
+
+  it('does not begin a command again that has run for as long as it was said to take', () => {
+    const job = jobWith({
+      kind: 'command',
+      state: 'running',
+      leaseId: 'lease_1',
+      workload: withDeadline(60),
+      fallback,
+      shardsTotal: 1,
+    });
+    const after = (ms: number): string => {
+      const lease = { id: 'lease_1', state: 'ready', jobId: 'job_1', offer: { pricing: 'spot' }, acceptedAt: NOW - ms };
+      return nextJobAction(job, lease as LeaseRow, NOW).do;
+    };
+    expect([after(HOUR - 1), after(HOUR)]).toEqual(['move', 'rest']);
   });
 
   it('keeps what is done when it moves: the shards that are left, and their deadline', async () => {

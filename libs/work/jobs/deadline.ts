@@ -3,9 +3,6 @@ import type { JobRow } from './jobs.table.js';
 
 type Timed = Pick<JobRow, 'workload' | 'createdAt' | 'shardsTotal' | 'shardsDone' | 'shardsFailed'>;
 
-/** For the two looks that it can take until the move is noticed and made. */
-const MARGIN_MS = 15_000;
-
 const shardsLeft = (job: Timed): number => Math.max(0, job.shardsTotal - job.shardsDone - job.shardsFailed);
 
 /** When the work is to be done; null without a deadline. */
@@ -20,7 +17,7 @@ export function safeUntil(job: Timed & Pick<JobRow, 'fallback'>): number | null 
   if (deadline === null || job.fallback === null) return null;
   const { startS, workS, shardsLeft: then } = job.fallback;
   const workLeftS = then > 0 ? (workS * shardsLeft(job)) / then : workS;
-  return Math.floor(deadline - (startS + workLeftS) * 1_000) - MARGIN_MS;
+  return Math.floor(deadline - (startS + workLeftS) * 1_000);
 }
 
 /** Seconds of work that are lost with a machine: what a batch has under way, all of a command. */

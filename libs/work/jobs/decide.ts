@@ -53,7 +53,7 @@ export function nextJobAction(job: JobRow, lease: LeaseRow | null, nowMs: number
         return { do: 'replace', message: whyGone(lease) };
       }
       const safeMs = safeUntil(job);
-      if (safeMs !== null && nowMs >= safeMs && lease.offer.pricing === 'spot')
+      if (safeMs !== null && nowMs >= safeMs && lease.offer.pricing === 'spot' && !isAboutDone(job, lease, nowMs))
         return {
           do: 'move',
           message: 'later than this only a machine that is not taken away finishes by the deadline',
@@ -71,4 +71,12 @@ function whyGone(lease: LeaseRow | null): string {
   // A lease on its way out keeps the word for how it will end in front.
   const word = endReasons.find((reason) => lease?.state === 'terminating' && message.startsWith(`${reason}: `));
   return word === undefined ? message : message.slice(word.length + 2);
+}
+
+/** A command that has run for as long as it was said to take: begun again elsewhere it would only end later. */
+function isAboutDone(job: JobRow, lease: LeaseRow, nowMs: number): boolean {
+  const since = lease.acceptedAt;
+  return (
+    job.kind === 'command' && job.fallback !== null && since !== null && nowMs - since >= job.fallback.workS * 1_000
+  );
 }

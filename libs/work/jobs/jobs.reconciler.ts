@@ -47,6 +47,8 @@ export interface JobReconcilerDeps {
 }
 
 const WAIT_FOR_CAPACITY_MS = 2_000;
+/** How often a job that should have moved looks for a machine to move to. */
+const LOOK_FOR_SAFETY_MS = 30_000;
 
 /** Drives each job from queued to its end: place, start, run, recover, settle. */
 export class JobReconciler implements Reconciler {
@@ -87,7 +89,7 @@ export class JobReconciler implements Reconciler {
         case 'replace':
           return this.replace(tx, job, lease, action.message, now);
         case 'move':
-          return this.replace(tx, job, lease, action.message, now, { steadyOnly: true });
+          return this.move(tx, job, lease, action.message, now);
         case 'finish':
           return this.finish(tx, job, lease, now);
         case 'fail':
@@ -103,15 +105,19 @@ export class JobReconciler implements Reconciler {
   private async place(tx: Tx, job: JobRow, now: number): Promise<'again' | 'rest'> {
     // A warm machine is paid for by its time: who pays for tokens would pay twice.
     const warm = job.tokenTerms === null ? await this.d.leases.warm(tx, job.projectId) : [];
-    const placed = await this.d.placer.place(tx, {
-      organizationId: job.organizationId,
-      projectId: job.projectId,
-      jobId: job.id,
-      workload: workLeft(job, now),
-      avoidOffers: job.triedOffers,
-      warm: warm.map((l) => warmOffer(l, now)),
-      atRiskS: atRiskS(job),
-    });
+    const find = (workload: JobRow['workload']) =>
+      this.d.placer.place(tx, {
+        organizationId: job.organizationId,
+        projectId: job.projectId,
+        jobId: job.id,
+        workload,
+        avoidOffers: job.triedOffers,
+        warm: warm.map((l) => warmOffer(l, now)),
+        atRiskS: atRiskS(job),
+      });
+    let placed = await find(workLeft(job, now));
+    // Where nothing is left that is not taken away, what may be taken away is better than nothing.
+    if (placed.best === null && job.steadyOnly) placed = await find(workLeft({ ...job, steadyOnly: false }, now));
     const { placementId, best, why } = placed;
     const fallback = fallbackOf(job, placed.fallback);
     if (best === null) return this.waitForRoom(tx, job, placementId, why, now);
@@ -201,15 +207,68 @@ export class JobReconciler implements Reconciler {
     return 'rest';
   }
 
-  /** The machine is gone: its unfinished shards go back, finished ones stay. */
-  private async replace(
+  /**
+   * From a machine that may be taken away to one that is not. The other one is found and paid for first: while there is none,
+   * or what is left of the cap does not cover it, the job stays where it is and looks again.
+   */
+  private async move(
     tx: Tx,
     job: JobRow,
     lease: LeaseRow | null,
     message: string,
     now: number,
-    patch: Partial<Pick<JobRow, 'steadyOnly'>> = {},
-  ): Promise<'again'> {
+  ): Promise<'again' | 'rest'> {
+    const { organizationId, projectId } = job;
+    const stay = async (why: string): Promise<'rest'> => {
+      await transition(tx, jobs, jobMachine, job, job.state, {
+        patch: { reason: `stays on a machine that may be taken away: ${why}` },
+        wakeAt: Math.min(now + LOOK_FOR_SAFETY_MS, job.timeoutAt),
+        message: '',
+      });
+      return 'rest';
+    };
+    const placed = await this.d.placer.place(tx, {
+      organizationId,
+      projectId,
+      jobId: job.id,
+      workload: workLeft({ ...job, steadyOnly: true }, now),
+      avoidOffers: job.triedOffers,
+      warm: [],
+      atRiskS: atRiskS(job),
+    });
+    const { best, placementId } = placed;
+    if (!best || best.pricing === 'spot') return stay(placed.why || 'there is no other');
+    if (placed.isLate) return stay('any other would be late too');
+    const basis = await this.d.providers.priceBasis(tx, best.providerId);
+    const terms = await this.d.prices.termsFor(tx, { organizationId, ...basis }, now);
+    const next = await this.request(tx, {
+      organizationId,
+      projectId,
+      jobId: job.id,
+      jobHoldId: job.holdId,
+      placementId,
+      offer: best,
+      terms,
+    });
+    if (!next) return stay('what is left of the cost cap does not cover another');
+    if (next instanceof DomainError) return stay(next.message);
+    await this.putBack(tx, job, lease);
+    const left = await transition(tx, jobs, jobMachine, job, job.state === 'starting' ? 'placing' : 'recovering', {
+      patch: { leaseId: null, fallback: null, reason: message },
+      wakeAt: now,
+      message: `${lease ? `${lease.offer.sku} in ${lease.offer.region}: ` : ''}${message}`,
+    });
+    await transition(tx, jobs, jobMachine, left, 'starting', {
+      patch: { leaseId: next.id, placementId, leaseTries: job.leaseTries + 1, steadyOnly: true, reason: null },
+      wakeAt: Math.min(now + 5_000, job.timeoutAt),
+      message: `renting ${best.sku} in ${best.region}`,
+    });
+    tx.afterCommit(() => void this.d.wake.wake('lease', next.id).catch(() => undefined));
+    return 'rest';
+  }
+
+  /** Unfinished shards go back, finished ones stay; a machine that is still there is let go. */
+  private async putBack(tx: Tx, job: JobRow, lease: LeaseRow | null): Promise<void> {
     if (job.leaseId !== null) {
       await tx.update(
         shards,
@@ -218,10 +277,15 @@ export class JobReconciler implements Reconciler {
       );
     }
     if (lease && lease.state !== 'ended' && lease.jobId === job.id) await this.d.leases.letGo(tx, lease, 0);
+  }
+
+  /** The machine is gone: its unfinished shards go back, finished ones stay. */
+  private async replace(tx: Tx, job: JobRow, lease: LeaseRow | null, message: string, now: number): Promise<'again'> {
+    await this.putBack(tx, job, lease);
     const tried =
       lease && !job.triedOffers.includes(lease.offerId) ? [...job.triedOffers, lease.offerId] : job.triedOffers;
     await transition(tx, jobs, jobMachine, job, job.state === 'starting' ? 'placing' : 'recovering', {
-      patch: { leaseId: null, triedOffers: tried, fallback: null, reason: message, ...patch },
+      patch: { leaseId: null, triedOffers: tried, fallback: null, reason: message },
       wakeAt: now,
       message: `${lease ? `${lease.offer.sku} in ${lease.offer.region}: ` : ''}${message.replace(/\.+$/, '')}; looking for another machine`,
     });

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { createJobSchema, type CreateJobInput } from '#contracts';
+import { createJobSchema, workloadSchema, type CreateJobInput } from '#contracts';
 import { usd, type DomainError } from '#kernel';
 import { MemoryStore, WORKER, type Actor } from '#platform/database';
 import { events } from '#platform/reconcile';
@@ -202,7 +202,7 @@ describe('the cap', () => {
     const { capNano } = await preview({ ...batch(), workload });
     const quote = await world.broker.placements.quote({
       projectId: world.projectId,
-      workload: createJobSchema.parse({ ...batch(), workload }).workload,
+      workload: workloadSchema.parse(workload),
     });
     if (!('expectedS' in quote)) throw new Error('no quote');
     expect(quote.expectedS).toBeGreaterThan(36_000);

@@ -19,7 +19,7 @@ export interface JobFallback {
   readonly offerId: string;
   /** For a person: "h100-1x in eu-1". */
   readonly name: string;
-  /** Boot, failed starts and losses, to the 90th percentile. */
+  /** Until it is noticed, boot, failed starts and losses, to the 90th percentile. */
   readonly startS: number;
   /** Useful work of the shards that were left then. */
   readonly workS: number;

@@ -55,6 +55,8 @@ async function once<T>(known: Known, what: readonly unknown[], find: () => Promi
 
 type SpecOf<K> = Extract<CreateJob['spec'], { kind: K }>;
 
+/** What a command that says nothing of its length counts as. */
+const HOUR_OF_WORK = { kind: 'wall-hours', hours: 1 } as const;
 /** A job is never capped below this: the first minutes of any machine. */
 const LEAST_CAP_MS = 15 * 60_000;
 
@@ -193,9 +195,9 @@ export class Planning {
   /** A batch that says nothing of its size is estimated from its lines. */
   private workloadOf(request: CreateJob, plan: BatchPlan): Workload {
     const { spec, workload } = request;
-    if (spec.kind === 'command') return workload;
-    const given = workload.work.kind !== 'wall-hours' || workload.work.hours !== 1;
-    if (given) return workload;
+    const { work } = workload;
+    if (work) return { ...workload, work };
+    if (spec.kind === 'command') return { ...workload, work: HOUR_OF_WORK };
     const seconds = Math.max(1, estimateSeconds(spec.model, plan.lines));
     return {
       ...workload,

@@ -14,6 +14,12 @@ describe('registered hosts of equal cost', () => {
     expect(order([host('b', 2), host('c', 2)])).toEqual(['b', 'c']);
   });
 
+  it('are chosen so among more of them than are kept', () => {
+    const hosts = Array.from({ length: 30 }, (_, i) => host(`host-${String(i).padStart(2, '0')}`, i === 23 ? 1 : 8));
+    const { ranked } = rankList(hosts, workloadWith(), contextWith({ limit: 5 }));
+    expect(ranked.map((r) => r.offer.id)).toEqual(['host-23', 'host-00', 'host-01', 'host-02', 'host-03']);
+  });
+
   it('are never chosen for it when they cost more', () => {
     expect(order([host('a', 8), host('b', 2, { pricePerHour: offerWith().pricePerHour + 1_000_000n })])).toEqual([
       'a',

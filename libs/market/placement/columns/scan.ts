@@ -1,6 +1,7 @@
 import { rejectionDimensions } from '#contracts';
 import { ageDays, riskNano, shareLeft, spentNano, type TimeTerms } from '../cost/cost.js';
 import { bitOf, costFailures, firstFailing, type Failures } from '../fit/filter.js';
+import type { OfferIndex } from './catalog-index.js';
 import { constraintTest, termsAt, type Compiled } from './compiled.js';
 import { isSingle, NearMisses } from './near-misses.js';
 import { Top } from './top.js';
@@ -30,8 +31,9 @@ export class Scan {
 
   constructor(private readonly c: Compiled) {
     const { index, context } = c;
-    this.top = new Top(context.limit, (a, b) => index.idAt(a) < index.idAt(b));
-    this.near = context.nearMisses ? new NearMisses((a, b) => index.idAt(a) < index.idAt(b)) : null;
+    const before = tieBreak(index);
+    this.top = new Top(context.limit, before);
+    this.near = context.nearMisses ? new NearMisses(before) : null;
     this.failuresAt = constraintTest(c);
     this.confidenceAt = confidences(c);
   }
@@ -101,6 +103,16 @@ export class Scan {
   best(): number[] {
     return this.top.sorted();
   }
+}
+
+/** The order of offers of equal cost, as `byCostThenId` has it: of registered hosts the fullest, then by id. */
+function tieBreak(index: OfferIndex): (a: number, b: number) => boolean {
+  const { seller, sellers, stock } = index;
+  const room = (i: number): number => (sellers[seller[i] ?? 0]?.via.kind === 'host' ? Math.max(0, stock[i] ?? 0) : 0);
+  return (a, b) => {
+    const more = room(a) - room(b);
+    return more === 0 ? index.idAt(a) < index.idAt(b) : more < 0;
+  };
 }
 
 /** The least that an offer can cost in all, before its risk is known. */
