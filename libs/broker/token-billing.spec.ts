@@ -6,7 +6,7 @@ import { account, balancesBefore } from '#money/ledger';
 import { usageRecords } from '#money/metering';
 import { holds } from '#money/quotas';
 import { explainDay, leases } from '#compute/leases';
-import { toJobView, type JobRow } from '#work/jobs';
+import { jobs, toJobView, type JobRow } from '#work/jobs';
 import { openWorld, type World, type WorldOptions } from '#testing/world';
 
 const MODEL = 'universal-sentence-encoder';
@@ -144,6 +144,31 @@ describe('a batch that is paid by tokens', () => {
     });
     const cheap = priceTermsSchema.parse({ tokens: { [MODEL]: { input: '1', cached: '0', output: '0' } } });
     await expect(submit(await open({}, cheap), 10)).rejects.toMatchObject({ code: 'tokens-below-machine' });
+  });
+
+  it('is refused with a warm machine among many too, whatever those before it want, and no idle machine is free', async () => {
+    const world = await open({ tokensOf: () => ({ inputTokens: 50, outputTokens: 0 }) });
+    const inputArtifactId = (await world.upload(100)) as never;
+    const { organizationId, projectId, broker } = world;
+    const of = { organizationId, projectId, actor: WORKER };
+    const spec = { kind: 'batch-inference', model: MODEL, inputArtifactId, billing: 'tokens' } as const;
+    const requests = [{ spec }, { spec, keepWarmS: 600 }].map((input) => createJobSchema.parse(input));
+    await expect(broker.jobs.submitMany(of, requests)).rejects.toMatchObject({
+      code: 'not-kept-warm',
+      details: { field: 'jobs.1.keepWarmS' },
+    });
+    // Even a job that should have been refused leaves no machine behind that another job has for nothing.
+    const job = await submit(world, 100);
+    await world.store.transaction(WORKER, (tx) =>
+      tx.update(jobs, { id: job.id }, { spec: { ...job.spec, keepWarmS: 600 } }),
+    );
+    await world.run(120_000);
+    expect((await broker.jobs.get(WORKER, job.id)).state).toBe('succeeded');
+    const [lease] = await world.store.transaction(WORKER, (tx) => tx.find(leases, {}));
+    expect(lease).toMatchObject({ state: 'ended', jobId: null });
+    const idle = { state: 'ready', want: 'run', endedAt: null } as const;
+    await world.store.transaction(WORKER, (tx) => tx.update(leases, { id: lease?.id ?? '' }, idle));
+    expect(await world.store.transaction(WORKER, (tx) => broker.leases.warm(tx, projectId))).toEqual([]);
   });
 
   it('keeps the price of its submission, less the plan’s discount', async () => {

@@ -92,12 +92,16 @@ export class Leases {
     return row;
   }
 
-  /** Gives an idle warm lease to a job of the same project. Throws StaleVersion when somebody else took it. */
+  /**
+   * Gives an idle warm lease to a job of the same project. Throws StaleVersion when somebody else took it. A lease whose time is charged
+   * nothing is never given: the job that takes it over may pay by time.
+   */
   async attach(
     tx: Tx,
     lease: LeaseRow,
     to: { jobId: string; jobHoldId: string; placementId: string | null },
   ): Promise<LeaseRow | null> {
+    if (isPaidByTokens(lease)) throw new RangeError(`${lease.id} is paid by the tokens of another job`);
     const carve = await this.carve(tx, to.jobHoldId, lease.id, lease.chargePerHour);
     if (carve === null) return null;
     const now = await tx.now();
@@ -126,7 +130,7 @@ export class Leases {
   async letGo(tx: Tx, lease: LeaseRow, keepWarmMs: number): Promise<{ lease: LeaseRow; amounts: MeteredAmounts }> {
     const now = await tx.now();
     const keep =
-      keepWarmMs > 0 && lease.state === 'ready' && lease.want === 'run'
+      keepWarmMs > 0 && lease.state === 'ready' && lease.want === 'run' && !isPaidByTokens(lease)
         ? await this.keepHold(tx, lease, keepWarmMs)
         : null;
     const { patch, amounts } = await this.meter(tx, lease, now, { settleHold: true, leaves: keep === null });
@@ -277,12 +281,13 @@ export class Leases {
   }
 
   /** Idle leases of a project that its next job may take over at once. */
-  warm(tx: Tx, projectId: string, limit = 20): Promise<LeaseRow[]> {
-    return tx.find(
+  async warm(tx: Tx, projectId: string, limit = 20): Promise<LeaseRow[]> {
+    const idle = await tx.find(
       leases,
       { projectId, state: 'ready', want: 'run', jobId: { isNull: true } },
       { orderBy: [['id', 'asc']], limit },
     );
+    return idle.filter((lease) => !isPaidByTokens(lease));
   }
 
   /** One of these leases that is idle and that no other transaction is taking; locked until this one ends. */
@@ -306,6 +311,10 @@ export class Leases {
       { orderBy: [['id', 'asc']] },
     );
   }
+}
+
+function isPaidByTokens({ chargeTerms }: Pick<LeaseRow, 'chargeTerms'>): boolean {
+  return chargeTerms?.paidBy === 'tokens';
 }
 
 /** An idle lease as an offer to its own project: it is there, it boots in no time, and only that project may take it. */

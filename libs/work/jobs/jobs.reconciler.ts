@@ -320,7 +320,8 @@ export class JobReconciler implements Reconciler {
         { state: 'failed', leaseId: null, message: reason ?? to },
       );
     }
-    const keepWarmMs = to === 'cancelled' ? 0 : (job.spec.keepWarmS ?? 0) * 1_000;
+    // A machine that tokens pay for earns nothing while it is idle.
+    const keepWarmMs = to === 'cancelled' || job.tokenTerms !== null ? 0 : (job.spec.keepWarmS ?? 0) * 1_000;
     if (lease && lease.state !== 'ended' && lease.jobId === job.id) {
       const { lease: after } = await this.d.leases.letGo(tx, lease, keepWarmMs);
       if (after.want === 'release')

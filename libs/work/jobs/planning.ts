@@ -60,6 +60,8 @@ const HOUR_OF_WORK = { kind: 'wall-hours', hours: 1 } as const;
 /** A job is never capped below this: the first minutes of any machine. */
 const LEAST_CAP_MS = 15 * 60_000;
 
+const BY_TIME = 'Leave billing out to pay for the machine’s time.';
+
 export interface PlanningDeps {
   readonly store: Store;
   readonly artifacts: Artifacts;
@@ -75,7 +77,9 @@ export class Planning {
 
   /** Throws: invalid (line and field named), unprocessable (nothing fits and no cap given). */
   async prepare(submission: Submission, known: Known = new Map()): Promise<Planned> {
-    const { spec } = submission.request;
+    const { spec, keepWarmS } = submission.request;
+    // Of each job by itself: what is known of others does not say whether this one wants its machine kept.
+    if (spec.kind === 'batch-inference' && spec.billing === 'tokens' && keepWarmS > 0) throw notKeptWarm();
     const plan =
       spec.kind === 'command'
         ? await this.planCommand(submission, spec, known)
@@ -102,19 +106,13 @@ export class Planning {
     plan: BatchPlan,
     workload: Workload,
   ): Promise<{ terms: TokenTerms; capNano: bigint }> {
-    const byTime = 'Leave billing out to pay for the machine’s time.';
     const terms = await this.d.store.transaction(WORKER, async (tx) =>
       this.d.prices.tokenTermsFor(tx, organizationId, spec.model, await tx.now()),
     );
     if (!terms)
       throw new DomainError('invalid', 'no-token-price', `Tokens of "${spec.model}" have no price.`, {
         field: 'spec.billing',
-        fix: byTime,
-      });
-    if (request.keepWarmS > 0)
-      throw new DomainError('invalid', 'not-kept-warm', 'A machine that is paid by tokens is not kept warm.', {
-        field: 'keepWarmS',
-        fix: `Leave keepWarmS out. ${byTime}`,
+        fix: BY_TIME,
       });
     const sum = (of: 'inputTokensMost' | 'outputTokensMost'): bigint =>
       plan.slices.reduce((n, slice) => n + BigInt(slice[of]), 0n);
@@ -125,7 +123,7 @@ export class Planning {
         'invalid',
         'cap-below-tokens',
         `The tokens may cost up to ${formatUsd(capNano)}, which is more than maxCost.`,
-        { field: 'maxCost', fix: `Give at least that, or set max_tokens on the lines. ${byTime}` },
+        { field: 'maxCost', fix: `Give at least that, or set max_tokens on the lines. ${BY_TIME}` },
       );
     const quote = await this.d.quoter.quote({
       organizationId,
@@ -139,7 +137,7 @@ export class Planning {
         'unprocessable',
         'tokens-below-machine',
         `The best machine is expected to cost ${formatUsd(quote.expectedNano)}, and the tokens ${formatUsd(capNano)} at most.`,
-        { fix: byTime },
+        { fix: BY_TIME },
       );
     return { terms, capNano };
   }
@@ -240,5 +238,12 @@ function nothingFits({ why, hints }: { readonly why: string; readonly hints: rea
   return new DomainError('unprocessable', 'nothing-fits', `Nothing that can be rented now fits: ${why}.`, {
     fix: [...hints, 'Give maxCost to queue the job until capacity appears.'].join(' '),
     retryable: true,
+  });
+}
+
+function notKeptWarm(): DomainError {
+  return new DomainError('invalid', 'not-kept-warm', 'A machine that is paid by tokens is not kept warm.', {
+    field: 'keepWarmS',
+    fix: `Leave keepWarmS out. ${BY_TIME}`,
   });
 }
