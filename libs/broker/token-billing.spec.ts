@@ -7,7 +7,7 @@ import { usageRecords } from '#money/metering';
 import { holds } from '#money/quotas';
 import { explainDay, leases } from '#compute/leases';
 import { jobs, toJobView, type JobRow } from '#work/jobs';
-import { openWorld, type World, type WorldOptions } from '#testing/world';
+import { cpuSku, openWorld, type World, type WorldOptions } from '#testing/world';
 
 const MODEL = 'universal-sentence-encoder';
 /** Dear, so that the few tokens of the specs pay for a machine. */
@@ -169,6 +169,43 @@ describe('a batch that is paid by tokens', () => {
     const idle = { state: 'ready', want: 'run', endedAt: null } as const;
     await world.store.transaction(WORKER, (tx) => tx.update(leases, { id: lease?.id ?? '' }, idle));
     expect(await world.store.transaction(WORKER, (tx) => broker.leases.warm(tx, projectId))).toEqual([]);
+  });
+
+  it('ends when its machine has cost as much as its tokens can bring; what was done is charged', async () => {
+    const dear = { ...cpuSku, priceUsdPerHour: '40' };
+    const world = await open(
+      { skus: [dear], tokensOf: () => ({ inputTokens: 50, outputTokens: 0 }) },
+      { ...book, free: {} },
+    );
+    const job = await submit(world, 100);
+    const now = () => world.broker.jobs.get(WORKER, job.id);
+    for (let n = 0; n < 300 && (await now()).shardsDone === 0; n++) await world.run(1_000);
+    world.broker.work.desired = () => Promise.resolve([]);
+    await world.run(120_000);
+    expect((await now()).state).toBe('running');
+    await world.run(300_000);
+    const after = await now();
+    expect([after.state, after.reason]).toEqual(['failed', expect.stringMatching(/^tokens-below-machine: /)]);
+    expect(after.shardsDone).toBeGreaterThan(0);
+    expect(after.chargedNano).toBe(usd('0.05') * BigInt(after.shardsDone));
+    const records = await used(world);
+    const cost = records.reduce((n, r) => (r.side === 'cost' ? n + r.amountNano : n), 0n);
+    expect(cost).toBeGreaterThan(job.capNano);
+    // Two looks of 5 s and the end of the machine at $40 an hour.
+    expect(cost - job.capNano).toBeLessThan(usd('0.4'));
+    expect(await world.store.transaction(WORKER, (tx) => tx.find(holds, { state: 'held' }))).toEqual([]);
+    expect(world.failures).toEqual([]);
+  });
+
+  it('is not believed to be less work than its lines are', async () => {
+    const small = { workload: { work: { kind: 'wall-hours', hours: 1e-6 } } } as const;
+    const terms = priceTermsSchema.parse({
+      tokens: { [MODEL]: { input: String(usd('26')), cached: '0', output: '0' } },
+    });
+    const dear = { ...cpuSku, priceUsdPerHour: '200' };
+    await expect(submit(await open({ skus: [dear] }, terms), 20_000, small)).rejects.toMatchObject({
+      code: 'tokens-below-machine',
+    });
   });
 
   it('keeps the price of its submission, less the plan’s discount', async () => {

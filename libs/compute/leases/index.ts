@@ -27,3 +27,4 @@ export {
   type LeasedOffer,
   type EndReason,
 } from './leases.table.js';
+export { machineCost, machineCostOf } from './machine-cost.js';

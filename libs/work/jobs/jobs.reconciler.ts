@@ -1,8 +1,8 @@
-import { DomainError, StaleVersion, type Clock } from '#kernel';
+import { DomainError, formatUsd, StaleVersion, type Clock } from '#kernel';
 import type { Offer } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
-import { Leases, warmOffer, type LeaseRow, type NewLease } from '#compute/leases';
+import { Leases, machineCostOf, warmOffer, type LeaseRow, type NewLease } from '#compute/leases';
 import { Providers } from '#compute/providers';
 import type { Prices } from '#money/rating';
 import { Holds } from '#money/quotas';
@@ -69,6 +69,11 @@ export class JobReconciler implements Reconciler {
       const lease = job.leaseId === null ? null : await this.d.leases.get(tx, job.leaseId);
       const now = await tx.now();
       const action = nextJobAction(job, lease, now);
+      if (!['finish', 'fail', 'cancel'].includes(action.do) && (await this.costsTooMuch(tx, job, now))) {
+        const reason = `tokens-below-machine: its machines have cost more than the ${formatUsd(job.capNano)} that its tokens may cost`;
+        await this.close(tx, job, lease, 'failed', reason, now);
+        return 'rest';
+      }
       switch (action.do) {
         case 'rest':
           if (job.wakeAt !== action.untilMs && !jobMachine.isTerminal(job.state)) {
@@ -100,6 +105,12 @@ export class JobReconciler implements Reconciler {
           return 'rest';
       }
     });
+  }
+
+  /** Whether the machines of a job that pays by tokens have cost more than it can ever bring: the expense is the broker's. */
+  private async costsTooMuch(tx: Tx, job: JobRow, now: number): Promise<boolean> {
+    if (job.tokenTerms === null || jobMachine.isTerminal(job.state)) return false;
+    return (await machineCostOf(tx, job.holdId, now)) > job.capNano;
   }
 
   private async place(tx: Tx, job: JobRow, now: number): Promise<'again' | 'rest'> {

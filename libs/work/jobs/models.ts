@@ -12,7 +12,13 @@ export const embeddedModels: readonly KnownModel[] = [
   { id: 'tiny-llama-seeded', url: '/v1/chat/completions', secondsPerRequest: 0.15 },
 ];
 
+/** How long so many requests take one core; null for a model that was not measured. */
+export function measuredSeconds(model: string, requests: number): number | null {
+  const known = embeddedModels.find((m) => m.id === model);
+  return known === undefined ? null : requests * known.secondsPerRequest;
+}
+
 /** For a model that some host brought along (a GGUF file) nothing is known: assume a second a request. */
 export function estimateSeconds(model: string, requests: number): number {
-  return requests * (embeddedModels.find((m) => m.id === model)?.secondsPerRequest ?? 1);
+  return measuredSeconds(model, requests) ?? requests;
 }

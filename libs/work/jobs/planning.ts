@@ -7,7 +7,7 @@ import { burn } from '#compute/leases';
 import { mostForTokens, priceOf, type ChargeTerms, type Prices, type TokenTerms } from '#money/rating';
 import { atRiskS } from './deadline.js';
 import { planBatch, type BatchPlan } from './batch-input.js';
-import { embeddedModels, estimateSeconds } from './models.js';
+import { embeddedModels, estimateSeconds, measuredSeconds } from './models.js';
 
 /** A price for the finished work before anything is rented: the best rentable offer and what it is expected to cost in all. */
 export interface Quoter {
@@ -125,18 +125,26 @@ export class Planning {
         `The tokens may cost up to ${formatUsd(capNano)}, which is more than maxCost.`,
         { field: 'maxCost', fix: `Give at least that, or set max_tokens on the lines. ${BY_TIME}` },
       );
-    const quote = await this.d.quoter.quote({
-      organizationId,
-      projectId,
-      workload,
-      atRiskS: atRiskS({ kind: spec.kind, workload }),
-    });
+    const quoteOf = (of: Workload): ReturnType<Quoter['quote']> =>
+      this.d.quoter.quote({
+        organizationId,
+        projectId,
+        workload: of,
+        atRiskS: atRiskS({ kind: spec.kind, workload: of }),
+      });
+    const quote = await quoteOf(workload);
     if ('why' in quote) throw nothingFits(quote);
-    if (quote.expectedNano > capNano)
+    // What the tenant says of its work is believed only where it is not less than what its lines were measured to be.
+    const seconds = measuredSeconds(spec.model, plan.lines);
+    const measured =
+      seconds === null ? null : await quoteOf({ ...workload, work: { kind: 'wall-hours', hours: seconds / 3_600 } });
+    const byLines = measured === null || 'why' in measured ? 0n : measured.expectedNano;
+    const expectedNano = byLines > quote.expectedNano ? byLines : quote.expectedNano;
+    if (expectedNano > capNano)
       throw new DomainError(
         'unprocessable',
         'tokens-below-machine',
-        `The best machine is expected to cost ${formatUsd(quote.expectedNano)}, and the tokens ${formatUsd(capNano)} at most.`,
+        `The best machine is expected to cost ${formatUsd(expectedNano)}, and the tokens ${formatUsd(capNano)} at most.`,
         { fix: BY_TIME },
       );
     return { terms, capNano };

@@ -1,0 +1,31 @@
+import { chargeBetween } from '#kernel';
+import type { Tx } from '#platform/database';
+import { holds } from '#money/quotas';
+import { leases, type LeaseRow } from './leases.table.js';
+
+/** What a vendor has earned with a machine up to now; of one that has ended, what it was billed. */
+export function machineCost(
+  {
+    costPerHour,
+    bootedAt,
+    costThrough,
+    endedAt,
+  }: Pick<LeaseRow, 'costPerHour' | 'bootedAt' | 'costThrough' | 'endedAt'>,
+  nowMs: number,
+): bigint {
+  if (bootedAt === null) return 0n;
+  const toMs = Math.max(bootedAt, costThrough ?? bootedAt, endedAt ?? nowMs);
+  return chargeBetween(costPerHour, bootedAt, bootedAt, toMs);
+}
+
+/**
+ * What the machines have cost that were rented out of this hold: each has a part of it. Only for work that no warm machine does: a
+ * machine that two jobs had would count whole for each.
+ */
+export async function machineCostOf(tx: Tx, jobHoldId: string, nowMs: number): Promise<bigint> {
+  const parts = await tx.find(holds, { parentId: jobHoldId });
+  const ids = parts.flatMap((part) => (part.leaseId === null ? [] : [part.leaseId]));
+  if (ids.length === 0) return 0n;
+  const rented = await tx.find(leases, { id: { in: ids } });
+  return rented.reduce((sum, lease) => sum + machineCost(lease, nowMs), 0n);
+}
