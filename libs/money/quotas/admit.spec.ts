@@ -33,10 +33,9 @@ describe.each(specStores)('limits on work that comes in pieces, $name', ({ name,
     );
   const admit = (tenant: Tenant, requests: bigint, tokens = 0n, keyId: string | null = null): Promise<boolean> =>
     till.tx(async (tx) =>
-      till.quotas.admit(tx, { ...tenant, keyId }, await till.quotas.ratesOf(tx, tenant.organizationId), {
-        requests,
-        tokens,
-      }),
+      till.quotas.withRates(tx, await till.quotas.ratesOf(tx, [tenant.organizationId]), (windows) =>
+        windows.admit([tenant.organizationId, tenant.projectId, keyId], { requests, tokens }),
+      ),
     );
   const used = async ({ quota: { id } }: { quota: QuotaRow }): Promise<bigint | undefined> =>
     (await till.tx((tx) => tx.first(quotas, { id })))?.used;
@@ -68,10 +67,21 @@ describe.each(specStores)('limits on work that comes in pieces, $name', ({ name,
       scopeId: tenant.projectId,
       projectId: tenant.projectId,
     });
+    const elsewhere = { ...tenant, projectId: newId('project') };
+    expect(await admit(tenant, 25n)).toBe(true);
+    // Whole on each of them, though the narrow one has only 20.
+    expect([await used(wide), await used(narrow)]).toEqual([25n, 25n]);
+    expect([await admit(tenant, 1n), await admit(elsewhere, 6n), await admit(elsewhere, 5n)]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    // Nothing else went in the narrow window, but in the wide one did.
+    await till.tx((tx) => tx.update(quotas, { id: narrow.quota.id }, { used: 0n }));
+    expect(await admit(tenant, 25n)).toBe(false);
+    await till.tx((tx) => tx.update(quotas, { id: wide.quota.id }, { windowStart: 0 }));
     expect(await admit(tenant, 50n)).toBe(true);
-    expect([await used(wide), await used(narrow)]).toEqual([20n, 20n]);
-    expect(await admit(tenant, 1n)).toBe(false);
-    expect(await admit({ ...tenant, projectId: newId('project') }, 10n)).toBe(true);
+    expect([await used(wide), await used(narrow)]).toEqual([50n, 50n]);
     const closed = await till.tenant('0');
     await set(closed, { dimension: 'requests', limitN: 0n });
     expect([await admit(closed, 1n), await admit(closed, 0n)]).toEqual([false, true]);
@@ -84,10 +94,10 @@ describe.each(specStores)('limits on work that comes in pieces, $name', ({ name,
     expect(await admit(tenant, 2n, 0n, 'key_a')).toBe(true);
     expect(await admit(tenant, 2n, 0n, 'key_a')).toBe(false);
     expect(await used(key)).toBe(2n);
-    const rates = await till.tx((tx) => till.quotas.ratesOf(tx, tenant.organizationId));
+    const rates = await till.tx((tx) => till.quotas.ratesOf(tx, [tenant.organizationId]));
     expect(rates.map((q) => q.id)).toEqual([key.quota.id]);
     await set(tenant, { dimension: 'leases', limitN: 3n, per: 'ever' });
-    expect(await till.tx((tx) => till.quotas.ratesOf(tx, tenant.organizationId))).toHaveLength(1);
+    expect(await till.tx((tx) => till.quotas.ratesOf(tx, [tenant.organizationId]))).toHaveLength(1);
   });
 
   it('tell of soft limits and hold nothing back', async () => {

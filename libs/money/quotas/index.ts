@@ -17,6 +17,7 @@ export {
   type QuotaUseRow,
   type QuotaWindow,
 } from './quotas.table.js';
+export { RateWindows, type RateRow } from './rate-windows.js';
 export type { QuotaAlert, QuotaAmounts, QuotaRefusal } from './quotas.procedures.js';
 export { Credit, type NewGrant } from './credit.service.js';
 export { grantFolds, grants, grantStates, type GrantFoldRow, type GrantRow } from './grants.table.js';

@@ -11,6 +11,7 @@ import {
   type QuotaUseRow,
 } from './quotas.table.js';
 import { holds } from './holds.table.js';
+import { RateWindows } from './rate-windows.js';
 import { refused, tell } from './refusal.js';
 
 /** Who counts: a lease, a job's hold, a file; null for what only has a rate. */
@@ -68,36 +69,25 @@ export class Quotas {
       await store.transaction(actor, (tx) => tell(tx, organizationId, done.alerts, this.random));
   }
 
-  /** All limits of an organization on requests and tokens, whatever their scope. */
-  ratesOf(tx: Tx, organizationId: string): Promise<QuotaRow[]> {
-    return tx.find(quotas, { organizationId, dimension: { in: ['requests', 'tokens'] } });
+  /** All limits of these organizations on requests and tokens, whatever their scope. */
+  ratesOf(tx: Tx, organizationIds: readonly string[]): Promise<QuotaRow[]> {
+    return tx.find(quotas, { organizationId: { in: organizationIds }, dimension: { in: ['requests', 'tokens'] } });
   }
 
-  /**
-   * Counts work that comes in pieces against these limits; false: one of them has no room left in its window, and nothing was
-   * counted. A piece that alone is more than a hard limit counts for all of it: it goes where nothing else has gone, instead of never.
-   */
-  async admit(tx: Tx, of: Omit<Holder, 'holder'>, rates: readonly QuotaRow[], amounts: QuotaAmounts): Promise<boolean> {
-    const { organizationId, projectId, keyId = null } = of;
-    const limits = rates.filter((q) => [organizationId, projectId, keyId].includes(q.scopeId));
-    if (limits.length === 0) return true;
-    const asked = Object.entries(amounts).map(([dimension, amount]): [string, bigint] => {
-      const hard = limits.filter((q) => q.dimension === dimension && q.mode === 'hard').map((q) => q.limitN);
-      const most = hard.reduce((least, n) => (n < least ? n : least), amount);
-      // A limit of nothing lets nothing through.
-      return [dimension, most > 0n || amount === 0n ? most : amount];
-    });
-    const done = await tx.call(quotaTake, {
-      holder: null,
-      organizationId,
-      projectId,
-      keyId,
-      at: null,
-      amounts: Object.fromEntries(asked),
-    });
-    if (done.refusal) return false;
-    await tell(tx, organizationId, done.alerts, this.random);
-    return true;
+  /** Locks these limits, all at once and in one order, and lets `work` count pieces against them. */
+  async withRates<T>(tx: Tx, rates: readonly QuotaRow[], work: (windows: RateWindows) => T): Promise<T> {
+    // What changes limits has its own lock, taken before their rows: whoever locks rows takes it before them too.
+    for (const organizationId of [...new Set(rates.map((q) => q.organizationId))].sort())
+      await tx.call(quotaTake, { holder: null, organizationId, projectId: '', keyId: null, at: null, amounts: {} });
+    const ids = rates.map((q) => q.id);
+    const locked = await tx.find(quotas, { id: { in: ids } }, { orderBy: [['id', 'asc']], lock: 'update' });
+    const windows = new RateWindows(locked, await tx.now());
+    const answer = work(windows);
+    const { rows, alerts } = windows.counted();
+    for (const { id, ...counted } of rows) await tx.update(quotas, { id }, counted);
+    const organizationOf = new Map(locked.map((q) => [q.id, q.organizationId]));
+    for (const alert of alerts) await tell(tx, organizationOf.get(alert.quotaId) ?? '', [alert], this.random);
+    return answer;
   }
 
   /** Ends what a holder counts for; harmless to repeat. */

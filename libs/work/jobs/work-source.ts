@@ -324,28 +324,25 @@ export class JobWork implements WorkSource {
     jobRows: ReadonlyMap<string, JobRow>,
   ): Promise<readonly ShardRow[]> {
     const { quotas } = this.d.leases;
-    const passed: ShardRow[] = [];
-    const ratesOf = new Map<string, Awaited<ReturnType<typeof quotas.ratesOf>>>();
-    for (const jobId of new Set(wanted.map((s) => s.jobId))) {
-      const own = wanted.filter((s) => s.jobId === jobId);
-      const job = jobRows.get(jobId);
-      if (!job) continue;
-      const { organizationId, projectId } = job;
-      const rates = ratesOf.get(organizationId) ?? (await quotas.ratesOf(tx, organizationId));
-      ratesOf.set(organizationId, rates);
-      if (job.kind === 'command' || rates.length === 0) {
-        passed.push(...own);
-        continue;
-      }
-      const keyId = await quotas.keyOf(tx, job.holdId);
-      for (const shard of own) {
+    const limited = [...jobRows.values()].filter(
+      (job) => job.kind !== 'command' && wanted.some((shard) => shard.jobId === job.id),
+    );
+    const organizationIds = [...new Set(limited.map((job) => job.organizationId))];
+    const all = organizationIds.length === 0 ? [] : await quotas.ratesOf(tx, organizationIds);
+    const scopesOf = new Map<string, readonly (string | null)[]>();
+    for (const { id, organizationId, projectId, holdId } of limited)
+      if (all.some((q) => q.organizationId === organizationId))
+        scopesOf.set(id, [organizationId, projectId, await quotas.keyOf(tx, holdId)]);
+    const rates = all.filter((q) => [...scopesOf.values()].some((scopes) => scopes.includes(q.scopeId)));
+    if (rates.length === 0) return wanted;
+    return quotas.withRates(tx, rates, (windows) =>
+      wanted.filter((shard) => {
         const requests = BigInt(shard.lineTo - shard.lineFrom);
         const tokens = BigInt(shard.inputTokensMost + shard.outputTokensMost);
-        if (!(await quotas.admit(tx, { organizationId, projectId, keyId }, rates, { requests, tokens }))) break;
-        passed.push(shard);
-      }
-    }
-    return passed;
+        const scopes = scopesOf.get(shard.jobId);
+        return scopes === undefined || windows.admit(scopes, { requests, tokens });
+      }),
+    );
   }
 
   /** Assigns pending shards, each to its job's lease; one that somebody else was quicker to take is left out. */
