@@ -111,9 +111,10 @@ export class Storage implements Reconciler {
     if (transactionId === 'too-little') return false;
     await this.move(tx, mark, { chargedThrough: toMs, month, freeMbHours, freeBytes, wakeAt: now });
     await tx.upsert(storageSums, sums);
-    // Invoices look back no further for what is late: an hour that waited longer counts when it is charged.
-    const when =
-      now - toMs > (this.d.lateMs ?? EVENT_PAST_MS) ? { fromAt: now, toAt: now } : { fromAt: fromMs, toAt: toMs };
+    // Invoices are of this month and the last: an hour of before, or one that waited longer than is looked back, counts when it is charged.
+    const isLate =
+      now - toMs > (this.d.lateMs ?? EVENT_PAST_MS) || monthStart(toMs - 1) < monthStart(monthStart(now) - 1);
+    const when = isLate ? { fromAt: now, toAt: now } : { fromAt: fromMs, toAt: toMs };
     const of = { organizationId, ...when, side: 'charge', source: 'storage', createdAt: now } as const;
     const records = hour.lines.map((line): UsageRow => {
       const id = newId('usage', this.d.clock.now(), this.d.random);

@@ -141,11 +141,13 @@ describe.each(specStores)('files kept and sent, $name', ({ name, open }) => {
     await storage.open();
     await steps(tenant, 2 * 24 + 3);
     const rows = await records(tenant);
+    // Those of the month before last were charged later than they were used: their keys say which hour it was.
+    const hourOf = ({ key }: UsageRow): number => Number(key.split(':')[2]);
     const free = (from: number, to: number): bigint =>
-      rows.reduce((n, r) => (r.unitPriceNano === 0n && r.fromAt >= from && r.fromAt < to ? n + r.quantity : n), 0n);
+      rows.reduce((n, r) => (r.unitPriceNano === 0n && hourOf(r) >= from && hourOf(r) < to ? n + r.quantity : n), 0n);
     expect([free(0, month), free(month, Infinity)]).toEqual([5_000n, 5_000n]);
     const paid = (from: number, to: number): bigint =>
-      rows.reduce((n, r) => (r.fromAt >= from && r.fromAt < to ? n + r.amountNano : n), 0n);
+      rows.reduce((n, r) => (hourOf(r) >= from && hourOf(r) < to ? n + r.amountNano : n), 0n);
     expect(paid(0, month)).toBe(usd('0.11'));
     expect(paid(month, month + DAY)).toBe(usd('1.87'));
     // An hour has the price at its beginning: the new one holds from the next hour on.
@@ -203,6 +205,17 @@ describe.each(specStores)('files kept and sent, $name', ({ name, open }) => {
       expect(r.key).toContain(String(month));
     }
     expect(await available(tenant)).toBe(usd('9.99'));
+  });
+
+  it('of a month that has no invoice any more count when they are charged, however little they waited', async () => {
+    const tenant = await till.tenant('10');
+    keep(tenant, 6, month - 2 * HOUR);
+    await storage.open();
+    await steps(tenant, 3);
+    const hours = (await records(tenant)).filter((r) => r.meter === 'storage' && r.unitPriceNano > 0n);
+    const thisMonth = monthStart(await till.tx((tx) => tx.now()));
+    expect(hours.map((r) => r.periodMonth).sort()).toEqual([month, thisMonth, thisMonth]);
+    expect(hours.every((r) => r.periodMonth === month || r.fromAt === r.toAt)).toBe(true);
   });
 
   it('sent are charged once, whenever they were written down', async () => {
