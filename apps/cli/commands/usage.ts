@@ -80,7 +80,7 @@ function explanationText(day: UsageExplanation, output: Run['output']): string {
   const notes = day.notes.map((n) => `${n.leaseId}: ${n.why}${n.credit === '0' ? '' : `, ${dollars(n.credit)}`}\n`);
   const grants = day.grants.map(
     (g) =>
-      `Promotional credit of ${dollars(g.amount)} (${g.reference}${g.expiresAt === null ? '' : `, until ${g.expiresAt.slice(0, 10)}`}) pays first, as far as it lasts.\n`,
+      `Promotional credit in force: ${dollars(g.amount)} (${g.reference}${g.expiresAt === null ? '' : `, until ${g.expiresAt.slice(0, 10)}`}), which pays first, as far as it lasts.\n`,
   );
   return `${lines}\n${day.date} was charged ${dollars(day.amount)}.\n${grants.join('')}${notes.join('')}`;
 }

@@ -3638,7 +3638,7 @@ export type UsageExplanation = {
     why: string;
   }>;
   /**
-   * Promotional credit that pays first, as far as it lasts, in this order; with a key of the whole organization
+   * Promotional credit in force on that day, which pays first, as far as it lasted, in this order; with a key of the whole organization
    */
   grants: Array<{
     id: string;

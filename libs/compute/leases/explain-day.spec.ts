@@ -163,6 +163,7 @@ describe.each(specStores)('the explanation of a day, $name', ({ name, open }) =>
         give('first', -1, null, MIDNIGHT + DAY - 1),
         give('gone', 0, MIDNIGHT, MIDNIGHT - DAY),
         give('not yet', 0, null, MIDNIGHT + DAY),
+        { ...give('in vain', 0, MIDNIGHT + 1, MIDNIGHT - DAY), returnedNano: 10n, state: 'expired' },
       ]),
     );
     expect((await explain('all')).grants.map((g) => g.reference)).toEqual(['first', 'sooner', 'later', 'lasts']);

@@ -35,7 +35,10 @@ export interface ExplainedDay {
   readonly chargedNano: bigint;
   /** Given back, and starts that failed, which cost nothing. */
   readonly notes: readonly { readonly leaseId: string; readonly creditNano: bigint; readonly why: string }[];
-  /** Promotional grants that the day's charge was taken from as far as they lasted, in the order in which they are spent. */
+  /**
+   * Promotional grants in force on the day, in the order in which they are spent; one may have been spent before, since nothing says when. Those
+   * that ended without having paid anything are left out.
+   */
   readonly grants: readonly {
     readonly id: string;
     readonly reference: string;
@@ -165,7 +168,7 @@ async function grantsOf(
   if (projectIds !== 'all') return [];
   const given = await tx.find(grants, { organizationId, createdAt: { lt: dayMs + DAY } });
   return given
-    .filter((g) => g.expiresAt === null || g.expiresAt > dayMs)
+    .filter((g) => (g.expiresAt === null || g.expiresAt > dayMs) && (g.state !== 'expired' || g.spentNano > 0n))
     .sort(
       (a, b) =>
         a.priority - b.priority ||

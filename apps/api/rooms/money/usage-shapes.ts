@@ -212,7 +212,7 @@ export const explanationSchema = z
     grants: z
       .array(z.object({ id: z.string(), reference: z.string(), amount: nanoUsdText, expiresAt: isoTime.nullable() }))
       .describe(
-        'Promotional credit that pays first, as far as it lasts, in this order; with a key of the whole organization',
+        'Promotional credit in force on that day, which pays first, as far as it lasted, in this order; with a key of the whole organization',
       ),
   })
   .meta({ id: 'UsageExplanation' });
