@@ -5,6 +5,7 @@ import { MINUTE } from '#kernel';
 import { createJobSchema } from '#contracts';
 import { WORKER } from '#platform/database';
 import { quotas } from '#money/quotas';
+import { leases } from '#compute/leases';
 import { shards } from '#work/jobs';
 import { openWorld, type World } from '#testing/world';
 
@@ -75,6 +76,17 @@ describe('limits on requests and tokens per minute', () => {
     expect(await minutes(world)).toEqual([1, 1]);
   });
 
+  it('let a shard go that fits, though one before it waits', async () => {
+    const world = await openWorld();
+    await world.credit('25');
+    await limit(world, 'requests', 15n);
+    const job = await submit(world, 25);
+    await world.run(10 * MINUTE);
+    expect((await world.broker.jobs.get(WORKER, job.id)).state).toBe('succeeded');
+    // 10 and 5, and then the 10 that waited.
+    expect(await minutes(world)).toEqual([2, 1]);
+  });
+
   it('that allow nothing hold everything back until they are raised', async () => {
     const world = await openWorld();
     await world.credit('25');
@@ -82,9 +94,12 @@ describe('limits on requests and tokens per minute', () => {
     const job = await submit(world, 20);
     await world.run(5 * MINUTE);
     const waiting = await world.broker.jobs.get(WORKER, job.id);
-    expect([waiting.state, waiting.shardsDone]).toEqual(['running', 0]);
+    expect([waiting.state, waiting.shardsDone]).toEqual(['placing', 0]);
+    expect(waiting.reason).toBe('the limits on requests and tokens have no room now');
+    // Nothing was rented that would have been paid for in vain.
+    expect(await world.store.transaction(WORKER, (tx) => tx.find(leases, {}))).toEqual([]);
     await world.store.transaction(WORKER, (tx) => tx.remove(quotas, { organizationId: world.organizationId }));
-    await world.run(MINUTE);
+    await world.run(3 * MINUTE);
     expect((await world.broker.jobs.get(WORKER, job.id)).state).toBe('succeeded');
   });
 });

@@ -1,4 +1,4 @@
-import { DomainError, formatUsd, StaleVersion, type Clock } from '#kernel';
+import { DomainError, formatUsd, MINUTE, StaleVersion, type Clock } from '#kernel';
 import type { Offer } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
@@ -9,6 +9,7 @@ import { Holds } from '#money/quotas';
 import { atRiskS, safeUntil, workLeft } from './deadline.js';
 import { nextJobAction } from './decide.js';
 import { jobMachine, jobs, shards, type JobFallback, type JobRow } from './jobs.table.js';
+import { hasRateRoom } from './rate-room.js';
 
 /** What the jobs room wants of placement: a stored decision and the offers in the order to try. */
 export interface Placer {
@@ -114,6 +115,11 @@ export class JobReconciler implements Reconciler {
   }
 
   private async place(tx: Tx, job: JobRow, now: number): Promise<'again' | 'rest'> {
+    // A machine that may be handed nothing would be paid for all the same.
+    if (!(await hasRateRoom(tx, this.d.leases.quotas, job, now))) {
+      const why = 'the limits on requests and tokens have no room now';
+      return this.waitForRoom(tx, job, job.placementId, why, now, MINUTE - (now % MINUTE));
+    }
     // A warm machine is paid for by its time: who pays for tokens would pay twice.
     const warm = job.tokenTerms === null ? await this.d.leases.warm(tx, job.projectId) : [];
     const find = (workload: JobRow['workload']) =>
@@ -193,13 +199,20 @@ export class JobReconciler implements Reconciler {
     }
   }
 
-  private async waitForRoom(tx: Tx, job: JobRow, placementId: string, why: string, now: number): Promise<'rest'> {
+  private async waitForRoom(
+    tx: Tx,
+    job: JobRow,
+    placementId: string | null,
+    why: string,
+    now: number,
+    waitMs = WAIT_FOR_CAPACITY_MS,
+  ): Promise<'rest'> {
     const to = job.state === 'queued' ? 'placing' : job.state;
     // The first look in vain after a machine was lost is told; the looks after it only keep the reason fresh.
     const tried = job.triedOffers.length > 0;
     await transition(tx, jobs, jobMachine, job, to, {
       patch: { reason: why, placementId, ...(tried ? { triedOffers: [] } : {}) },
-      wakeAt: Math.min(now + WAIT_FOR_CAPACITY_MS, job.timeoutAt),
+      wakeAt: Math.min(now + waitMs, job.timeoutAt),
       message: `no machine yet: ${why}`,
       ...(tried ? { type: 'job.waiting' } : {}),
     });

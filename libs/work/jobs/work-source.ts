@@ -8,6 +8,7 @@ import { checkpointDue, Leases, type LeaseRow } from '#compute/leases';
 import { noteShardTimes } from '#market/speeds';
 import type { Metering, ShardUsage, TokenUsage } from '#money/metering';
 import { jobLogs, jobs, resultKey, shards, type JobRow, type ShardRow } from './jobs.table.js';
+import { rateAmounts } from './rate-room.js';
 
 export interface JobWorkDeps {
   readonly store: Store;
@@ -315,8 +316,8 @@ export class JobWork implements WorkSource {
   }
 
   /**
-   * Those of the shards that the limits on requests and tokens let through now; the others wait for the next window. The lines of a
-   * shard are its requests, and its tokens the most that they can be.
+   * Those of the shards that the limits on requests and tokens let through now; the others wait for the next window, and stop none that
+   * come after them.
    */
   private async admitted(
     tx: Tx,
@@ -337,10 +338,8 @@ export class JobWork implements WorkSource {
     if (rates.length === 0) return wanted;
     return quotas.withRates(tx, rates, (windows) =>
       wanted.filter((shard) => {
-        const requests = BigInt(shard.lineTo - shard.lineFrom);
-        const tokens = BigInt(shard.inputTokensMost + shard.outputTokensMost);
         const scopes = scopesOf.get(shard.jobId);
-        return scopes === undefined || windows.admit(scopes, { requests, tokens });
+        return scopes === undefined || windows.admit(scopes, rateAmounts(shard));
       }),
     );
   }
