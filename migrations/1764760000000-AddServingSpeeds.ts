@@ -9,6 +9,7 @@ export class AddServingSpeeds1764760000000 implements MigrationInterface {
       create table shard_times (
         id text primary key,
         lease_id text not null,
+        heard_from text not null,
         accelerator text not null,
         units double precision not null check (units > 0),
         parameters_b double precision not null check (parameters_b > 0),

@@ -23,6 +23,8 @@ const SEQUENCE_TOKENS = 1_024;
 /** Share of speed kept with each doubling of the accelerators of one machine: a working assumption, not a measurement. */
 const KEPT_PER_DOUBLING = { fast: 0.97, slow: 0.9 };
 const DEFAULT_VCPUS = 1;
+/** Runs that a prediction is worth beside what was measured: a few runs move it, many replace it. */
+const PRIOR_RUNS = 4;
 
 /**
  * Speed as one number: the geometric mean of dense FP16 TFLOPS and memory GB/s, since training and prefill follow the
@@ -60,7 +62,7 @@ export function scalingEfficiency(a: Pick<Accelerator, 'link'>, count: number): 
 
 /**
  * Seconds of useful work on one machine with `count` of that accelerator (below 1 = a fraction; 0 = a CPU machine with
- * `vcpus`), without boots, restarts or waiting; what Berth measured itself goes first. Null when it cannot be done there or the accelerator is unknown.
+ * `vcpus`), without boots, restarts or waiting; what Berth measured itself pulls the prediction towards it, the more runs the further. Null when it cannot be done there or the accelerator is unknown.
  */
 export function usefulSeconds(
   work: Work,
@@ -82,10 +84,17 @@ export function usefulSeconds(
   }
   const { parametersB, bytesPerParameter } = work;
   const own = measured?.({ accelerator: a.name, units, parametersB, bytesPerParameter });
-  const tokensPerS = own?.tokensPerS ?? machineTokensPerS(work, a, units);
+  const tokensPerS = shrunk(own, machineTokensPerS(work, a, units));
   const tokens = work.inputTokens + work.outputTokens;
   if (tokens === 0) return 0;
   return tokensPerS === null ? null : tokens / tokensPerS;
+}
+
+/** The mean of the logarithms of what was measured and what is predicted, by the runs that each is worth. */
+function shrunk(own: MeasuredSpeed | undefined, predictedPerS: number | null): number | null {
+  if (own === undefined || predictedPerS === null) return own?.tokensPerS ?? predictedPerS;
+  const runs = own.samples + PRIOR_RUNS;
+  return Math.exp((own.samples * Math.log(own.tokensPerS) + PRIOR_RUNS * Math.log(predictedPerS)) / runs);
 }
 
 /** Predictions that were made, by everything they depend on; a prediction takes tens of microseconds, a ranking asks for hundreds. */

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { StaleVersion } from '#kernel';
-import { usefulSeconds, type MeasuredMachines } from '#hardware';
+import { isProfile, loadModelLibrary, usefulSeconds, type MeasuredMachines, type ModelLibrary } from '#hardware';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { measuredSpeed, noSpeedEvidence, observeSpeed, type SpeedEvidence } from './evidence.js';
 import { busySeconds } from './machine-time.js';
@@ -9,10 +10,12 @@ import { servingSpeeds, shardTimes, type ShardTimeRow } from './speeds.table.js'
 const BATCH = 500;
 /** Less work than this tells of overheads, not of speed. */
 const LEAST_S = 10;
-/** Tokens are counted by machines that are not ours: nobody is believed to be so many times as fast as predicted. */
+/** Tokens are counted by machines that are not ours: nobody is believed to be so many times as fast as predicted, or as slow. */
 const BELIEVED = 8;
 /** How long the last end of a machine is kept: no shard is given out for longer. */
 const KEPT_MS = 24 * 3_600_000;
+/** After two half-lives little is left of what nobody has seen again. */
+const FORGOTTEN_MS = 60 * 24 * 3_600_000;
 /** Speeds that are looked at: those that were heard of last. */
 const LOOKED_AT = 20_000;
 
@@ -24,13 +27,31 @@ export function servedOn(of: Served): string {
   return `${encodeURIComponent(of.accelerator)}/${of.units}/${size}/${of.bytesPerParameter}`;
 }
 
-/** Written with the shard's own end: one insert, no row that others wait for. */
-export async function noteShardTimes(tx: Tx, rows: readonly Omit<ShardTimeRow, 'folded'>[]): Promise<void> {
-  if (rows.length > 0)
-    await tx.insertNew(
-      shardTimes,
-      rows.map((row) => ({ ...row, folded: false })),
-    );
+/** The end of a shard, as its job tells it. */
+export interface ShardEnd extends Omit<ShardTimeRow, 'folded' | 'heardFrom' | 'parametersB' | 'bytesPerParameter'> {
+  readonly organizationId: string;
+  readonly model: string;
+}
+
+let library: ModelLibrary | undefined;
+
+/** Size and width of a model that Berth's own tables know; what a workload says of it is its tenant's claim, and counts for nothing. */
+function sizeOf(model: string): Pick<ShardTimeRow, 'parametersB' | 'bytesPerParameter'> | null {
+  const found = (library ??= loadModelLibrary()).find(model);
+  if (!isProfile(found)) return null;
+  return { parametersB: found.parameters / 1e9, bytesPerParameter: found.publishedBits / 8 };
+}
+
+const digestOf = (organizationId: string): string =>
+  createHash('sha256').update(organizationId).digest('base64url').slice(0, 16);
+
+/** Written with the shard's own end: one insert, no row that others wait for. Models of unknown size teach nothing. */
+export async function noteShardTimes(tx: Tx, ends: readonly ShardEnd[]): Promise<void> {
+  const rows = ends.flatMap(({ organizationId, model, ...end }) => {
+    const size = sizeOf(model);
+    return size ? [{ ...end, ...size, heardFrom: digestOf(organizationId), folded: false }] : [];
+  });
+  if (rows.length > 0) await tx.insertNew(shardTimes, rows);
 }
 
 /** Folds the oldest shards that wait into the speeds of what they ran on. Returns how many there were. */
@@ -82,7 +103,7 @@ export async function foldShardTimes(tx: Tx): Promise<number> {
 function learn(known: Map<string, SpeedEvidence>, shards: readonly ShardTimeRow[], throughMs: number | null): void {
   const first = shards[0];
   const last = shards.at(-1);
-  if (!first || !last || new Set(shards.map(servedOn)).size > 1) return;
+  if (!first || !last || new Set(shards.map((r) => `${servedOn(r)} ${r.heardFrom}`)).size > 1) return;
   const seconds = busySeconds(shards, throughMs);
   const tokens = shards.reduce((sum, r) => sum + r.tokens, 0);
   if (seconds < LEAST_S || tokens <= 0) return;
@@ -95,14 +116,20 @@ function learn(known: Map<string, SpeedEvidence>, shards: readonly ShardTimeRow[
     bytesPerParameter,
   } as const;
   const predictedS = usefulSeconds(work, accelerator, units, units);
-  if (predictedS === null || seconds * BELIEVED < predictedS) return;
+  if (predictedS === null || seconds * BELIEVED < predictedS || seconds > predictedS * BELIEVED) return;
   const what = servedOn(first);
-  known.set(what, observeSpeed(known.get(what) ?? noSpeedEvidence(last.at), tokens / seconds, last.at));
+  known.set(
+    what,
+    observeSpeed(known.get(what) ?? noSpeedEvidence(last.at), tokens / seconds, last.at, first.heardFrom),
+  );
 }
 
-/** Folds all that waits. Safe beside itself: who comes second finds nothing. */
+/** Folds all that waits, and forgets what nobody has seen for long. Safe beside itself: who comes second finds nothing. */
 export async function learnFromShards(store: Store): Promise<number> {
   let folded = 0;
+  await store.transaction(WORKER, async (tx) =>
+    tx.remove(servingSpeeds, { updatedAt: { lt: (await tx.now()) - FORGOTTEN_MS } }),
+  );
   try {
     for (;;) {
       const n = await store.transaction(WORKER, foldShardTimes);

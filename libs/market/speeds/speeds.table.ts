@@ -6,6 +6,8 @@ export interface ShardTimeRow {
   /** `<shard>/<fence>`: a shard's end is told once. */
   id: string;
   leaseId: string;
+  /** A digest of the organization whose work it was. */
+  heardFrom: string;
   /** Canonical name, and how many the machine has (vCPUs for `CPU`). */
   accelerator: string;
   units: number;
@@ -24,6 +26,7 @@ export const shardTimes = table<ShardTimeRow>(
   {
     id: 'text',
     leaseId: 'text',
+    heardFrom: 'text',
     accelerator: 'text',
     units: 'float',
     parametersB: 'float',

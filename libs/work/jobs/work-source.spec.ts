@@ -186,16 +186,28 @@ describe('a report', () => {
   });
 
   it('of work in tokens tells how fast the machine was, once', async () => {
-    const work = { kind: 'tokens', inputTokens: 300, outputTokens: 40, parametersB: 8, bytesPerParameter: 2 } as const;
+    const work = {
+      kind: 'tokens',
+      inputTokens: 300,
+      outputTokens: 40,
+      parametersB: 700,
+      bytesPerParameter: 2,
+    } as const;
     const offer = { hostId: null, accelerator: 'L4', count: 2, vcpus: 16 } as LeaseRow['offer'];
-    const { workload } = jobWith({});
-    await put({ lease: { offer }, job: { workload: { ...workload, work }, leaseId: 'lease_1', state: 'running' } });
+    const { workload, spec } = jobWith({});
+    // The size in the work is the tenant's claim; what is learnt from is the model that was served.
+    const served = { ...spec, model: 'meta-llama/Llama-3.1-8B' } as JobRow['spec'];
+    await put({
+      lease: { offer },
+      job: { spec: served, workload: { ...workload, work }, leaseId: 'lease_1', state: 'running' },
+    });
     await desired(2);
     await report([done('shd_1', 1)]);
     await report([done('shd_1', 1)]);
     expect(store.rows(shardTimes)).toMatchObject([
-      { id: 'shd_1/1', leaseId: 'lease_1', accelerator: 'L4', units: 2, parametersB: 8, tokens: 34, folded: false },
+      { id: 'shd_1/1', leaseId: 'lease_1', accelerator: 'L4', units: 2, tokens: 34, folded: false },
     ]);
+    expect(store.rows(shardTimes)[0]?.parametersB).toBeCloseTo(8.03, 1);
   });
 
   it('of the last shard wakes the job, with a new version', async () => {

@@ -172,14 +172,12 @@ export class JobWork implements WorkSource {
     );
     if (!taken) return null;
     const now = await tx.now();
-    const { work } = job.workload;
-    if (work.kind === 'tokens' && shard.assignedAt !== null) {
+    if (job.workload.work.kind === 'tokens' && job.spec.kind === 'batch-inference' && shard.assignedAt !== null) {
       const { accelerator, count, vcpus } = lease.offer;
-      const { parametersB, bytesPerParameter } = work;
       const id = `${shard.id}/${report.fence}`;
       const units = count > 0 ? count : (vcpus ?? 1);
       const tokens = inputTokens + outputTokens;
-      const what = { accelerator, units, parametersB, bytesPerParameter, tokens };
+      const what = { accelerator, units, model: job.spec.model, tokens, organizationId: shard.organizationId };
       await noteShardTimes(tx, [{ id, leaseId: lease.id, ...what, assignedAt: shard.assignedAt, at: now }]);
     }
     const { organizationId, projectId, jobId } = shard;
