@@ -15,7 +15,7 @@ export class AddCatalogChanges1764700000000 implements MigrationInterface {
   async down(runner: QueryRunner): Promise<void> {
     await runner.query(`
       drop function catalog_removals_forget(timestamptz);
-      drop function catalog_withdraw(text[], text, timestamptz);
+      drop function catalog_withdraw(text[], text[], timestamptz);
       drop function catalog_publish(jsonb, timestamptz, bigint);
       drop function catalog_horizon();
       drop table price_events, catalog_marks, offer_removals;
@@ -101,26 +101,31 @@ returns table (added bigint, changed bigint, refreshed bigint, unchanged bigint)
   select count(*) filter (where c.what = 'added'), count(*) filter (where c.what = 'changed'),
     count(*) filter (where c.what = 'refreshed'), count(*) filter (where c.what = 'unchanged') from compared c;
 $$;
-create function catalog_withdraw(p_ids text[], p_why text, p_at timestamptz) returns table (removed bigint) language sql volatile as $$
+create function catalog_withdraw(p_ids text[], p_whys text[], p_at timestamptz) returns table (removed bigint) language sql volatile as $$
   with gone as (
-    delete from offers o where o.id = any (p_ids) returning o.id, o.price_per_hour, o.source
+    delete from offers o using unnest(p_ids, p_whys) as given (id, why) where o.id = given.id
+    returning o.id, o.price_per_hour, o.source, given.why
   ), told as (
     insert into offer_removals as r (id, revision, removed_at) select g.id, pg_current_xact_id()::text::bigint, p_at from gone g
     on conflict (id) do update set revision = excluded.revision, removed_at = excluded.removed_at
   ), noted as (
     insert into price_events as e (offer_id, at, kind, price_per_hour, stock, available, source, why)
-      select g.id, p_at, 'gone', g.price_per_hour, 0, false, g.source, p_why from gone g
+      select g.id, p_at, 'gone', g.price_per_hour, 0, false, g.source, g.why from gone g
     on conflict (offer_id, at) do update set kind = excluded.kind, price_per_hour = excluded.price_per_hour, stock = excluded.stock,
       available = excluded.available, source = excluded.source, why = excluded.why
   )
   select count(*) from gone;
 $$;
 create function catalog_removals_forget(p_before timestamptz) returns table (forgotten bigint) language sql volatile as $$
-  with gone as (
+  with horizon as materialized (
+    select h.high from catalog_horizon() h
+  ), gone as (
     delete from offer_removals r where r.removed_at < p_before returning r.revision
   ), mark as (
-    insert into catalog_marks as m (name, value) select 'removals-known-above', max(g.revision) from gone g having count(*) > 0
-    on conflict (name) do update set value = greatest(m.value, excluded.value)
+    insert into catalog_marks as m (name, value)
+      select 'removals-known-above', max(g.revision) from gone g, horizon h where g.revision < h.high having count(*) > 0
+    on conflict (name) do update set value = case
+      when m.value < (select h.high from horizon h) then greatest(m.value, excluded.value) else excluded.value end
   )
   select count(*) from gone;
 $$;

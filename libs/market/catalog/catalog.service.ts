@@ -5,6 +5,7 @@ import type { Tx, Where } from '#platform/database';
 import { readSnapshot } from './importers/index.js';
 import { allOffers, catalogRevision, changesSince, type CatalogChanges } from './changes.js';
 import { offers, toOffer, toRow, type NewOfferRow, type OfferRow } from './offers.table.js';
+import { storable } from './plausible.js';
 import { sift } from './quarantine.js';
 import { absentFrom, EXPIRED } from './relist.js';
 import { catalogPublish, catalogRemovalsForget, catalogWithdraw, type Published } from './writes.js';
@@ -58,20 +59,28 @@ export class Catalog {
    */
   async relist(tx: Tx, providerId: string, list: readonly Offer[], doubtedBefore: number): Promise<Relisted> {
     const { plausible, quarantined } = await sift(tx, list);
+    const nameable = list.filter(({ id }) => id === storable(id));
     // An offer that is kept aside is in the list: it is not missing, its price is.
-    const { missing, expired, doubted } = await absentFrom(tx, providerId, list, doubtedBefore);
+    const { missing, expired, doubted } = await absentFrom(tx, providerId, nameable, doubtedBefore);
     const published = await this.publish(tx, plausible);
-    for (const [reason, ids] of quarantined) await this.withdraw(tx, ids, reason);
+    const aside = nameable.filter(({ id }) => quarantined.has(id)).map(({ id }) => id);
+    await withdrawRows(
+      tx,
+      aside,
+      aside.map((id) => quarantined.get(id) ?? EXPIRED),
+    );
     await writeRows(tx, missing);
     await this.withdraw(tx, expired, EXPIRED);
-    const aside = [...quarantined.values()].reduce((n, ids) => n + ids.length, 0);
-    return { ...published, missing: missing.length, expired: expired.length, quarantined: aside, doubted };
+    return { ...published, missing: missing.length, expired: expired.length, quarantined: quarantined.size, doubted };
   }
 
   /** Takes offers out; `why` is told in their history. */
   async withdraw(tx: Tx, ids: readonly string[], why = 'withdrawn'): Promise<number> {
-    if (ids.length === 0) return 0;
-    return (await tx.call(catalogWithdraw, { ids, why, at: await tx.now() })).removed;
+    return withdrawRows(
+      tx,
+      ids,
+      ids.map(() => why),
+    );
   }
 
   /** Where a reader that reads everything next begins with `changesSince`; to be asked before the first page of `all`. */
@@ -167,6 +176,12 @@ export class Catalog {
     await this.publish(tx, unique);
     return unique.length;
   }
+}
+
+/** Each with its reason, of the same place. */
+async function withdrawRows(tx: Tx, ids: readonly string[], whys: readonly string[]): Promise<number> {
+  if (ids.length === 0) return 0;
+  return (await tx.call(catalogWithdraw, { ids, whys, at: await tx.now() })).removed;
 }
 
 async function writeRows(tx: Tx, list: readonly NewOfferRow[]): Promise<Published> {

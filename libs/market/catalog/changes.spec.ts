@@ -5,7 +5,7 @@ import type { Offer } from '#contracts';
 import { MemoryStore, openStore, WORKER, type OpenStore, type Store, type Tx } from '#platform/database';
 import { testDatabase, type TestDatabase } from '#testing';
 import { testOffer as offer } from './catalog.fixture.js';
-import { catalogHorizon } from './writes.js';
+import { catalogHorizon, REMOVALS_KNOWN_ABOVE } from './writes.js';
 import { Catalog, catalogMarks, offerRemovals, offers, priceEvents, type PriceEventRow } from './index.js';
 
 const catalog = new Catalog();
@@ -135,6 +135,29 @@ function suite(name: string, open: () => Promise<Store>, settle: (store: Store) 
       expect(await tx((t) => catalog.changesSince(t, late.revision))).not.toBeNull();
       await tx((t) => copy.look(t));
       expect([copy.reloads, copy.offers.has(offer(50).id), copy.offers.has(offer(51).id)]).toEqual([2, false, true]);
+    });
+
+    it('go by no mark and no removal of a higher database', async () => {
+      await publish(offer(55));
+      const copy = new Copy();
+      await tx((t) => copy.look(t));
+      const beyond = copy.revision + 1_000_000_000n;
+      await tx(async (t) => {
+        await t.upsert(catalogMarks, [{ name: REMOVALS_KNOWN_ABOVE, value: beyond }]);
+        const removedAt = (await t.now()) - 2 * HOUR;
+        await t.upsert(offerRemovals, [{ id: 'of another database', revision: beyond, removedAt }]);
+      });
+      await tx((t) => catalog.withdraw(t, [offer(55).id]));
+      expect(await tx((t) => catalog.changesSince(t, copy.revision))).toMatchObject({ removedIds: [offer(55).id] });
+      await tx(async (t) => {
+        await t.update(offerRemovals, { id: offer(55).id }, { removedAt: (await t.now()) - 2 * HOUR });
+        expect(await catalog.forgetRemovals(t)).toBe(2);
+      });
+      const mark = await tx((t) => t.first(catalogMarks, { name: REMOVALS_KNOWN_ABOVE }));
+      expect(mark?.value).toBeLessThan(beyond);
+      expect(await tx((t) => catalog.changesSince(t, copy.revision))).toBeNull();
+      await tx((t) => copy.look(t));
+      expect(await tx((t) => catalog.changesSince(t, copy.revision))).not.toBeNull();
     });
 
     it('believe no revision of the future: the database is an older one', async () => {

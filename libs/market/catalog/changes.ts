@@ -58,7 +58,8 @@ export async function changesSince(tx: Tx, since: bigint): Promise<CatalogChange
   for (const { id } of there) removed.delete(id);
   // Asked last: what is forgotten while this reads is then told of.
   const forgotten = (await tx.first(catalogMarks, { name: REMOVALS_KNOWN_ABOVE }))?.value ?? -1n;
-  if (since <= forgotten) return null;
+  // A mark of the future is of another database too, and says nothing.
+  if (since <= forgotten && forgotten < (await tx.call(catalogHorizon, {})).high) return null;
   const upserts = new Map(changed.filter(({ id }) => !removed.has(id)).map((row) => [row.id, row]));
   for (const row of there) upserts.set(row.id, row);
   return { revision: low, upserts: [...upserts.values()].map(toOffer), removedIds: [...removed] };
@@ -71,20 +72,20 @@ async function changedRows<R extends { id: string; revision: bigint }>(
   { gte, lt }: { readonly gte: bigint; readonly lt: bigint },
 ): Promise<R[]> {
   const found: R[] = [];
-  let after: readonly [bigint, string] | undefined;
+  // Read backwards from `lt` (no id comes before the empty one), so that what is at or above it is never read.
+  let after: readonly [bigint, string] = [lt, ''];
   for (;;) {
     const rows = await tx.find(of, { revision: { gte } } as Where<R>, {
       orderBy: [
-        ['revision', 'asc'],
-        ['id', 'asc'],
+        ['revision', 'desc'],
+        ['id', 'desc'],
       ],
       limit: PAGE,
-      ...(after ? { after } : {}),
+      after,
     });
+    for (const row of rows) found.push(row);
     const last = rows.at(-1);
-    const ended = rows.length < PAGE || !last || last.revision >= lt;
-    found.push(...(ended ? rows.filter(({ revision }) => revision < lt) : rows));
-    if (ended) return found;
+    if (rows.length < PAGE || !last) return found.reverse();
     after = [last.revision, last.id];
   }
 }

@@ -17,6 +17,10 @@ describe('offers that cannot be true', () => {
     ['the count of accelerators makes no sense', { count: Number.NaN }],
     ['the count of accelerators makes no sense', { count: -1 }],
     ['the memory of an accelerator makes no sense', { vramGiB: Infinity }],
+    ['the id makes no sense', { id: 'x'.repeat(401) }],
+    ['the id makes no sense', { id: 'a\0b' }],
+    ['the text makes no sense', { doubts: ['half \ud800'] }],
+    ['the time of observation makes no sense', { observedAtMs: Number.NaN }],
     ['the stock makes no sense', { stock: 1.5 }],
     ['the memory of the machine makes no sense', { ramGiB: -4 }],
   ])('%s', (reason, over) => {

@@ -41,13 +41,30 @@ export function implausible(offer: Offer, norms: ReadonlyMap<string, PriceNorm>)
 /** Whether a row is nonsense in itself, whatever it costs. */
 export function malformedField(o: Offer): string | null {
   const bad = (name: string): string => `${name} makes no sense`;
-  if (o.id === '' || o.id.length > 400) return bad('the id');
+  if (o.id === '' || o.id !== storable(o.id)) return bad('the id');
+  if (!isClean(o)) return bad('the text');
+  if (!(Math.abs(o.observedAtMs) <= MOST_TIME_MS)) return bad('the time of observation');
   if (!Number.isFinite(o.count) || o.count < 0 || o.count > 1_024) return bad('the count of accelerators');
   if (!Number.isFinite(o.vramGiB) || o.vramGiB < 0 || o.vramGiB > 10_000) return bad('the memory of an accelerator');
   if (o.vcpus !== null && !(o.vcpus > 0 && o.vcpus <= 100_000)) return bad('the number of vCPUs');
   if (o.ramGiB !== null && !(o.ramGiB > 0 && o.ramGiB <= 1_000_000)) return bad('the memory of the machine');
   if (o.stock !== null && !(Number.isInteger(o.stock) && o.stock >= 0 && o.stock < 2 ** 31)) return bad('the stock');
   return null;
+}
+
+/** The last moment that a date can tell. */
+const MOST_TIME_MS = 8.64e15;
+const MOST_CHARACTERS = 400;
+/** Characters that the database takes in no text: NUL and halves of pairs. */
+const UNSTORABLE = /\0|\p{Surrogate}/gu;
+
+/** A text as it can be kept. */
+export const storable = (text: string): string => text.replace(UNSTORABLE, '\uFFFD').slice(0, MOST_CHARACTERS);
+
+/** Whether no text of a row, however deep, holds what cannot be stored. */
+function isClean(value: unknown): boolean {
+  if (typeof value === 'string') return value.search(UNSTORABLE) < 0;
+  return typeof value !== 'object' || value === null || Object.values(value).every(isClean);
 }
 
 const dollarsOf = (nano: bigint): string => `$${(Number(nano) / 1e9).toPrecision(3)}`;

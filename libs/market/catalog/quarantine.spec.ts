@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { ManualClock, usd } from '#kernel';
+import { setTimeout } from 'node:timers/promises';
+import { DAY, ManualClock, usd } from '#kernel';
 import { auditLog, BROKER } from '#identity/audit';
 import type { Offer } from '#contracts';
 import { MemoryStore, openStore, WORKER, type Store } from '#platform/database';
@@ -76,5 +77,58 @@ describe.each<[string, () => Promise<Store>]>([
     expect(await relist([...usual, offer(7, '2.5')])).toMatchObject({ quarantined: 0 });
     const rows = await store.transaction(WORKER, (tx) => tx.find(quarantinedOffers, {}));
     expect(rows.map((row) => row.id)).toEqual([offer(8, '0').id]);
+
+    // What no list tells of for a week is forgotten; what somebody believes is not, as long as it is listed.
+    await relist([...usual, slipped]);
+    await believe(slipped.id);
+    const now = await store.transaction(WORKER, (tx) => tx.now());
+    await store.transaction(WORKER, (tx) =>
+      tx.update(quarantinedOffers, { providerId: 'prv_v' }, { lastAt: now - 8 * DAY }),
+    );
+    await relist([...usual.slice(0, 5), slipped]);
+    const kept = await store.transaction(WORKER, (tx) => tx.find(quarantinedOffers, {}));
+    expect(kept.map((row) => [row.id, row.allowedPrice])).toEqual([[slipped.id, slipped.pricePerHour]]);
+  });
+
+  it('keeps aside rows that no database could hold, without failing the list', async () => {
+    const store = await open();
+    const odd = [
+      offer(11, '2', { id: `prv_v/${'x'.repeat(5_000)}` }),
+      offer(12, '2', { id: 'prv_v/a\0b', region: '\0', accelerator: 'x\0' }),
+      offer(13, '2', { observedAtMs: Number.NaN }),
+      offer(14, '2', { pricePerHour: 10n ** 40n }),
+    ];
+    const relisted = await store.transaction(WORKER, (tx) => catalog.relist(tx, 'prv_v', [...usual, ...odd], 0));
+    expect(relisted).toMatchObject({ added: 6, quarantined: 4 });
+  });
+
+  it('loses no release that comes while a list is read', async () => {
+    const store = await open();
+    const list = [...usual, offer(7, '0.001')];
+    const relist = (): Promise<unknown> => store.transaction(WORKER, (tx) => catalog.relist(tx, 'prv_v', list, 0));
+    await store.transaction(WORKER, (tx) => catalog.relist(tx, 'prv_v', usual, 0));
+    await relist();
+    let releasing: Promise<unknown> | undefined;
+    await store.transaction(WORKER, async (tx) => {
+      const seen = new Proxy(tx, {
+        get(target, name) {
+          const value: unknown = Reflect.get(target, name, target);
+          if (typeof value !== 'function') return value;
+          return async (...args: unknown[]): Promise<unknown> => {
+            const answer: unknown = await Reflect.apply(value, target, args);
+            if (name === 'find' && args[0] === quarantinedOffers && releasing === undefined) {
+              releasing = store.transaction(WORKER, (other) => release(other, BROKER, offer(7, '0').id, 'asked'));
+              // Long enough for a release that nothing holds back.
+              await Promise.race([releasing, setTimeout(300)]);
+            }
+            return answer;
+          };
+        },
+      });
+      await catalog.relist(seen, 'prv_v', list, 0);
+    });
+    await releasing;
+    const row = await store.transaction(WORKER, (tx) => tx.first(quarantinedOffers, { id: offer(7, '0').id }));
+    expect(row?.allowedPrice).toBe(offer(7, '0.001').pricePerHour);
   });
 });

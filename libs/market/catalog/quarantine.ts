@@ -1,8 +1,12 @@
+import { DAY } from '#kernel';
 import { audit, type Author } from '#identity/audit';
 import type { Offer } from '#contracts';
 import { table, type Procedure, type Tx } from '#platform/database';
 import { offers } from './offers.table.js';
-import { implausible, malformedField, normKey, type PriceNorm } from './plausible.js';
+import { implausible, malformedField, normKey, storable, type PriceNorm } from './plausible.js';
+
+/** What no list has told of for so long is not kept aside any more. */
+const KEPT_MS = 7 * DAY;
 
 /** An offer that is kept aside: never ranked, and why. */
 export interface QuarantinedRow {
@@ -77,25 +81,30 @@ interface RawNorm {
 
 /**
  * Takes what cannot be true out of a list and keeps it aside; what was kept aside and is plausible now, or is allowed at its price, goes
- * through and is released.
+ * through and is released. `quarantined`: the reason by the id.
  */
 export async function sift(
   tx: Tx,
   list: readonly Offer[],
-): Promise<{ plausible: readonly Offer[]; quarantined: ReadonlyMap<string, readonly string[]> }> {
+): Promise<{ plausible: readonly Offer[]; quarantined: ReadonlyMap<string, string> }> {
   if (list.length === 0) return { plausible: [], quarantined: new Map() };
-  const { norms } = await tx.call(catalogPriceNorms, { accelerators: [...new Set(list.map((o) => o.accelerator))] });
+  const { norms } = await tx.call(catalogPriceNorms, {
+    accelerators: [...new Set(list.map((o) => storable(o.accelerator)))],
+  });
   const byKey = new Map(norms.map((n): [string, PriceNorm] => [normKey(n), { ...n, median: BigInt(n.median) }]));
+  const providers = [...new Set(list.map((o) => o.providerId))];
   const known = new Map(
-    (await tx.find(quarantinedOffers, { providerId: { in: [...new Set(list.map((o) => o.providerId))] } })).map(
-      (row) => [row.id, row],
-    ),
+    // Locked: what an administrator allows meanwhile would be lost.
+    (
+      await tx.find(quarantinedOffers, { providerId: { in: providers } }, { orderBy: [['id', 'asc']], lock: 'update' })
+    ).map((row) => [row.id, row]),
   );
   const now = await tx.now();
   const plausible: Offer[] = [];
   const aside: QuarantinedRow[] = [];
   const released: string[] = [];
-  const quarantined = new Map<string, string[]>();
+  const allowedStill: string[] = [];
+  const quarantined = new Map<string, string>();
   for (const offer of list) {
     const before = known.get(offer.id);
     const reason = implausible(offer, byKey);
@@ -103,19 +112,20 @@ export async function sift(
     if (reason === null || allowed) {
       plausible.push(offer);
       if (before && !allowed) released.push(offer.id);
+      if (before && allowed && before.lastAt < now - DAY) allowedStill.push(offer.id);
       continue;
     }
-    quarantined.set(reason, [...(quarantined.get(reason) ?? []), offer.id]);
-    const { id, providerId, accelerator, pricing, region, pricePerHour, source } = offer;
+    quarantined.set(offer.id, reason);
+    const { providerId, pricing } = offer;
     const at = { firstAt: before?.firstAt ?? now, lastAt: now };
     aside.push({
-      id,
+      id: storable(offer.id),
       providerId,
-      accelerator,
+      accelerator: storable(offer.accelerator),
       pricing,
-      region,
-      pricePerHour,
-      source,
+      region: storable(offer.region),
+      pricePerHour: bounded(offer.pricePerHour),
+      source: storable(offer.source),
       reason,
       ...at,
       allowedPrice: null,
@@ -123,8 +133,14 @@ export async function sift(
   }
   if (aside.length > 0) await tx.upsert(quarantinedOffers, [...new Map(aside.map((row) => [row.id, row])).values()]);
   if (released.length > 0) await tx.remove(quarantinedOffers, { id: { in: released } });
+  if (allowedStill.length > 0) await tx.update(quarantinedOffers, { id: { in: allowedStill } }, { lastAt: now });
+  await tx.remove(quarantinedOffers, { providerId: { in: providers }, lastAt: { lt: now - KEPT_MS } });
   return { plausible, quarantined };
 }
+
+/** Far above every price that is believed, and within what a column holds. */
+const MOST_KEPT = 10n ** 30n;
+const bounded = (price: bigint): bigint => (price > MOST_KEPT ? MOST_KEPT : price < -MOST_KEPT ? -MOST_KEPT : price);
 
 /** What is kept aside, in the order of ids; what an administrator believes is left out. */
 export function quarantine(

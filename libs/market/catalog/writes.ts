@@ -51,14 +51,18 @@ export const catalogUnseen: Procedure<
   },
 };
 
-/** Takes offers out, each with a price event that says why; ids that are not there do nothing. */
-export const catalogWithdraw: Procedure<{ ids: readonly string[]; why: string; at: number }, { removed: number }> = {
+/** Takes offers out, each with a price event that says why (the reason at the same place); ids that are not there do nothing. */
+export const catalogWithdraw: Procedure<
+  { ids: readonly string[]; whys: readonly string[]; at: number },
+  { removed: number }
+> = {
   name: 'catalog_withdraw',
-  args: { ids: 'texts', why: 'text', at: 'time' },
+  args: { ids: 'texts', whys: 'texts', at: 'time' },
   result: { removed: 'int' },
-  inMemory: async (tx, { ids, why, at }) => {
+  inMemory: async (tx, { ids, whys, at }) => {
     const gone = ids.length === 0 ? [] : await tx.find(offers, { id: { in: ids } });
     if (gone.length === 0) return { removed: 0 };
+    const reasons = new Map(ids.map((id, i) => [id, whys[i]]));
     const revision = await nextRevision(tx);
     await tx.remove(offers, { id: { in: ids } });
     await tx.upsert(
@@ -67,7 +71,12 @@ export const catalogWithdraw: Procedure<{ ids: readonly string[]; why: string; a
     );
     await tx.upsert(
       priceEvents,
-      gone.map((row) => ({ ...eventOf(row, at, 'gone'), stock: 0, available: false, why })),
+      gone.map((row) => ({
+        ...eventOf(row, at, 'gone'),
+        stock: 0,
+        available: false,
+        why: reasons.get(row.id) ?? null,
+      })),
     );
     return { removed: gone.length };
   },
@@ -85,7 +94,7 @@ export const catalogHorizon: Procedure<object, { low: bigint; high: bigint }> = 
   },
 };
 
-/** Forgets removals of before a moment, and remembers up to which revision. */
+/** Forgets removals of before a moment, and remembers up to which revision; revisions of another database (before a restore) do not count. */
 export const catalogRemovalsForget: Procedure<{ before: number }, { forgotten: number }> = {
   name: 'catalog_removals_forget',
   args: { before: 'time' },
@@ -93,10 +102,14 @@ export const catalogRemovalsForget: Procedure<{ before: number }, { forgotten: n
   inMemory: async (tx, { before }) => {
     const gone = await tx.find(offerRemovals, { removedAt: { lt: before } });
     if (gone.length === 0) return { forgotten: 0 };
-    const through = gone.reduce((most, { revision }) => (revision > most ? revision : most), 0n);
-    const known = (await tx.first(catalogMarks, { name: REMOVALS_KNOWN_ABOVE }))?.value ?? 0n;
+    const { high } = await tx.call(catalogHorizon, {});
+    const mark = (await tx.first(catalogMarks, { name: REMOVALS_KNOWN_ABOVE }))?.value ?? 0n;
+    const known = mark < high ? mark : 0n;
+    const own = gone.filter(({ revision }) => revision < high);
+    const through = own.reduce((most, { revision }) => (revision > most ? revision : most), 0n);
     await tx.remove(offerRemovals, { removedAt: { lt: before } });
-    await tx.upsert(catalogMarks, [{ name: REMOVALS_KNOWN_ABOVE, value: through > known ? through : known }]);
+    if (own.length > 0)
+      await tx.upsert(catalogMarks, [{ name: REMOVALS_KNOWN_ABOVE, value: through > known ? through : known }]);
     return { forgotten: gone.length };
   },
 };
