@@ -6,8 +6,10 @@ import { isoTime, nanoUsdText } from './wire.js';
 const tokens = z.int().min(1).max(10_000_000);
 
 const someTokens = z.int().min(0).max(20_000_000);
+/** Requests per second: one in 30 years, and more than any service has. */
+const rate = z.number().min(1e-9).max(1e9);
 const tokenLengths = z.strictObject({
-  mean: z.number().positive().max(10_000_000),
+  mean: z.number().min(0.001).max(10_000_000),
   p50: someTokens,
   p95: someTokens,
   p99: someTokens,
@@ -19,11 +21,11 @@ export const traceSummarySchema = z
   .strictObject({
     requests: z.int().min(1),
     /** From the first arrival to the last. */
-    spanS: z.number().nonnegative(),
-    meanPerS: z.number().positive(),
+    spanS: z.number().nonnegative().max(1e10),
+    meanPerS: rate,
     /** Arrivals of the 95th percentile of minutes, and of the busiest one, per second. */
-    p95PerS: z.number().positive(),
-    peakPerS: z.number().positive(),
+    p95PerS: rate,
+    peakPerS: rate,
     inputTokens: tokenLengths,
     outputTokens: tokenLengths,
     /** 99th percentile of prompt and answer together. */
@@ -55,7 +57,7 @@ const modelWork = z.strictObject({
     .strictObject({
       inputTokens: z.number().nonnegative().max(1e15),
       outputTokens: z.number().positive().max(1e15),
-      withinHours: z.number().positive().max(100_000).optional(),
+      withinHours: z.number().min(0.01).max(100_000).optional(),
     })
     .optional(),
 });
@@ -76,9 +78,9 @@ const traceWork = z.strictObject({
 
 const gpuHoursWork = z.strictObject({
   kind: z.literal('gpu-hours'),
+  /** On `count` of the reference, as in a job's workload. */
   hours: z.number().positive().max(1e7),
   reference: z.string().min(1).max(60),
-  /** Accelerators to spread it over. */
   count: z.int().min(1).max(64).default(1),
 });
 

@@ -32,6 +32,48 @@ const llama70 = {
 } as const;
 const nano = (text: string | undefined): number => Number(text ?? Number.NaN);
 
+describe('POST /v1/sizing of absurd numbers', () => {
+  const lengths = { mean: 100, p50: 100, p95: 200, p99: 300, max: 400 };
+  const summary = {
+    requests: 10,
+    spanS: 10,
+    meanPerS: 1,
+    p95PerS: 1,
+    peakPerS: 1,
+    inputTokens: lengths,
+    outputTokens: lengths,
+    totalTokensP99: 600,
+    cachedShare: null,
+  };
+  const trace = (over: object) => ({ kind: 'trace', model: llama70.model, summary: { ...summary, ...over } });
+  const volume = { inputTokens: 1e15, outputTokens: 1e15, withinHours: 1e-300 };
+  const text = 'arrival_s,input_tokens,output_tokens\n1,5,5\n1e305,5,5\n2,5,5';
+  it.each<[string, object]>([
+    ['a mean rate', trace({ meanPerS: 1e-320 })],
+    ['a peak', trace({ peakPerS: 1e308 })],
+    ['a span', trace({ spanS: 1e300 })],
+    ['a time for a volume', { kind: 'model', model: llama70.model, volume }],
+    ['an arrival', { kind: 'trace', model: llama70.model, text, strict: true }],
+  ])('refuses %s', async (_, workload) => {
+    const { status, body } = await ask({ workload });
+    expect([status, body['detail']]).toEqual([400, expect.any(String)]);
+    if ('text' in workload) expect(body['detail']).toContain('line 3');
+  });
+
+  it('answers the largest that it takes without a shape of senseless size', async () => {
+    const view = await sized({
+      workload: { kind: 'model', model: llama70.model, volume: { ...volume, withinHours: 0.01 } },
+      gpus: ['H100'],
+    });
+    expect(view.shapes).toEqual([]);
+    const rates = { meanPerS: 1e-9, p95PerS: 1e9, peakPerS: 1e9 };
+    expect((await ask({ workload: trace(rates), gpus: ['H100'] })).status).toBe(200);
+    expect(
+      (await ask({ workload: { kind: 'trace', model: llama70.model, text }, gpus: ['H100'] })).body['skipped'],
+    ).toBe(1);
+  });
+});
+
 describe('POST /v1/sizing of a model', () => {
   it('answers shapes cheapest per token first, each with memory, speed, factors and offers', async () => {
     const view = await sized({ workload: llama70 });
@@ -177,6 +219,15 @@ describe('POST /v1/sizing without a model', () => {
     const hours = (name: string) => view.machines.find((m) => m.accelerator === name)?.hours ?? Number.NaN;
     expect(hours('A100-80GB-SXM')).toBeCloseTo(100, 3);
     expect(hours('H100-SXM')).toBeLessThan(80);
+  });
+
+  it('takes GPU-hours as hours on that many of the reference, as placement does', async () => {
+    const workload = { kind: 'gpu-hours', hours: 200, reference: 'A100-80GB-SXM', count: 8 } as const;
+    const view = await sized({ workload, gpus: ['A100-80GB-SXM', 'H100-SXM'], limit: 200 });
+    const hours = (name: string) => view.machines.find((m) => m.accelerator === name)?.hours ?? Number.NaN;
+    expect(hours('A100-80GB-SXM')).toBeCloseTo(200, 3);
+    expect(hours('H100-SXM')).toBeLessThan(160);
+    expect(hours('H100-SXM')).toBeGreaterThan(60);
   });
 
   it('finds machines with what plain hardware asks for', async () => {

@@ -74,7 +74,7 @@ export function registerSize(berth: Command): void {
     .option('--accept <share>', 'speculative decoding with this share of drafts accepted, 0 to 1', share)
     .option('--static-batching', 'without continuous batching')
     .option('--gpu <models>', 'only these, separated by commas', list)
-    .option('--gpu-hours <n>', 'no model: hours of work on the reference GPU', aboveZero)
+    .option('--gpu-hours <n>', 'no model: hours of work on --count of the reference GPU', aboveZero)
     .option('--reference <gpu>', 'the reference GPU', 'H100-SXM')
     .option('--hours <n>', 'no model: hours on machines with --count GPUs', aboveZero)
     .option('--count <n>', 'GPUs per machine, for --hours and --gpu-hours', wholeNumber(1, 64))

@@ -72,7 +72,11 @@ function mixerPlan(f: ConfigFields, modelType: string, layers: number): Layer['m
   const attnTypes = f.list('attn_type_list');
   if (attnTypes !== undefined) return fill((i) => (attnTypes[i] === 0 ? 'linear' : 'full'));
   const kimi = f.inner('linear_attn_config').list('full_attn_layers');
-  if (kimi !== undefined) return fill((i) => (kimi.includes(i + 1) ? 'full' : 'linear'));
+  if (kimi !== undefined) {
+    if (kimi.length > layers) f.missing('full_attn_layers', `has ${kimi.length} entries for ${layers} layers`);
+    const full = new Set(kimi);
+    return fill((i) => (full.has(i + 1) ? 'full' : 'linear'));
+  }
   const interval = f.count('full_attention_interval');
   if (interval !== undefined) return fill((i) => ((i + 1) % interval === 0 ? 'full' : 'linear'));
   const period = f.count('attn_layer_period');
@@ -110,7 +114,12 @@ function expertPlan(f: ConfigFields, modelType: string, layers: number): boolean
   const fill = (of: (i: number) => boolean): boolean[] => Array.from({ length: layers }, (_, i) => of(i));
   if (expertCount(f) === undefined) return fill(() => false);
   const listed = f.list('moe_layers');
-  if (listed !== undefined && listed.length > 0) return fill((i) => listed.includes(i));
+  if (listed !== undefined && listed.length > layers)
+    f.missing('moe_layers', `has ${listed.length} entries for ${layers} layers`);
+  else if (listed !== undefined && listed.length > 0) {
+    const set = new Set(listed);
+    return fill((i) => set.has(i));
+  }
   const text = f.text('moe_layers_enum');
   if (text !== undefined) {
     const set = new Set(text.split(',').map(Number));

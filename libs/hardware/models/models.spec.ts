@@ -198,6 +198,17 @@ describe('config.json', () => {
     expect(answer.problems.map((p) => p.field)).toContain(field);
   });
 
+  it.each([
+    [
+      'moe_layers',
+      { num_local_experts: 8, num_experts_per_tok: 2, moe_layers: Array.from({ length: 50_000 }, (_, i) => i) },
+    ],
+    ['full_attn_layers', { linear_attn_config: { full_attn_layers: Array.from({ length: 50_000 }, (_, i) => i) } }],
+  ])('refuses %s that is longer than the layers', (field, over) => {
+    const read = readModelConfig({ ...llama7b, ...over });
+    expect(read.ok ? [] : read.problems.map((p) => p.field)).toContain(field);
+  });
+
   it('never throws, whatever it is given', () => {
     fc.assert(
       fc.property(

@@ -64,6 +64,9 @@ export interface Miss {
   readonly reason: string;
 }
 
+/** More machines than the world has: a load beyond it is a slip, and its numbers would mean nothing. */
+const MOST_REPLICAS = 10_000_000;
+
 /** Shapes of one accelerator: for each precision every split that fits, and of those that do not the one that lacks least. */
 export function shapesOf(q: SizingQuery, a: Accelerator): { shapes: Shape[]; misses: Miss[] } {
   const shapes: Shape[] = [];
@@ -141,6 +144,14 @@ export function shapeOf(q: SizingQuery, a: Accelerator, precision: Precision, sp
   if (chosen === null)
     return { accelerator: a, precision, split, missingGiB: null, reason: 'its speed cannot be predicted' };
   const { replicas, batch } = spread(q, chosen.batch, chosen.speed);
+  if (!(replicas <= MOST_REPLICAS))
+    return {
+      accelerator: a,
+      precision,
+      split,
+      missingGiB: null,
+      reason: `more than ${MOST_REPLICAS} replicas would be needed`,
+    };
   const speed = batch === chosen.batch ? chosen.speed : (speedWith(c, batch, q.factors) ?? chosen.speed);
   return {
     accelerator: a,

@@ -51,6 +51,9 @@ export const FORMS_TEXT =
   'CSV headed TIMESTAMP,ContextTokens,GeneratedTokens; arrival_s,input_tokens,output_tokens; or client,timestamp,rate,...; or JSON lines with timestamp (ms), input_length, output_length, hash_ids';
 
 const MOST_TOKENS = 10_000_000;
+/** Beyond it seconds tell no fractions, and minutes no order; about the year 5100, or 100 years from any start. */
+const MOST_S = 1e11;
+const MOST_PER_S = 1e9;
 /** Tokens of a block of Mooncake's prefixes. */
 export const BLOCK_TOKENS = 512;
 
@@ -123,7 +126,7 @@ function request(
   outputTokens: number | null,
   blocks: readonly number[] | null,
 ): TraceLine | string {
-  if (atS === null) return `has no time that can be read: ${shown(saidAt)}`;
+  if (atS === null || Math.abs(atS) > MOST_S) return `has no time that can be read: ${shown(saidAt)}`;
   for (const [what, n] of [
     ['prompt', inputTokens],
     ['answer', outputTokens],
@@ -141,8 +144,9 @@ function rates(client: number, stamp: number, rate: number): ReadLine {
     const row = cells(line);
     const atS = numberOf(row[stamp]);
     const perS = numberOf(row[rate]);
-    if (atS === null) return `has no time that can be read: ${shown(row[stamp])}`;
-    if (perS === null || perS < 0) return `the rate is ${shown(row[rate])}: must be a number of requests per second`;
+    if (atS === null || Math.abs(atS) > MOST_S) return `has no time that can be read: ${shown(row[stamp])}`;
+    if (perS === null || perS < 0 || perS > MOST_PER_S)
+      return `the rate is ${shown(row[rate])}: must be a number of requests per second`;
     return { kind: 'rate', client: row[client] ?? '', atS, perS };
   };
 }

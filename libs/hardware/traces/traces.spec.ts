@@ -178,6 +178,12 @@ describe('a summary', () => {
     );
   });
 
+  it.each(['1e305', '-1e12'])('leaves out an arrival at %s s, and names its line', (at) => {
+    const { findings, summary } = read(['arrival_s,input_tokens,output_tokens', '1,5,5', `${at},5,5`]);
+    expect(findings.map((f) => [f.line, f.kind])).toEqual([[3, 'nonsense']]);
+    expect(summary.requests).toBe(1);
+  });
+
   it('never throws anything but a refusal, whatever the lines', () => {
     fc.assert(
       fc.property(

@@ -107,12 +107,15 @@ export class Sizing {
       work.kind === 'hardware'
         ? { kind: 'wall-hours', hours: work.hours }
         : { kind: 'gpu-hours', hours: work.hours, reference: work.reference };
+    // GPU-hours are hours on `count` of the reference, as placement reads them.
+    const alone = work.kind === 'gpu-hours' ? usefulSeconds(todo, work.reference, work.count) : null;
+    const onReference = alone === null || alone <= 0 ? 1 : (work.hours * 3_600) / alone;
     const found: SizingView['machines'] = [];
     for (const [name, offers] of book) {
       if (gpus && !gpus.some((a) => a.name === name)) continue;
       if (work.kind === 'hardware' && request.gpus === undefined && name === 'CPU') continue;
       for (const offer of offers) {
-        const one = timed(work, todo, offer);
+        const one = timed(work, todo, offer, onReference);
         if (one !== null) found.push(one);
       }
     }
@@ -126,7 +129,8 @@ export class Sizing {
   }
 }
 
-function timed(work: Hardware, todo: Work, offer: Offer): SizingView['machines'][number] | null {
+/** `onReference`: how many times the work is what one of the reference does in its hours. */
+function timed(work: Hardware, todo: Work, offer: Offer, onReference: number): SizingView['machines'][number] | null {
   const a = acceleratorNamed(offer.accelerator);
   if (!a || offer.count < work.count) return null;
   const notes: string[] = [];
@@ -139,7 +143,8 @@ function timed(work: Hardware, todo: Work, offer: Offer): SizingView['machines']
     const { note } = linkedAs(a, offer);
     if (note !== null && work.count > 1 && hasFastLink(a)) notes.push(note);
   }
-  const seconds = usefulSeconds(todo, offer.accelerator, work.count, offer.vcpus);
+  const here = usefulSeconds(todo, offer.accelerator, work.count, offer.vcpus);
+  const seconds = here === null ? null : here * onReference;
   if (seconds === null) return null;
   if (offer.count > work.count) notes.push(`${offer.count - work.count} of ${offer.count} GPUs stay idle`);
   const hours = seconds / 3_600;
