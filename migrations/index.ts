@@ -24,6 +24,16 @@ import { AddJobDeadlines1764735000000 } from './1764735000000-AddJobDeadlines.js
 import { ForgetPriceEvents1764740000000 } from './1764740000000-ForgetPriceEvents.js';
 import { AddServingSpeeds1764760000000 } from './1764760000000-AddServingSpeeds.js';
 import { AddOfferQuarantine1764790000000 } from './1764790000000-AddOfferQuarantine.js';
+import { AddGpuParts1765100000000 } from './1765100000000-AddGpuParts.js';
+import { AddReservations1765200000000 } from './1765200000000-AddReservations.js';
+import { AddPartialReversals1765400000000 } from './1765400000000-AddPartialReversals.js';
+import { AddQuotes1764800000000 } from './1764800000000-AddQuotes.js';
+import { AddProjectCommitments1765410000000 } from './1765410000000-AddProjectCommitments.js';
+import { CountSpending1765420000000 } from './1765420000000-CountSpending.js';
+import { KeepNamedFiles1765430000000 } from './1765430000000-KeepNamedFiles.js';
+import { FadeStrikes1765500000000 } from './1765500000000-FadeStrikes.js';
+import { AddGangEvidence1765520000000 } from './1765520000000-AddGangEvidence.js';
+import { CarryRates1765440000000 } from './1765440000000-CarryRates.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
 export const migrations = [
@@ -53,4 +63,14 @@ export const migrations = [
   ForgetPriceEvents1764740000000,
   AddServingSpeeds1764760000000,
   AddOfferQuarantine1764790000000,
+  AddQuotes1764800000000,
+  AddGpuParts1765100000000,
+  AddReservations1765200000000,
+  AddPartialReversals1765400000000,
+  AddProjectCommitments1765410000000,
+  CountSpending1765420000000,
+  KeepNamedFiles1765430000000,
+  CarryRates1765440000000,
+  FadeStrikes1765500000000,
+  AddGangEvidence1765520000000,
 ];

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { openBroker } from '#broker';
+import { Sizing } from '#market/sizing';
 import { systemClock, systemRandom } from '#kernel';
 import type { Config } from '#platform/config';
 import { createApi } from './create-api.js';
@@ -48,6 +49,11 @@ export async function bootApi(config: Config, onFirstBoot?: (platformKey: string
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   const url = config.publicUrl ?? `http://${host}:${port}`;
   logger.info({ url }, 'listening');
+  // After listening: nobody who waits for readiness waits for this.
+  app
+    .get(Sizing)
+    .warm()
+    .catch((error: unknown) => logger.warn({ err: error }, 'the tables of sizing could not be read'));
   return {
     url,
     platformKey: open.platformKey,

@@ -3,8 +3,9 @@ import { routesOf } from './http/serve.js';
 import { OrganizationsController } from './rooms/organizations.controller.js';
 import { ProjectsController } from './rooms/projects.controller.js';
 import { KeysController } from './rooms/keys.controller.js';
-import { OffersController } from './rooms/offers.controller.js';
-import { PlacementsController } from './rooms/placements.controller.js';
+import { OffersController } from './rooms/market/offers.controller.js';
+import { PlacementsController } from './rooms/market/placements.controller.js';
+import { QuotesController } from './rooms/market/quotes.controller.js';
 import { ArtifactsController } from './rooms/artifacts.controller.js';
 import { JobsController } from './rooms/jobs.controller.js';
 import { LeasesController } from './rooms/leases.controller.js';
@@ -18,7 +19,7 @@ import { PricesController } from './rooms/money/prices.controller.js';
 import { UsageEventsController } from './rooms/money/usage-events.controller.js';
 import { RevenueController } from './rooms/money/revenue.controller.js';
 import { VendorInvoicesController } from './rooms/money/vendor-invoices.controller.js';
-import { SizingController } from './rooms/sizing.controller.js';
+import { SizingController } from './rooms/market/sizing.controller.js';
 import { AuditController } from './rooms/audit.controller.js';
 import { QuotasController } from './rooms/money/quotas.controller.js';
 import { PaymentsController } from './rooms/money/payments.controller.js';
@@ -27,7 +28,9 @@ import { PayoutsController } from './rooms/money/payouts.controller.js';
 import { AdminPayoutsController } from './rooms/money/admin-payouts.controller.js';
 import { OrphansController } from './rooms/orphans.controller.js';
 import { ProvidersController } from './rooms/providers.controller.js';
-import { QuarantineController } from './rooms/quarantine.controller.js';
+import { CatalogImportsController } from './rooms/market/catalog-imports.controller.js';
+import { QuarantineController } from './rooms/market/quarantine.controller.js';
+import { ReservationsController } from './rooms/market/reservations.controller.js';
 import { AgentController } from './rooms/agent.controller.js';
 import { SystemController } from './rooms/system.controller.js';
 import { DocumentController } from './rooms/document.controller.js';
@@ -39,6 +42,7 @@ export const controllers: readonly Type[] = [
   KeysController,
   OffersController,
   PlacementsController,
+  QuotesController,
   SizingController,
   ArtifactsController,
   JobsController,
@@ -62,6 +66,8 @@ export const controllers: readonly Type[] = [
   OrphansController,
   ProvidersController,
   QuarantineController,
+  ReservationsController,
+  CatalogImportsController,
   AgentController,
   SystemController,
   DocumentController,

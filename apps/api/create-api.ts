@@ -10,11 +10,11 @@ import { routes } from './controllers.js';
 import type { Ground } from './ground.js';
 import { callerOf } from './http/access.guard.js';
 import { checkRoutes, recordServedRoutes, refuseLenientRouter, refuseUndeclared } from './http/boot-checks.js';
-import { registerBodyParsers } from './http/body-parsers.js';
+import { registerBodyParsers } from './http/body/body-parsers.js';
 import { RequestLimits } from './http/limits.js';
-import { problemOf } from './http/problem.js';
+import { problemOf } from './http/problems/problem.js';
 import { endConnections, Stopping } from './http/stopping.js';
-import { sendProblem } from './http/problem.filter.js';
+import { sendProblem } from './http/problems/problem.filter.js';
 
 const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',

@@ -1,5 +1,5 @@
-import { docsPage } from './http/docs-page.js';
-import { openApiOf, type OpenApiDocument } from './http/openapi.js';
+import { docsPage } from './http/docs/docs-page.js';
+import { openApiOf, type OpenApiDocument } from './http/docs/openapi.js';
 import type { RouteSpec } from './http/route.js';
 
 /** Version of the API, not of the program: it changes when a client must. */

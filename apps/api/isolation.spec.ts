@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { ID_PREFIXES, newId, type IdKind } from '#kernel';
+import { ID_PREFIXES, newId, usd, type IdKind } from '#kernel';
+import type { Offer } from '#contracts';
+import { Catalog } from '#market/catalog';
+import { WORKER } from '#platform/database';
 import { routes } from './controllers.js';
 import type { RouteSpec } from './http/route.js';
 import { batchJob, commandJob, OUTPUT_PATH, openOwner, type Ids, type Owner } from './testing/owned.js';
@@ -71,6 +74,7 @@ const sync = (work: readonly string[]): Attempt => ({
 /** Of the market and of the installation: nobody's own. */
 const MARKET_OFFER = 'list:spec/a';
 const CLOUD = newId('provider');
+const RESERVATION = newId('reservation');
 
 const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   createOrganization: { asks: () => [{ body: { name: 'o' } }] },
@@ -109,6 +113,13 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
     shows: ['hostId', 'providerId'],
   },
   replayPlacement: byId('placementId', { body: {} }),
+  createQuote: {
+    asks: (ids) => [{ body: { workload: {}, projectId: ids.projectId } }],
+    creates: (own) => ({ body: { workload: {}, projectId: own.projectId } }),
+    shows: ['hostId', 'providerId'],
+  },
+  listQuotes: { asks: (ids) => [{}, { query: { projectId: ids.projectId } }], shows: ['hostId', 'providerId'] },
+  getQuote: byId('quoteId'),
   createArtifact: {
     asks: (ids) => [{ query: { projectId: ids.projectId }, body: 'x', headers: ndjson }],
     creates: (own) => ({ query: { projectId: own.projectId }, body: 'x', headers: ndjson }),
@@ -205,9 +216,12 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   publishPriceBook: { asks: () => [{ body: { terms: {} } }] },
   setPlan: byId('organizationId', { body: { plan: null } }),
   listCommitments: byId('organizationId'),
-  addCommitment: byId('organizationId', {
-    body: { per: 'hour', amount: '1', discountBps: 1, endsAt: '2099-01-01T00:00:00Z' },
-  }),
+  addCommitment: {
+    asks: ({ organizationId, projectId }) => {
+      const body = { per: 'hour', amount: '1', discountBps: 1, endsAt: '2099-01-01T00:00:00Z' };
+      return [body, { ...body, projectId }].map((b) => ({ params: { id: organizationId }, body: b }));
+    },
+  },
   getMargins: { asks: () => [{}, { query: { by: 'lease' } }] },
   getPlan: byId('organizationId'),
   listOwnCommitments: none,
@@ -272,7 +286,36 @@ const ATTEMPTS: Readonly<Record<string, Row | 'public'>> = {
   resumeOrphanSweep: none,
   listProviders: none,
   listQuarantine: none,
+  listCatalogFormats: none,
+  importCatalog: {
+    asks: (ids) => [
+      {
+        body: {
+          format: 'berth-csv',
+          content: `provider,sku,region,gpu,count,pricePerHourUsd\n${ids.providerId},a,r,T4,1,1\n`,
+        },
+      },
+    ],
+  },
   releaseOffer: { asks: () => [{ body: { id: MARKET_OFFER, reason: 'r' } }] },
+  listReservations: none,
+  addReservation: {
+    asks: () => [
+      {
+        body: {
+          providerId: CLOUD,
+          sku: 's',
+          region: 'r',
+          machines: 1,
+          until: '2126-01-01T00:00:00Z',
+          paidPerHour: '1',
+          note: 'n',
+        },
+      },
+    ],
+  },
+  getReservation: { asks: () => [{ params: { id: RESERVATION } }] },
+  endReservation: { asks: () => [{ params: { id: RESERVATION } }] },
   readProviderOffers: { asks: () => [{ params: { id: CLOUD } }] },
   enrolAgent: 'public',
   syncAgent: { asks: (ids) => [sync([ids.shardId, ids.commandShardId])] },
@@ -334,6 +377,40 @@ beforeAll(async () => {
     `insert into providers (id, organization_id, name, kind, adapter, state, margin_bps, settings, created_at)
      select $1, o.id, 'a cloud', 'hyperscaler', 'sandbox', 'active', 0, '{}', now() from organizations o where o.kind = 'platform'`,
     [CLOUD],
+  );
+  const reserved: Offer = {
+    ...{
+      id: 'spec:reserved',
+      providerId: CLOUD,
+      providerKind: 'hyperscaler',
+      sku: 's',
+      region: 'r',
+      zone: null,
+      country: null,
+    },
+    ...{ accelerator: 'L4', acceleratorVendor: 'nvidia', count: 1, vramGiB: 24, vcpus: 8, ramGiB: 32 },
+    interconnect: { intraNode: 'none', intraNodeGBps: null, interNode: 'unknown', interNodeGbps: null },
+    ...{
+      pricing: 'on-demand',
+      pricePerHour: usd('1'),
+      billing: { minimumS: 0, incrementS: 1 },
+      stock: null,
+      status: 'listed',
+    },
+    ...{
+      source: 'spec',
+      observedAtMs: Date.now(),
+      confidence: 1,
+      doubts: [],
+      certifications: [],
+      via: { kind: 'market' },
+    },
+  };
+  await api.ground.store.transaction(WORKER, (tx) => api.app.get(Catalog).publish(tx, [reserved]));
+  await database.query(
+    `insert into reservations (id, provider_id, sku, region, machines, from_at, until_at, paid_per_hour, note, state, created_at)
+     select id, $2, 's', 'r', 1, now(), now() + interval '1 year', 1, 'spec', 'open', now() from unnest(array[$1, $1 || '2', $1 || '3']) as id`,
+    [RESERVATION, CLOUD],
   );
 });
 afterAll(async () => {
@@ -525,7 +602,8 @@ describe('the matrix', () => {
       expect(again.body).toEqual(mine.body);
       expect(other.headers['idempotency-replayed']).toBeUndefined();
       const text = JSON.stringify(other.body);
-      expect(Object.entries(a.ids).filter(([, id]) => text.includes(id))).toEqual([]);
+      const shown: readonly string[] = rowOf(spec)?.shows ?? [];
+      expect(Object.entries(a.ids).filter(([of, id]) => text.includes(id) && !shown.includes(of))).toEqual([]);
     },
   );
 

@@ -20,6 +20,7 @@ import { Payments } from '#money/payments';
 import { VendorInvoices } from '#money/vendor-invoices';
 import { Payouts } from '#money/payouts';
 import { Jobs, JobWork } from '#work/jobs';
+import { Quotes } from '#work/quotes';
 import type { Ground } from './ground.js';
 import { BELL, BROKER, STORE } from './tokens.js';
 
@@ -43,6 +44,7 @@ export function services(ground: Ground): Provider[] {
     { provide: Placements, useValue: broker.placements },
     { provide: Sizing, useValue: new Sizing(broker.placements) },
     { provide: Artifacts, useValue: broker.artifacts },
+    { provide: Quotes, useValue: broker.quotes },
     { provide: Jobs, useValue: broker.jobs },
     { provide: JobWork, useValue: broker.work },
     { provide: Hosts, useValue: broker.hosts },

@@ -1,42 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { nanoOf, secondsOf } from './text.js';
 
-/** What `berth jobs submit` takes. */
-export interface SubmitFlags {
-  model?: string;
-  input?: string;
-  command?: boolean;
-  env: Readonly<Record<string, string>>;
-  in: string[];
-  out: string[];
-  gpu?: string;
-  count?: number;
-  /** Nano-dollars. */
-  maxCost?: string;
-  name?: string;
-  linesPerShard?: number;
-  billing?: 'time' | 'tokens';
-  /** Seconds. */
-  deadline?: number;
-  /** Seconds. */
-  takes?: number;
-  timeout?: number;
-  keepWarm?: number;
-  project?: string;
-  /** Seconds; true: however long it takes. */
-  wait?: number | true;
-  dryRun?: boolean;
-  idempotencyKey?: string;
-}
-
-/** What `berth jobs submit-many` takes. */
-export interface SubmitManyFlags {
-  /** Nano-dollars. */
-  maxCost?: string;
-  project?: string;
-  idempotencyKey?: string;
-}
-
 /*
  * Values of options. They are read while the line is: one that is wrong is refused with the option's name, before anything is
  * asked of a broker.
@@ -63,6 +27,38 @@ export function oneOf<const T extends string>(choices: readonly T[]) {
     if (found === undefined) throw new InvalidArgumentError(`It is one of ${choices.join(', ')}.`);
     return found;
   };
+}
+
+/** Words separated by commas. */
+export function listOf(text: string): string[] {
+  const parts = text
+    .split(',')
+    .map((p) => p.trim())
+    .filter((p) => p !== '');
+  if (parts.length === 0) throw new InvalidArgumentError('It is one or more words separated by commas.');
+  return parts;
+}
+
+/** Some of the choices, separated by commas. */
+export function someOf<const T extends string>(choices: readonly T[]) {
+  const one = oneOf(choices);
+  return (text: string): T[] => listOf(text).map((word) => one(word));
+}
+
+/** Codes of countries, separated by commas. */
+export function twoLetters(text: string): string[] {
+  return listOf(text).map((code) => {
+    if (!/^[A-Za-z]{2}$/.test(code))
+      throw new InvalidArgumentError('It is one or more codes of two letters separated by commas, such as US,DE.');
+    return code.toUpperCase();
+  });
+}
+
+/** Numbers with dots between. */
+export function versionNumber(text: string): string {
+  if (!/^\d+(\.\d+){0,3}$/.test(text) || text.length > 30)
+    throw new InvalidArgumentError('It is a version such as 12.4.');
+  return text;
 }
 
 /** A length of time, in seconds. */

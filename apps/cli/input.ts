@@ -1,5 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
+import { buffer, text } from 'node:stream/consumers';
 import { tell, UsageError } from './exit.js';
 
 /** Opens a file that was named on the command line; what cannot be opened is the line's mistake. */
@@ -28,10 +28,28 @@ export async function readInput(file: string): Promise<string> {
   }
 }
 
+/** The bytes of a file, or of standard input when it is `-`, and when the file was changed last. */
+export async function readBytes(file: string): Promise<{ bytes: Buffer; changedAtMs: number | null }> {
+  if (file === '-') {
+    sayWaiting();
+    return { bytes: await buffer(process.stdin), changedAtMs: null };
+  }
+  const handle = await openInput(file);
+  try {
+    return { bytes: await handle.readFile(), changedAtMs: Math.floor((await handle.stat()).mtimeMs) };
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Says that it waits only where somebody sits who could wonder. */
 export async function readStdin(): Promise<string> {
-  if (process.stdin.isTTY) tell('Reading from the terminal; end with Enter and Ctrl-D.');
+  sayWaiting();
   return text(process.stdin);
+}
+
+function sayWaiting(): void {
+  if (process.stdin.isTTY) tell('Reading from the terminal; end with Enter and Ctrl-D.');
 }
 
 export function whyNot(error: unknown): string {

@@ -23,6 +23,23 @@ describe('rows', () => {
       '',
     ]);
   });
+  it('leave out what is spare where the terminal is narrow, the last first, and say so', () => {
+    const spare: Column<{ name: string; n: number | null }>[] = [
+      ...columns,
+      { title: 'seen', of: () => 'today', spare: true },
+      { title: 'more', of: () => '12345', spare: true },
+    ];
+    const heads = (width?: number): string[] => {
+      const text = rowsText(rows, spare, outputOf({}, { isTTY: true, ...(width ? { columns: width } : {}) }, terminal));
+      return [text.split('\n')[0] ?? '', text.split('\n').at(-2) ?? ''];
+    };
+    expect(heads()).toEqual(['NAME          N  SEEN   MORE', 'b          1234  today  12345']);
+    expect(heads(29)).toEqual(heads());
+    expect(heads(28)).toEqual(['NAME          N  SEEN', '(no room for: more)']);
+    // What is not spare stays, however narrow it is.
+    expect(heads(5)).toEqual(['NAME          N', '(no room for: seen, more)']);
+    expect(rowsText(rows, spare, outputOf({}, { columns: 5 }, {})).split('\n')[0]).toBe('name\tn\tseen\tmore');
+  });
   it('are said to be none there', () => expect(rowsText([], columns, table)).toBe('There are none.\n'));
   it('are tab-separated anywhere else, one line each', () => {
     expect(rowsText(rows, columns, outputOf({}, {}, {}))).toBe('name\tn\nlong name\t5\na [2J\t\nb\t1234\n');

@@ -9,11 +9,13 @@ export interface Output {
   readonly csv: boolean;
   /** Tables for people on a terminal; tab-separated values for programs. */
   readonly table: boolean;
+  /** Characters of a line of the terminal, where that is known. */
+  readonly width?: number;
 }
 
 export function outputOf(
   flags: { json?: boolean; csv?: boolean; quiet?: boolean },
-  stdout: { isTTY?: boolean } = process.stdout,
+  stdout: { isTTY?: boolean; columns?: number } = process.stdout,
   stderr: { isTTY?: boolean } = process.stderr,
 ): Output {
   const json = flags.json === true;
@@ -25,6 +27,7 @@ export function outputOf(
     quiet: flags.quiet === true || (json && stderr.isTTY !== true),
     csv,
     table: !csv && stdout.isTTY === true,
+    ...(stdout.columns ? { width: stdout.columns } : {}),
   };
 }
 
@@ -32,6 +35,8 @@ export interface Column<T> {
   readonly title: string;
   readonly of: (row: T) => string | number | null;
   readonly right?: boolean;
+  /** Left out of a table that is too wide for its terminal, the last ones first. */
+  readonly spare?: boolean;
   /** For programs that calculate: what `of` shows, unrounded. */
   readonly exact?: (row: T) => string | number | null;
 }
@@ -45,17 +50,41 @@ export function amountColumn<T>(title: string, of: (row: T) => string): Column<T
 export function rowsText<T>(rows: readonly T[], columns: readonly Column<T>[], output: Output): string {
   if (output.json) return `${jsonText(rows)}\n`;
   if (output.csv) return csvText(rows, columns);
-  const cells = rows.map((row) => columns.map((c) => plainLine(String(c.of(row) ?? ''))));
-  const titles = columns.map((c) => c.title);
-  if (!output.table) return [titles, ...cells].map((line) => `${line.join('\t')}\n`).join('');
+  const filled = columns.map((column) => ({
+    column,
+    cells: [column.title, ...rows.map((row) => plainLine(String(column.of(row) ?? '')))],
+  }));
+  const lines = (of: readonly { readonly cells: readonly string[] }[], gap: string): string[] =>
+    ['', ...rows].map((_, i) => of.map(({ cells }) => cells[i] ?? '').join(gap));
+  if (!output.table)
+    return lines(filled, '\t')
+      .map((line) => `${line}\n`)
+      .join('');
   if (rows.length === 0) return 'There are none.\n';
-  const widths = columns.map((_, i) => Math.max(...[titles, ...cells].map((line) => line[i]?.length ?? 0)));
-  const draw = (line: readonly string[]): string =>
-    line
-      .map((cell, i) => (columns[i]?.right ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
-      .join('  ')
-      .trimEnd();
-  return [titles.map((t) => t.toUpperCase()), ...cells].map((line) => `${draw(line)}\n`).join('');
+  const drawn = filled.map(({ column, cells }) => {
+    const width = Math.max(...cells.map((cell) => cell.length));
+    const [title = '', ...rest] = cells;
+    const padded = [title.toUpperCase(), ...rest].map((c) => (column.right ? c.padStart(width) : c.padEnd(width)));
+    return { column, width, cells: padded };
+  });
+  const kept = fitting(drawn, output.width ?? Infinity);
+  const left = drawn.filter((d) => !kept.includes(d)).map((d) => d.column.title);
+  const table = lines(kept, '  ').map((line) => `${line.trimEnd()}\n`);
+  return `${table.join('')}${left.length > 0 ? `(no room for: ${left.join(', ')})\n` : ''}`;
+}
+
+/** As many columns as a line has room for; only spare ones give way. */
+function fitting<D extends { readonly column: { readonly spare?: boolean }; readonly width: number }>(
+  drawn: readonly D[],
+  width: number,
+): readonly D[] {
+  let kept = drawn;
+  while (kept.reduce((sum, d) => sum + d.width + 2, -2) > width) {
+    const last = kept.findLastIndex((d) => d.column.spare === true);
+    if (last < 0) break;
+    kept = kept.filter((_, i) => i !== last);
+  }
+  return kept;
 }
 
 /** RFC 4180, with a heading; no cell is taken for a formula by a spreadsheet. */

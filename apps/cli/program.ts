@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { registerAccount } from './commands/account.js';
-import { registerAdmin } from './commands/admin.js';
-import { registerCommitments } from './commands/admin-plans.js';
+import { registerAdmin } from './commands/admin/admin.js';
+import { registerCatalog } from './commands/catalog.js';
+import { registerCommitments } from './commands/admin/plans.js';
 import { registerBilling } from './commands/billing.js';
 import { registerStatement } from './commands/ledger.js';
 import { registerFiles } from './commands/files.js';
@@ -12,6 +13,7 @@ import { registerLocal } from './commands/local.js';
 import { registerMarket } from './commands/market.js';
 import { registerPayouts } from './commands/payouts.js';
 import { registerQuotas } from './commands/quotas.js';
+import { registerQuotes } from './commands/quotes.js';
 import { registerSize } from './commands/size.js';
 import { registerMoney } from './commands/money.js';
 import { registerUsage } from './commands/usage.js';
@@ -46,6 +48,8 @@ export function program(complain: (text: string) => void = () => undefined): Com
   registerLocal(berth);
   registerAccount(berth);
   registerMarket(berth);
+  registerCatalog(berth);
+  registerQuotes(berth);
   registerSize(berth);
   registerJobs(berth);
   registerFiles(berth);

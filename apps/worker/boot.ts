@@ -109,6 +109,8 @@ export async function bootWorker(config: Config): Promise<RunningWorker> {
     timers.every(RECHARGE_EVERY_MS, 'recharge credit', () => broker.payments.recharge());
     timers.every(COLLECT_EVERY_MS, 'collect invoices', () => broker.payments.collect());
     timers.every(HOUR, 'look for disputes that nobody told of', () => broker.payments.sweepDisputes());
+    timers.every(HOUR, 'look for refunds that nobody told of', () => broker.payments.sweepRefunds());
+    timers.every(HOUR, 'look for reversals that nobody told of', () => broker.payouts.sweepReversals());
     timers.every(COLLECT_EVERY_MS, 'pay back what credit notes owe', () => broker.payments.payBack());
     timers.every(PAYOUTS_EVERY_MS, 'state and release what providers earned', () => broker.payouts.turn());
   }

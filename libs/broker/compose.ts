@@ -13,6 +13,7 @@ import { Payouts } from '#money/payouts';
 import { Prices } from '#money/rating';
 import { EgressTally, Storage } from '#money/storage';
 import { Catalog } from '#market/catalog';
+import { Reservations } from '#market/reservations';
 import { Placements, type PlacementTimes } from '#market/placement';
 import { Agents, type AgentRow, type AgentSecrets } from '#compute/agents';
 import { Artifacts, keptFiles, type ObjectBytes } from '#compute/artifacts';
@@ -27,6 +28,7 @@ import {
   type LeaseTimes,
 } from '#compute/leases';
 import { Providers, providersToPay, Vendors } from '#compute/providers';
+import { Quotes } from '#work/quotes';
 import { fileNeededBy, JobReconciler, Jobs, JobWork } from '#work/jobs';
 import { subjectProjects } from './subject-projects.js';
 
@@ -77,6 +79,7 @@ export interface Broker {
   readonly vendors: Vendors;
   readonly leases: Leases;
   readonly leaseTimes: LeaseTimes;
+  readonly quotes: Quotes;
   readonly jobs: Jobs;
   readonly work: JobWork;
   readonly loop: ReconcileLoop;
@@ -133,11 +136,6 @@ export function composeBroker(p: BrokerParts): Broker {
   payments.onEvent(payouts.onEvent);
   const prices = new Prices(clock, random);
   const catalog = new Catalog();
-  const placements = new Placements(store, catalog, clock, random, {
-    rentableTtlMs: 1_000,
-    marketTtlMs: 60_000,
-    ...p.placementTimes,
-  });
   const agents = new Agents(store, p.secrets, clock, random);
   const artifacts = new Artifacts(store, p.objects, clock, random, quotas, fileNeededBy);
   const providers = new Providers(ledger, clock, random);
@@ -145,7 +143,12 @@ export function composeBroker(p: BrokerParts): Broker {
     agentSilenceMs: leaseTimes.agentSilenceMs,
     awake,
   });
-  const leasesOf = new Leases(holds, metering, quotas, clock, random, leaseTimes);
+  const placementTimes = { rentableTtlMs: 1_000, marketTtlMs: 60_000, ...p.placementTimes };
+  const placements = new Placements(store, catalog, clock, random, placementTimes, (tx, peers) =>
+    hosts.toFill(tx, peers),
+  );
+  const leasesOf = new Leases(holds, metering, quotas, new Reservations(clock, random), clock, random, leaseTimes);
+  const quotes = new Quotes({ store, placements, providers, prices, clock, random });
   const jobs = new Jobs({
     store,
     artifacts,
@@ -154,12 +157,14 @@ export function composeBroker(p: BrokerParts): Broker {
     clock,
     random,
     prices,
-    quoter: {
-      quote: async (request) => {
-        const quote = await placements.quote(request);
-        if ('why' in quote) return quote;
-        const basis = await providers.quotedBasis(store, quote.offer.providerId);
-        return { ...quote, terms: await prices.quote(store, { organizationId: request.organizationId, ...basis }) };
+    quotes,
+    estimator: {
+      estimate: async (request) => {
+        const found = await placements.estimate(request);
+        if ('why' in found) return found;
+        const basis = await providers.estimatedBasis(store, found.offer.providerId);
+        const { organizationId, projectId } = request;
+        return { ...found, terms: await prices.estimate(store, { organizationId, projectId, ...basis }) };
       },
     },
   });
@@ -184,6 +189,7 @@ export function composeBroker(p: BrokerParts): Broker {
     leases: leasesOf,
     providers,
     prices,
+    quotes,
     holds,
     placer: placements,
     wake,
@@ -191,8 +197,8 @@ export function composeBroker(p: BrokerParts): Broker {
     clock,
   });
   const invoiceReconciler = billing.reconciler((organizationId) => jobs.cancelAll(organizationId));
-  const storage = new Storage({ store, ledger, prices, files: keptFiles, clock, random });
-  const commitmentReconciler = new CommitmentReconciler({ store, ledger, holds, clock, random });
+  const storage = new Storage({ store, ledger, prices, quotas, files: keptFiles, clock, random });
+  const commitmentReconciler = new CommitmentReconciler({ store, ledger, quotas, clock, random });
   return {
     store,
     ledger,
@@ -218,6 +224,7 @@ export function composeBroker(p: BrokerParts): Broker {
     vendors: p.vendors,
     leases: leasesOf,
     leaseTimes,
+    quotes,
     jobs,
     work,
     renewHolds: () => renewHolds({ store, holds, times: leaseTimes }),

@@ -5,6 +5,7 @@ import { chargeBetween, formatUsd, HOUR, ManualClock, SeededRandom, usd } from '
 import { priceTermsSchema, type PriceTerms } from '#contracts';
 import { MemoryStore, WORKER, type Tx } from '#platform/database';
 import { account, Ledger, trialBalance, type Entry } from '#money/ledger';
+import { Quotas } from '#money/quotas';
 import { resultAccounts, revenueBy } from '#money/margins';
 import {
   chargedUntil,
@@ -66,6 +67,15 @@ describe('docs/billing.md on prices', () => {
     const [plain, planned, later] = [price(NOV, null), price(NOV, 'startup'), price(DEC, 'startup')];
     expect(doc).toContain(
       `A machine for $2.00 an hour costs ${$(plain)} with a margin of 10 %, and ${$(planned)} on a plan with 5 % off. If the margin becomes 20 % while it runs, it still costs ${$(planned)}; the next machine costs ${$(later)}.`,
+    );
+  });
+
+  it('what a quote locks', () => {
+    const at = priceOf(usd('2'), chargeTerms(book[0] ?? null, { ...tenant, plan: null }));
+    const quoted = { quoteId: 'qt_doc', perHour: String(at) };
+    const charged = priceOf(usd('2.5'), { marginBps: 1_000, discountBps: 0, quoted });
+    expect(doc).toContain(
+      `A machine for $2.00 an hour is quoted at ${$(at)} with a margin of 10 %. The vendor then asks $2.50: the lease is charged ${$(charged)} an hour and costs $2.50, a margin of ${$(charged - usd('2.5'))} an hour.`,
     );
   });
 
@@ -137,6 +147,12 @@ describe('docs/billing.md on files', () => {
     expect(doc).toContain(`At $0.05 a GB with 10 GB free each month, reading 12.5 GB costs ${$(amountNano)}.`);
   });
 
+  it('on a plan', () => {
+    const storage = { gbHour: String(usd('0.00004')), egressGb: String(usd('0.05')) };
+    const { kept, sent } = storagePrices(priceTermsSchema.parse({ storage }), 1_000);
+    expect(doc).toContain(`With 10 % off, a GB-hour costs ${$(kept.perGb)} and a GB that is read ${$(sent.perGb)}.`);
+  });
+
   it('without enough credit', async () => {
     const clock = new ManualClock(NOV);
     const store = new MemoryStore(clock);
@@ -144,10 +160,11 @@ describe('docs/billing.md on files', () => {
     const ledger = new Ledger(clock, random);
     const prices = new Prices(clock, random);
     const files: KeptFiles = {
-      owners: () => Promise.resolve([{ organizationId: 'org_doc', sinceMs: NOV }]),
+      owners: (_, { after }) => Promise.resolve(after < 'org_doc' ? ['org_doc'] : []),
+      since: () => Promise.resolve(new Map([['org_doc', NOV]])),
       byteMs: (_, __, untilMs) => Promise.resolve(new Map([['prj_doc', 4n * GB * BigInt(untilMs - NOV)]])),
     };
-    const storage = new Storage({ store, ledger, prices, files, clock, random });
+    const storage = new Storage({ store, ledger, prices, quotas: new Quotas(clock, random), files, clock, random });
     await store.transaction(WORKER, async (t) => {
       await ledger.openOwn(t);
       await ledger.credit(t, 'org_doc', usd('0.05'), 'payment', 'doc');

@@ -9,7 +9,12 @@ import { leases } from '#compute/leases';
 import { shards } from '#work/jobs';
 import { openWorld, type World } from '#testing/world';
 
-async function limit(world: World, dimension: 'requests' | 'tokens', limitN: bigint): Promise<void> {
+async function limit(
+  world: World,
+  dimension: 'requests' | 'tokens',
+  limitN: bigint,
+  per: 'minute' | 'hour' = 'minute',
+): Promise<void> {
   const { organizationId } = world;
   await world.store.transaction(WORKER, (tx) =>
     world.broker.quotas.set(tx, {
@@ -19,7 +24,7 @@ async function limit(world: World, dimension: 'requests' | 'tokens', limitN: big
       projectId: null,
       dimension,
       limitN,
-      per: 'minute',
+      per,
       mode: 'hard',
       policy: 'keep',
       cohort: null,
@@ -29,10 +34,10 @@ async function limit(world: World, dimension: 'requests' | 'tokens', limitN: big
   );
 }
 
-async function submit(world: World, lines: number) {
+async function submit(world: World, lines: number, linesPerShard = 10) {
   const inputArtifactId = (await world.upload(lines)) as never;
   const model = 'universal-sentence-encoder';
-  const spec = { kind: 'batch-inference', model, inputArtifactId, linesPerShard: 10 } as const;
+  const spec = { kind: 'batch-inference', model, inputArtifactId, linesPerShard } as const;
   const { organizationId, projectId } = world;
   const request = createJobSchema.parse({ spec });
   return world.broker.jobs.submit({ organizationId, projectId, actor: WORKER, request });
@@ -54,14 +59,16 @@ describe('limits on requests and tokens per minute', () => {
     const world = await openWorld();
     await world.credit('25');
     await limit(world, 'requests', 25n);
-    const job = await submit(world, 40);
+    const job = await submit(world, 50);
     await world.run(10 * MINUTE);
     const after = await world.broker.jobs.get(WORKER, job.id);
-    expect([after.state, after.linesOk]).toEqual(['succeeded', 40]);
+    expect([after.state, after.linesOk]).toEqual(['succeeded', 50]);
     const perMinute = await minutes(world);
-    expect(perMinute).toEqual([2, 2]);
+    expect(perMinute).toEqual([3, 2]);
     const doc = readFileSync(join(process.cwd(), 'docs/billing.md'), 'utf8').replace(/\s+/g, ' ');
-    expect(doc).toContain(`With 25 requests a minute, 4 shards of 10 lines are handed out ${perMinute[0]} a minute.`);
+    expect(doc).toContain(
+      `With 25 requests a minute, of 5 shards of 10 lines ${perMinute[0]} go in the first minute and ${perMinute[1]} in the second.`,
+    );
     expect(world.failures).toEqual([]);
   });
 
@@ -76,15 +83,62 @@ describe('limits on requests and tokens per minute', () => {
     expect(await minutes(world)).toEqual([1, 1]);
   });
 
-  it('let a shard go that fits, though one before it waits', async () => {
+  it('let what is more than the rest of a minute go, and the next minute have so much less', async () => {
     const world = await openWorld();
     await world.credit('25');
     await limit(world, 'requests', 15n);
     const job = await submit(world, 25);
     await world.run(10 * MINUTE);
     expect((await world.broker.jobs.get(WORKER, job.id)).state).toBe('succeeded');
-    // 10 and 5, and then the 10 that waited.
+    // Twice 10 of 15; the 5 too many are the next minute's, and it has room for the last 5.
     expect(await minutes(world)).toEqual([2, 1]);
+  });
+
+  it('hand shards of several jobs out in turn, a large one too, however small the others are', async () => {
+    const world = await openWorld();
+    await world.credit('25');
+    await limit(world, 'requests', 30n);
+    const small = await submit(world, 270, 10);
+    await world.run(2 * MINUTE);
+    const large = await submit(world, 80, 40);
+    await world.run(6 * MINUTE);
+    expect((await world.broker.jobs.get(WORKER, large.id)).state).toBe('succeeded');
+    // Its 27 shards fill 9 minutes even alone.
+    expect((await world.broker.jobs.get(WORKER, small.id)).state).toBe('running');
+    await world.run(6 * MINUTE);
+    expect((await world.broker.jobs.get(WORKER, small.id)).state).toBe('succeeded');
+    expect(world.failures).toEqual([]);
+  });
+
+  it('let a machine go that has nothing to do for long, and rent one when there is room again', async () => {
+    const world = await openWorld();
+    await world.credit('25');
+    await limit(world, 'requests', 10n, 'hour');
+    const job = await submit(world, 20);
+    await world.run(10 * MINUTE);
+    const waiting = await world.broker.jobs.get(WORKER, job.id);
+    expect([waiting.state, waiting.shardsDone]).toEqual(['recovering', 1]);
+    expect(waiting.reason).toBe('the limits on requests and tokens have no room now');
+    const rented = () => world.store.transaction(WORKER, (tx) => tx.find(leases, {}));
+    expect((await rented()).map((l) => l.state)).toEqual(['ended']);
+    await world.run(45 * MINUTE);
+    // Not once for the whole hour.
+    expect(await rented()).toHaveLength(1);
+    await world.run(15 * MINUTE);
+    expect((await world.broker.jobs.get(WORKER, job.id)).state).toBe('succeeded');
+    expect((await rented()).map((l) => l.state)).toEqual(['ended', 'ended']);
+    expect(world.failures).toEqual([]);
+  });
+
+  it('leave a machine to a job whose room comes back soon', async () => {
+    const world = await openWorld();
+    await world.credit('25');
+    // A shard of 10 uses more than three minutes.
+    await limit(world, 'requests', 3n);
+    const job = await submit(world, 20);
+    await world.run(10 * MINUTE);
+    expect((await world.broker.jobs.get(WORKER, job.id)).state).toBe('succeeded');
+    expect(await world.store.transaction(WORKER, (tx) => tx.find(leases, {}))).toHaveLength(1);
   });
 
   it('that allow nothing hold everything back until they are raised', async () => {

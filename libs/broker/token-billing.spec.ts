@@ -221,4 +221,29 @@ describe('a batch that is paid by tokens', () => {
     const after = await world.broker.jobs.get(WORKER, job.id);
     expect([after.state, after.chargedNano]).toEqual(['succeeded', usd('0.1')]);
   });
+
+  it('pays by nothing else on the machine that it moves to for its deadline', async () => {
+    const spot = { ...cpuSku, name: 'cpu-4x-spot', pricing: 'spot', priceUsdPerHour: '0.10' } as const;
+    const world = await open({ skus: [cpuSku, spot], tokensOf: () => ({ inputTokens: 30, outputTokens: 0 }) });
+    const { work } = world.broker;
+    const desired = work.desired.bind(work);
+    work.desired = async (sight, capacity, known) =>
+      (await sight.leases()).some((l) => l.offer.pricing === 'spot') ? [] : desired(sight, capacity, known);
+    const job = await submit(world, 100, {
+      workload: {
+        work: { kind: 'wall-hours', hours: 1 },
+        objective: 'cheapest',
+        constraints: { deadlineS: 1.8 * 3_600 },
+      },
+    });
+    await world.run(1.5 * HOUR, 5_000);
+    expect(world.failures).toEqual([]);
+    expect((await world.broker.jobs.get(WORKER, job.id)).state).toBe('succeeded');
+    const rented = await world.store.transaction(WORKER, (tx) => tx.find(leases, {}));
+    expect(rented.map((l) => [l.offer.pricing, l.chargeTerms?.paidBy]).sort()).toEqual([
+      ['on-demand', 'tokens'],
+      ['spot', 'tokens'],
+    ]);
+    expect((await balance(world, account.credit(world.organizationId))) > usd('24.7')).toBe(true);
+  });
 });

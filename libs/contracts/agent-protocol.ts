@@ -17,6 +17,11 @@ export const hostFactsSchema = z.strictObject({
         uuid: z.string().max(120),
         vramGiB: z.number().nonnegative(),
         driverVersion: z.string().max(60),
+        /** The instances that it is cut into while MIG is on: it cannot be used as a whole then. Absent: MIG is off. */
+        mig: z
+          .array(z.strictObject({ profile: z.string().max(40), uuid: z.string().max(120) }))
+          .max(16)
+          .optional(),
       }),
     )
     .max(64),
@@ -54,7 +59,14 @@ export const workItemSchema = z.object({
   /** The machine stops then: save what there is. Absent while nothing of that kind is to be expected. */
   checkpointBy: z.iso.datetime().optional(),
   /** The GPUs that the lease has of a machine it shares with others, by their driver's indices; absent: all that are there. */
-  gpus: z.object({ vendor: z.enum(['nvidia', 'amd']), indices: z.array(z.int().nonnegative()).min(1) }).optional(),
+  gpus: z
+    .object({
+      vendor: z.enum(['nvidia', 'amd']),
+      indices: z.array(z.int().nonnegative()).min(1),
+      /** Of these GPUs only this MIG instance, by its UUID. */
+      mig: z.string().optional(),
+    })
+    .optional(),
   spec: z.discriminatedUnion('kind', [
     z.object({
       kind: z.literal('batch-inference'),

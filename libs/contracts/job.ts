@@ -46,6 +46,8 @@ export const createJobSchema = z
     projectId: idOf('project').optional(),
     spec: z.discriminatedUnion('kind', [commandSpec, batchInferenceSpec]),
     workload: jobWorkloadSchema.prefault({}),
+    /** An open quote: the first machine is its offer at its price, and the workload is its workload (leave `workload` out). */
+    quoteId: idOf('quote').optional(),
     /** The most this job may cost; it is held until the end. Absent = Berth's own estimate. */
     maxCost: nanoUsdText.optional(),
     /** Seconds from submit after which the job fails. */
@@ -93,6 +95,8 @@ export const jobView = z
       linesFailed: z.int(),
     }),
     placementId: idOf('placement').nullable(),
+    /** The quote under which its first machine is rented. */
+    quoteId: idOf('quote').nullable(),
     leaseId: idOf('lease').nullable(),
     /** What is paid for. */
     billing: z.enum(['time', 'tokens']),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { computeCapability } from '#hardware';
 
 /** How GPUs of one machine talk to each other. `nvswitch` means every pair at full NVLink speed. */
 export const intraNodeLinks = [
@@ -35,17 +36,24 @@ export type PricingModel = (typeof pricingModels)[number];
 export const providerKinds = ['hyperscaler', 'bare-metal', 'decentralized', 'serverless'] as const;
 export type ProviderKind = (typeof providerKinds)[number];
 
+/**
+ * What keeps the work of one tenant on an accelerator apart from that of others, the most first. `mig`: a partition in hardware, with
+ * memory, caches and compute of its own; the board's power, clocks and a fault of the whole GPU are shared. `time-slice`: turns on one
+ * GPU; nothing keeps memory or faults apart. `unknown`: a part of which nobody says how it is cut; counts as a time slice.
+ */
+export const isolations = ['whole-gpu', 'mig', 'time-slice', 'unknown'] as const;
+export type Isolation = (typeof isolations)[number];
+
 export const acceleratorVendors = ['nvidia', 'amd', 'google', 'aws', 'intel', 'qualcomm', 'cpu'] as const;
 export type AcceleratorVendor = (typeof acceleratorVendors)[number];
 
-/** Versions as dotted numbers ("550.54.14"); absent = not known. */
+/** Versions as dotted numbers ("550.54.14"), as the source of the offer states them; absent = not known. */
 export const offerSoftwareSchema = z.object({
-  driver: z.string().optional(),
-  /** The newest CUDA version that the driver runs. */
-  cuda: z.string().optional(),
-  rocm: z.string().optional(),
-  /** Where it differs from what the accelerator's name says. */
-  computeCapability: z.string().optional(),
+  driver: z.string().optional().describe('As the source of the offer states it; absent = not known'),
+  cuda: z.string().optional().describe('The newest CUDA version that the driver runs, as stated'),
+  rocm: z.string().optional().describe('As stated'),
+  /** In an offer only where it differs from what the accelerator's name says. */
+  computeCapability: z.string().optional().describe('Of the accelerator; known for all of NVIDIA’s'),
 });
 export type OfferSoftware = Readonly<z.infer<typeof offerSoftwareSchema>>;
 
@@ -68,8 +76,10 @@ export interface Offer {
   readonly acceleratorVendor: AcceleratorVendor;
   /** Accelerators per machine; 0 for CPU machines; below 1 for a fraction. */
   readonly count: number;
-  /** Per accelerator. */
+  /** Per accelerator; of a part of one what it has, or of a time slice what it may use. */
   readonly vramGiB: number;
+  /** Absent: accelerators as a whole, or parts of which nothing is known; see `isolationOf`. */
+  readonly isolation?: 'mig' | 'time-slice';
   readonly interconnect: Interconnect;
   readonly vcpus: number | null;
   readonly ramGiB: number | null;
@@ -114,6 +124,10 @@ export const offerView = z
     acceleratorVendor: z.enum(acceleratorVendors),
     count: z.number(),
     vramGiB: z.number(),
+    isolation: z.enum(isolations).nullable().meta({
+      description:
+        'What keeps your work apart from that of others on an accelerator: `mig` has memory and compute of its own in hardware and shares power and faults of the whole GPU; `time-slice` takes turns, with no isolation of memory or faults; null = no accelerator',
+    }),
     interconnect: interconnectSchema,
     vcpus: z.number().nullable(),
     ramGiB: z.number().nullable(),
@@ -148,10 +162,23 @@ export const priceEventView = z
   .meta({ id: 'PriceEvent' });
 export type PriceEventView = z.infer<typeof priceEventView>;
 
+/** What keeps work on an offer apart from that of others; null = it has no accelerator. */
+export function isolationOf(offer: Pick<Offer, 'count' | 'isolation'>): Isolation | null {
+  if (offer.count <= 0) return null;
+  return offer.isolation ?? (offer.count < 1 ? 'unknown' : 'whole-gpu');
+}
+
 /** Price per accelerator-hour (per whole accelerator for fractions); null for CPU machines. */
 export function pricePerGpuHour(offer: Pick<Offer, 'pricePerHour' | 'count'>): bigint | null {
   if (offer.count <= 0) return null;
   return (offer.pricePerHour * 1_000n) / BigInt(Math.round(offer.count * 1_000));
+}
+
+/** What is stated, and what the accelerator's name says by itself. */
+function softwareView({ accelerator, software }: Offer): Pick<OfferView, 'software'> {
+  const capability = software?.computeCapability ?? computeCapability(accelerator);
+  if (!software && capability === null) return {};
+  return { software: { ...software, ...(capability === null ? {} : { computeCapability: capability }) } };
 }
 
 export function toOfferView(o: Offer): OfferView {
@@ -167,10 +194,11 @@ export function toOfferView(o: Offer): OfferView {
     acceleratorVendor: o.acceleratorVendor,
     count: o.count,
     vramGiB: o.vramGiB,
+    isolation: isolationOf(o),
     interconnect: o.interconnect,
     vcpus: o.vcpus,
     ramGiB: o.ramGiB,
-    ...(o.software ? { software: { ...o.software } } : {}),
+    ...softwareView(o),
     pricing: o.pricing,
     pricePerHour: o.pricePerHour.toString(),
     pricePerGpuHour: pricePerGpuHour(o)?.toString() ?? null,

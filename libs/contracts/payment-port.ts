@@ -173,6 +173,10 @@ export interface CollectionPort {
   takenBack(paymentId: string): Promise<TakenBack>;
   /** All disputes that were opened since an instant, and whose payments they are about. */
   disputesSince(sinceMs: number): Promise<readonly (Dispute & { readonly paymentId: string | null })[]>;
+  /** All refunds that were made since an instant, by whomever; the payments they are of, and our ids on those that are ours. */
+  refundsSince(
+    sinceMs: number,
+  ): Promise<readonly (Refund & { readonly paymentId: string | null; readonly reference: string | null })[]>;
   findRefund(paymentId: string, reference: string): Promise<Refund | null>;
 }
 
@@ -189,6 +193,8 @@ export interface DisbursementPort {
   }): Promise<PaymentOutcome<{ url: string; expiresAtMs: number }>>;
   transfer(of: CallIdentity & { accountId: string; amountCents: bigint }): Promise<PaymentOutcome<Transfer>>;
   getTransfer(transferId: string): Promise<Transfer>;
+  /** All transfers that were made since an instant, by whomever, with what of them came back since. */
+  transfersSince(sinceMs: number): Promise<readonly Transfer[]>;
   findTransfer(reference: string): Promise<Transfer | null>;
   reverseTransfer(
     of: CallIdentity & { transferId: string; amountCents: bigint },

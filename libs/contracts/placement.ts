@@ -8,6 +8,7 @@ export const rejectionDimensions = [
   'not-rentable',
   'accelerator',
   'count',
+  'isolation',
   'vram',
   'interconnect',
   'compatibility',

@@ -64,6 +64,11 @@ export const workloadSchema = z
         minVramGiB: z.number().positive().max(2_000).optional(),
         /** Least link between the accelerators of one machine. */
         interconnect: z.enum(['any', 'nvlink', 'nvswitch']).optional(),
+        /**
+         * Least isolation from the work of others; absent = whole accelerators only. With `mig` or `time-slice` a part of one will do
+         * too, for a count of 1: say with `minVramGiB` how much of it.
+         */
+        isolation: z.enum(['whole-gpu', 'mig', 'time-slice']).optional(),
       })
       .optional(),
     /** Machines that must start together; more than 1 is a gang (not rentable yet). */

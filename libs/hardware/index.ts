@@ -1,7 +1,23 @@
 export type { Accelerator, AcceleratorForm, AcceleratorMaker, IntraNodeLink } from './accelerator.js';
 export { accelerator, accelerators } from './accelerators.js';
 export { acceleratorMatches, normalizeAccelerator, type NameHints } from './names.js';
-export { compareVersions, computeCapability, leastDriverFor } from './compatibility.js';
+export {
+  compareVersions,
+  computeCapability,
+  cudaWindow,
+  leastDriverFor,
+  leastRocm,
+  type CudaWindow,
+} from './compatibility.js';
+export {
+  migGeometry,
+  migLayout,
+  migProfile,
+  migProfileNames,
+  type MigGeometry,
+  type MigPlacement,
+  type MigProfile,
+} from './mig.js';
 export { isAccelerator, nearestAccelerators } from './near-names.js';
 export { dataFile, repoRoot } from './data-files.js';
 export { loadModelArchitectures, parseModelArchitectures, type ModelArchitecture } from './model-architectures.js';

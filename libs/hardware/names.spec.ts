@@ -138,6 +138,8 @@ describe('acceleratorMatches', () => {
     ['RTX 6000', 'RTX-PRO-6000', true],
     ['RTX 6000', 'RTX-A6000', false],
     ['Voodoo 2', 'T4', false],
+    // Names that every object has are no cards.
+    ['constructor', 'T4', false],
   ])('%s against %s: %s', (wanted, canonical, expected) => {
     expect(acceleratorMatches(wanted, canonical)).toBe(expected);
   });

@@ -62,13 +62,15 @@ for (const a of accelerators) {
 for (const [key, family] of Object.entries(aliases)) families.set(key, family);
 
 /** A bare "RTX 6000" / "RTX 5000" / "RTX 4000" names three cards of three generations; memory tells which. */
-const byMemory: Readonly<Record<string, readonly string[]>> = {
-  rtx6000: ['RTX-PRO-6000', 'RTX-6000-Ada', 'Quadro-RTX-6000'],
-  rtx5000: ['RTX-5000-Ada', 'Quadro-RTX-5000'],
-  rtx4000: ['RTX-4000-Ada', 'Quadro-RTX-4000'],
-  // One vendor writes the 96 GB card as "RTX PRO-A6000".
-  rtxproa6000: ['RTX-PRO-6000', 'RTX-A6000'],
-};
+const byMemory: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    rtx6000: ['RTX-PRO-6000', 'RTX-6000-Ada', 'Quadro-RTX-6000'],
+    rtx5000: ['RTX-5000-Ada', 'Quadro-RTX-5000'],
+    rtx4000: ['RTX-4000-Ada', 'Quadro-RTX-4000'],
+    // One vendor writes the 96 GB card as "RTX PRO-A6000".
+    rtxproa6000: ['RTX-PRO-6000', 'RTX-A6000'],
+  }),
+);
 
 const sxmInstances = /^(p4|p5|p6|a2-|a3-|BM\.GPU\.(A100|A4|H100|H200)|(Standard_)?ND96)/i;
 
@@ -85,7 +87,7 @@ function formOf(word: string): AcceleratorForm {
 }
 
 function familyOf(key: string, vramGiB: number | null): string | null {
-  const cards = byMemory[key];
+  const cards = byMemory.get(key);
   if (cards && vramGiB !== null) return cards.find((name) => near(accelerator(name)?.vramGiB ?? 0, vramGiB)) ?? null;
   return families.get(key) ?? null;
 }
@@ -165,7 +167,7 @@ export function acceleratorMatches(wanted: string, canonical: string): boolean {
   if (compact(wanted) === compact(canonical)) return true;
   const parsed = parse(wanted, undefined);
   if (parsed.family === null) {
-    return (byMemory[compact(wanted)] ?? []).includes(offered.family);
+    return (byMemory.get(compact(wanted)) ?? []).includes(offered.family);
   }
   if (parsed.family !== offered.family) return false;
   if (parsed.form !== null && offered.form !== null && parsed.form !== offered.form) return false;

@@ -1,3 +1,4 @@
+import { editDistance } from '#kernel';
 import { accelerators } from './accelerators.js';
 import { acceleratorMatches, bareKey, formIn, spellings } from './names.js';
 
@@ -22,7 +23,7 @@ export function nearestAccelerators(wanted: string, most = 4): string[] {
   const limit = Math.max(1, Math.floor(key.length / 3));
   const distances = new Map<string, number>();
   for (const [spelling, family] of spellings()) {
-    const d = editDistance(key, spelling);
+    const d = editDistance(key, spelling, wrongLetter);
     if (d <= limit && d < (distances.get(family) ?? Infinity)) distances.set(family, d);
   }
   return accelerators
@@ -37,21 +38,4 @@ export function nearestAccelerators(wanted: string, most = 4): string[] {
     .map(({ name }) => name);
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
-function editDistance(a: string, b: string): number {
-  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
-  const at = (i: number, j: number): number => rows[i]?.[j] ?? Infinity;
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    rows.push(row);
-    for (let j = 1; j <= b.length; j++) {
-      const [x = '', y = ''] = [a[i - 1], b[j - 1]];
-      const replaced = x === y ? 0 : ALIKE.has(x + y) ? 0.5 : 1;
-      let least = Math.min(at(i - 1, j - 1) + replaced, at(i - 1, j) + 1, at(i, j - 1) + 1);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
-        least = Math.min(least, at(i - 2, j - 2) + 1);
-      row.push(least);
-    }
-  }
-  return at(a.length, b.length);
-}
+const wrongLetter = (x: string, y: string): number => (ALIKE.has(x + y) ? 0.5 : 1);

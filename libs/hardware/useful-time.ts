@@ -17,9 +17,9 @@ export type Work =
       readonly bytesPerParameter: number;
     };
 
-/** Batch and sequence length that token work is assumed to run with: offline batches of usual requests. */
-const BATCH = 64;
-const SEQUENCE_TOKENS = 1_024;
+/** Batch and sequence length that token work is assumed to run with, and speeds are learned for: offline batches of usual requests. */
+export const usualLoad = { batch: 64, tokens: 1_024 } as const;
+const { batch: BATCH, tokens: SEQUENCE_TOKENS } = usualLoad;
 /** Share of speed kept with each doubling of the accelerators of one machine: a working assumption, not a measurement. */
 const KEPT_PER_DOUBLING = { fast: 0.97, slow: 0.9 };
 const DEFAULT_VCPUS = 1;
@@ -84,21 +84,22 @@ export function usefulSeconds(
   }
   const { parametersB, bytesPerParameter } = work;
   const own = measured?.({ accelerator: a.name, units, parametersB, bytesPerParameter });
-  const tokensPerS = shrunk(own, machineTokensPerS(work, a, units));
+  const predicted = machineTokensPerS(work, a, units);
+  const tokensPerS =
+    own && predicted !== null ? shrunkSpeed(own, predicted).tokensPerS : (own?.tokensPerS ?? predicted);
   const tokens = work.inputTokens + work.outputTokens;
   if (tokens === 0) return 0;
   return tokensPerS === null ? null : tokens / tokensPerS;
 }
 
-/** The mean of the logarithms of what was measured and what is predicted, by the runs that each is worth. */
-function shrunk(own: MeasuredSpeed | undefined, predictedPerS: number | null): number | null {
-  if (own === undefined || predictedPerS === null) return own?.tokensPerS ?? predictedPerS;
-  const runs = own.samples + PRIOR_RUNS;
-  return Math.exp((own.samples * Math.log(own.tokensPerS) + PRIOR_RUNS * Math.log(predictedPerS)) / runs);
+/** The mean of the logarithms of what was measured and what is predicted, by the runs that each is worth; `weight` is that of what was measured. */
+export function shrunkSpeed(own: MeasuredSpeed, predictedPerS: number): { tokensPerS: number; weight: number } {
+  const weight = own.samples / (own.samples + PRIOR_RUNS);
+  return { tokensPerS: predictedPerS * (own.tokensPerS / predictedPerS) ** weight, weight };
 }
 
 /** Predictions that were made, by everything they depend on; a prediction takes tens of microseconds, a ranking asks for hundreds. */
-const predicted = new Map<string, number | null>();
+const predictions = new Map<string, number | null>();
 const MOST_PREDICTED = 20_000;
 
 /** Tokens/s of as many replicas as the machine holds, each on the fewest GPUs that fit. */
@@ -106,11 +107,11 @@ function machineTokensPerS(work: Extract<Work, { kind: 'tokens' }>, a: Accelerat
   const total = work.inputTokens + work.outputTokens;
   const inputTokens = total > 0 ? Math.round((SEQUENCE_TOKENS * work.inputTokens) / total) : SEQUENCE_TOKENS;
   const key = `${a.name}|${units}|${work.parametersB}|${work.bytesPerParameter}|${inputTokens}`;
-  const known = predicted.get(key);
+  const known = predictions.get(key);
   if (known !== undefined) return known;
-  if (predicted.size >= MOST_PREDICTED) predicted.clear();
+  if (predictions.size >= MOST_PREDICTED) predictions.clear();
   const tokensPerS = predictTokensPerS(work, a, units, inputTokens);
-  predicted.set(key, tokensPerS);
+  predictions.set(key, tokensPerS);
   return tokensPerS;
 }
 

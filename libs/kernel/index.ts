@@ -6,3 +6,4 @@ export * from './machine.js';
 export * from './random.js';
 export * from './gather.js';
 export * from './csv.js';
+export * from './edit-distance.js';

@@ -9,6 +9,7 @@ import * as tenancy from '#identity/tenancy';
 import * as catalog from '#market/catalog';
 import * as placement from '#market/placement';
 import * as reliability from '#market/reliability';
+import * as reservations from '#market/reservations';
 import * as speeds from '#market/speeds';
 import * as billing from '#money/billing';
 import * as ledger from '#money/ledger';
@@ -22,6 +23,7 @@ import * as vendorInvoices from '#money/vendor-invoices';
 import * as database from '#platform/database';
 import * as reconcile from '#platform/reconcile';
 import * as jobs from '#work/jobs';
+import * as quotes from '#work/quotes';
 
 /** A definition as the check needs it, whatever its rows. */
 export interface AnyTable {
@@ -44,6 +46,7 @@ const rooms = [
   catalog,
   placement,
   reliability,
+  reservations,
   speeds,
   billing,
   ledger,
@@ -56,6 +59,7 @@ const rooms = [
   vendorInvoices,
   database,
   reconcile,
+  quotes,
   jobs,
 ];
 

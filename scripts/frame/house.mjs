@@ -35,12 +35,13 @@ export const floors = [
     'market/packing',
     'market/catalog',
     'market/reliability',
+    'market/reservations',
     'market/speeds',
     'market/placement',
     'market/sizing',
   ],
   ['compute/providers', 'compute/agents', 'compute/artifacts', 'compute/hosts', 'compute/leases', 'compute/orphans'],
-  ['work/jobs'],
+  ['work/quotes', 'work/jobs'],
   ['broker'],
 ];
 
@@ -67,11 +68,18 @@ export const innerEdges = {
   'money/vendor-invoices': ['money/ledger', 'money/metering'],
   'money/payouts': ['money/ledger', 'money/metering', 'money/billing', 'money/payments'],
   'market/reliability': ['market/survival', 'market/packing', 'market/catalog'],
-  'market/placement': ['market/survival', 'market/reliability', 'market/speeds', 'market/catalog'],
+  'market/placement': [
+    'market/survival',
+    'market/reliability',
+    'market/reservations',
+    'market/speeds',
+    'market/catalog',
+  ],
   'market/sizing': ['market/catalog', 'market/placement'],
   'compute/hosts': ['compute/agents', 'compute/providers'],
   'compute/leases': ['compute/agents', 'compute/providers', 'compute/artifacts'],
   'compute/orphans': ['compute/leases', 'compute/providers'],
+  'work/jobs': ['work/quotes'],
 };
 
 /** Floor 3 knows the port and the kernel only; features never import an adapter: the composition binds them. */

@@ -40,7 +40,13 @@ function resultOf(outcomes: readonly Outcome[]): Result {
 }
 
 function compare(title: string, run: (policy: PolicyName) => Outcome[]): Results {
-  const outcomes = new Map(POLICY_NAMES.map((name) => [name, run(name)] as const));
+  const outcomes = new Map<PolicyName, Outcome[]>();
+  for (const name of POLICY_NAMES) {
+    const began = performance.now();
+    outcomes.set(name, run(name));
+    const [took, total] = [performance.now() - began, performance.now()].map((ms) => `${round(ms / 1_000, 1)} s`);
+    console.error(`${title}: ${name} took ${took}, ${total} in all`);
+  }
   const results = Object.fromEntries([...outcomes].map(([name, of]) => [name, resultOf(of)])) as Results;
   results.firstFitMean = resultOf(FIRST_FITS.flatMap((name) => outcomes.get(name) ?? []));
   console.log(`\n${title}`);

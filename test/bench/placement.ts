@@ -11,13 +11,16 @@ import {
   type PlacementContext,
   type Ranking,
 } from '#market/placement';
+import { loopKept } from './placement/loop.js';
+import { sizingUnderLoad } from './placement/sizing.js';
 import { changedOffers, syntheticOffers, syntheticWorkloads } from './placement/input.js';
 import { plainRanking } from './placement/plain.js';
 
 /**
  * How long ranking takes over offers drawn from the shipped price lists (`--offers N`, 100,000 by default), on one core,
  * against the plain way (test and cost every offer object, sort, cut) in the same run; the plain way's winners must be the
- * same. Then what a change of 1,000 offers takes, and how long 200 rankings at once keep the event loop from others.
+ * same. Then what a change of 1,000 offers takes, and how long 200 rankings at once, and the biggest sizing questions, keep the
+ * event loop from others.
  */
 const quick = process.argv.includes('--quick');
 const count = offersAsked();
@@ -111,36 +114,24 @@ const apply = timed(changes.length, (i) => {
   index.apply(changes[i] ?? { upserts: [], removedIds: [] });
 });
 const loop = await loopUnderLoad();
+const sizing = await sizingUnderLoad(index);
 
 /** All rankings are asked for at once; the longest that the event loop was kept from anybody else is measured. */
 async function loopUnderLoad(): Promise<{ maxBlockMs: number; p99BlockMs: number; perSecond: number }> {
   const asked = quick ? 40 : AT_ONCE;
-  const blocks: number[] = [];
-  let done = false;
-  const watch = (async () => {
-    let from = performance.now();
-    while (!done) {
-      await setImmediate();
-      const now = performance.now();
-      blocks.push(now - from);
-      from = now;
-    }
-  })();
-  const from = performance.now();
   let turn: Promise<unknown> = Promise.resolve();
-  await Promise.all(
-    Array.from({ length: asked }, (_, i) => {
-      turn = turn.then(async () => {
-        await rankInSlices(index, workloadAt(workloads, i), contextOf(i), () => setImmediate());
-        await setImmediate();
-      });
-      return turn;
-    }),
+  const { blocks, ms } = await loopKept(() =>
+    Promise.all(
+      Array.from({ length: asked }, (_, i) => {
+        turn = turn.then(async () => {
+          await rankInSlices(index, workloadAt(workloads, i), contextOf(i), () => setImmediate());
+          await setImmediate();
+        });
+        return turn;
+      }),
+    ),
   );
-  const perSecond = (asked * 1_000) / (performance.now() - from);
-  done = true;
-  await watch;
-  blocks.sort((a, b) => a - b);
+  const perSecond = (asked * 1_000) / ms;
   return { maxBlockMs: blocks.at(-1) ?? NaN, p99BlockMs: quantile(blocks, 0.99), perSecond };
 }
 
@@ -174,6 +165,10 @@ console.log(
     `is kept for ${round(loop.p99BlockMs)} ms (p99), ${round(loop.maxBlockMs)} ms at most`,
 );
 console.log(
+  `${sizing.asked} of the biggest sizing questions at once: ${round(sizing.ms)} ms, the event loop is kept for ` +
+    `${round(quantile(sizing.blocks, 0.99))} ms (p99), ${round(sizing.blocks.at(-1) ?? NaN)} ms at most`,
+);
+console.log(
   JSON.stringify({
     bench: 'placement',
     offers: count,
@@ -184,5 +179,7 @@ console.log(
     applyThousandP50Ms: round(quantile(apply.ms, 0.5), 2),
     loopBlockedP99Ms: round(loop.p99BlockMs, 2),
     loopBlockedMaxMs: round(loop.maxBlockMs, 2),
+    sizingBlockedP99Ms: round(quantile(sizing.blocks, 0.99), 2),
+    sizingBlockedMaxMs: round(sizing.blocks.at(-1) ?? NaN, 2),
   }),
 );

@@ -112,8 +112,8 @@ export const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 export const heldBy = (book: TenantBook): bigint =>
   book.jobs.reduce((n, j) => n + j.remaining + j.leases.reduce((m, l) => m + l.remaining, 0n), 0n);
 
-/** All that holds have taken from the budget and not given back. */
-export const spendOf = (book: TenantBook): bigint => heldBy(book) + book.charged - book.stored;
+/** All that holds have taken from the budget and not given back, and files, which take no hold. */
+export const spendOf = (book: TenantBook): bigint => heldBy(book) + book.charged;
 
 export const queuedOf = (book: TenantBook): bigint => BigInt(book.jobs.filter((j) => j.open && j.queued).length);
 

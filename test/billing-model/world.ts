@@ -68,13 +68,21 @@ export class World {
     const kept = new Map<string, () => [string, bigint]>();
     const files: KeptFiles = {
       owners: () => Promise.resolve([]),
+      since: () => Promise.resolve(new Map()),
       byteMs: (_, organizationId) => {
         const of = kept.get(organizationId);
         return Promise.resolve(new Map(of === undefined ? [] : [of()]));
       },
     };
-    const prices = { inForce: () => Promise.resolve({ terms: STORAGE }) };
-    const storage = new Storage({ ...room, prices, files, random: new SeededRandom(`files of ${name}`) });
+    const prices = { discountsFor: () => Promise.resolve({ terms: STORAGE, bpsOf: () => 0 }) };
+    const { quotas: budgets } = till;
+    const storage = new Storage({
+      ...room,
+      prices,
+      quotas: budgets,
+      files,
+      random: new SeededRandom(`files of ${name}`),
+    });
     const world = new World(
       till,
       billing,

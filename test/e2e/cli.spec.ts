@@ -322,7 +322,6 @@ describe('exit codes', () => {
       workload: {
         accelerator: { count: 1, models: ['A100'] },
         work: { kind: 'wall-hours', hours: 2 },
-        objective: 'balanced',
         constraints: { maxTotal: '9000000000' },
       },
       scope: 'market',
@@ -461,6 +460,25 @@ describe('berth jobs submit', () => {
     const none = await berth(['jobs', 'submit', '--model', 'm', '--input', 'none.jsonl']);
     expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('none.jsonl cannot be read')]);
     expect(asked('POST', '/v1/jobs')).toEqual([]);
+  });
+});
+
+describe('berth admin payouts reverse', () => {
+  const path = `/v1/admin/payouts/po_${ID}/reverse`;
+  const args = ['admin', 'payouts', 'reverse', `po_${ID}`, '--reason', 'a lease too many', '--amount', '5'];
+
+  it('takes back under a key of its own or the given one, and says how to repeat it when the answer is lost', async () => {
+    broker.on(`POST ${path}`, (_: Asked, response: ServerResponse) => void response.destroy());
+    const { code, stderr } = await berth(args);
+    await berth(args);
+    await berth([...args, '--idempotency-key', 'wire-17']);
+    const sent = asked('POST', path);
+    const [first, second, given] = sent.map((a) => a.headers['idempotency-key']);
+    expect([code, stderr]).toEqual([7, expect.stringContaining(`--idempotency-key ${first} takes it back once`)]);
+    expect(first).toMatch(/^[0-9a-f-]{36}$/);
+    expect(second).not.toBe(first);
+    expect(given).toBe('wire-17');
+    expect(JSON.parse(sent[0]?.body ?? '')).toEqual({ reason: 'a lease too many', amountCents: '500' });
   });
 });
 

@@ -1,47 +1,23 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { SizingView } from '#contracts';
-import { Catalog } from '#market/catalog';
-import { WORKER } from '#platform/database';
-import { TestApi } from '../../apps/api/testing/test-api.js';
-import { program } from '../../apps/cli/program.js';
+import { CliOnSnapshot, commandsOf, root } from './doc-page.js';
 
-const root = join(import.meta.dirname, '../..');
-const before = { ...process.env };
 const home = mkdtempSync(join(tmpdir(), 'berth-sizing-'));
-let api: TestApi;
+let cli: CliOnSnapshot;
 
 beforeAll(async () => {
-  api = await TestApi.start();
-  const { key } = await api.tenant();
-  await api.ground.store.transaction(WORKER, (tx) => api.app.get(Catalog).loadSnapshot(tx));
-  await api.app.listen(0, '127.0.0.1');
-  process.env['BERTH_CLI_URL'] = await api.app.getUrl();
-  process.env['BERTH_CLI_KEY'] = key;
+  cli = await CliOnSnapshot.start();
 });
 afterAll(async () => {
-  process.env = before;
-  await api.close();
+  await cli.close();
   rmSync(home, { recursive: true, force: true });
 });
 
-/** Runs a command as the program does, and gives back what it printed. */
-async function berth(...args: string[]): Promise<string> {
-  let printed = '';
-  const write = jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    printed += String(text);
-    return true;
-  });
-  try {
-    await program().parseAsync(args, { from: 'user' });
-  } finally {
-    write.mockRestore();
-  }
-  return printed;
-}
+const berth = (...args: string[]): Promise<string> => cli.berth(...args);
 
 async function json(...args: string[]): Promise<SizingView> {
   return JSON.parse(await berth(...args, '--json')) as SizingView;
@@ -52,24 +28,13 @@ function sample(name: string): string {
 }
 
 describe('docs/sizing.md', () => {
-  const page = readFileSync(join(root, 'docs/sizing.md'), 'utf8');
-  const blocks = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, code = '']) => code);
-  const lines = blocks.flatMap((code) => {
-    const fails = code.includes('# exits with 2');
-    return code
-      .split('\n')
-      .filter((l) => l.startsWith('berth '))
-      .map((line) => ({ line, fails }));
-  });
+  const lines = commandsOf('docs/sizing.md');
 
   it('shows commands', () => expect(lines.length).toBeGreaterThan(8));
 
-  it.each(lines)('$line', async ({ line, fails }) => {
-    const args = line
-      .split(' ')
-      .slice(1)
-      .map((a) => (a.startsWith('docs/') ? join(root, a) : a));
-    if (fails) await expect(berth(...args)).rejects.toThrow(/line 5: has no time/);
+  it.each(lines)('$line', async ({ line, exits }) => {
+    const args = line.split(' ').slice(1);
+    if (exits === 2) await expect(berth(...args)).rejects.toThrow(/line 5: has no time/);
     else expect((await berth(...args)).trim().split('\n').length).toBeGreaterThan(1);
   });
 });
@@ -81,6 +46,9 @@ describe('berth size --trace', () => {
     const plain = await json('size', 'meta-llama/Llama-3.1-8B', '--trace', sample('requests.csv'), '--gpu', 'L4');
     const packed = await json('size', 'meta-llama/Llama-3.1-8B', '--trace', gz, '--gpu', 'L4');
     expect(packed).toEqual(plain);
+    // A trace names no model.
+    const unnamed = await json('size', '--trace', sample('requests.csv'), '--gpu', 'L4');
+    expect(unnamed.shapes).toEqual(plain.shapes);
     const trace = plain.demand?.trace;
     expect(trace).toMatchObject({ requests: 647, cachedShare: null });
     expect(trace?.peakPerS).toBeGreaterThan(1.3 * (trace?.meanPerS ?? Infinity));
@@ -132,7 +100,6 @@ describe('berth size --trace', () => {
     [['gpt2', '--trace', join(root, 'README.md')], 'no trace that is known'],
     [['gpt2', '--trace', sample('requests.csv'), '--concurrency', '4'], 'leave out --concurrency'],
     [['gpt2', '--strict'], '--strict go with --trace'],
-    [['--trace', sample('requests.csv')], 'name a model'],
   ])('refuses %j', async (args, message) => {
     await expect(berth('size', ...args)).rejects.toThrow(message);
   });
@@ -147,7 +114,7 @@ describe('berth size --trace', () => {
 describe('POST /v1/sizing with a trace as text', () => {
   const text = readFileSync(sample('requests-odd.csv'), 'utf8');
   const ask = (workload: object) =>
-    api.call('POST /v1/sizing', {
+    cli.api.call('POST /v1/sizing', {
       key: process.env['BERTH_CLI_KEY'] ?? '',
       body: { workload: { kind: 'trace', model: 'meta-llama/Llama-3.1-8B', ...workload }, limit: 1 },
     });

@@ -10,9 +10,9 @@ export default {
   // The sandbox is a folder of its own below the checkout.
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.berth', '<rootDir>/tools'],
   testMatch: [
-    '<rootDir>/libs/money/ledger/{seal,reading,reverse,ledger,post}.spec.ts',
+    '<rootDir>/libs/money/ledger/{seal,sealer,reading,reverse,ledger,post}.spec.ts',
     '<rootDir>/libs/platform/reconcile/*.spec.ts',
-    '<rootDir>/libs/money/quotas/{holds,hold-groups,renewal,credit-room,quotas,counting,admit}.spec.ts',
+    '<rootDir>/libs/money/quotas/{room,holds,holds.procedures,hold-groups,renewal,credit-room,quotas,counting,admit}.spec.ts',
     '<rootDir>/libs/kernel/machine.spec.ts',
     '<rootDir>/libs/money/billing/lines/cents.spec.ts',
   ],

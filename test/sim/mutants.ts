@@ -1,6 +1,6 @@
 import { MemoryStore, WORKER, type Tx } from '#platform/database';
 import { Holds } from '#money/quotas';
-import { LeaseReconciler, Leases, type LeaseRow } from '#compute/leases';
+import { LeaseEnding, LeaseRequesting, LeaseRunning, Leases, type LeaseRow } from '#compute/leases';
 import { OrphanSweep } from '#compute/orphans';
 import { ReconcileLoop } from '#platform/reconcile';
 import { JobWork, shards } from '#work/jobs';
@@ -74,7 +74,7 @@ export const mutants: readonly Mutant[] = [
     // An unknown outcome is taken for a failure: asked anew without looking.
     install: () =>
       patch(
-        LeaseReconciler.prototype,
+        LeaseRequesting.prototype,
         'applyOutcome',
         (original) =>
           function (this: unknown, ...args: unknown[]) {
@@ -128,7 +128,7 @@ export const mutants: readonly Mutant[] = [
     name: 'terminate-assumed',
     install: () =>
       patch(
-        LeaseReconciler.prototype,
+        LeaseEnding.prototype,
         'finishTermination',
         () =>
           async function (this: unknown, lease: unknown) {
@@ -224,7 +224,7 @@ export const mutants: readonly Mutant[] = [
             },
         ),
         patch(
-          LeaseReconciler.prototype,
+          LeaseRunning.prototype,
           'poll',
           (original) =>
             async function (this: unknown, ...args: unknown[]) {
@@ -232,9 +232,9 @@ export const mutants: readonly Mutant[] = [
               if (!lost.has(lease.id)) return original.apply(this, args);
               const self = this as {
                 tx(work: (tx: Tx) => Promise<void>): Promise<void>;
-                endMetered(tx: Tx, lease: unknown, reason: string, message: string): Promise<void>;
+                ending: { endMetered(tx: Tx, lease: unknown, reason: string, message: string): Promise<void> };
               };
-              await self.tx((tx) => self.endMetered(tx, lease, 'lost', 'no list shows it'));
+              await self.tx((tx) => self.ending.endMetered(tx, lease, 'lost', 'no list shows it'));
               return 'rest';
             },
         ),

@@ -4,7 +4,14 @@ import { describe, expect, it } from '@jest/globals';
 import { hostFactsSchema, telemetrySchema } from '#contracts';
 import { AGENT_VERSION } from '../version.js';
 import { Machine, type Tool } from './machine.js';
-import { parseNvidiaDomains, parseNvidiaFacts, parseNvidiaLoad, parseNvidiaTopology } from './nvidia-smi.js';
+import {
+  parseNvidiaDomains,
+  parseNvidiaFacts,
+  parseNvidiaInstances,
+  parseNvidiaLoad,
+  parseNvidiaMigMode,
+  parseNvidiaTopology,
+} from './nvidia-smi.js';
 import { parseRocmDomains, parseRocmFacts, parseRocmLoad, parseRocmTopology } from './rocm-smi.js';
 
 // In the form the tools document; not recorded on one machine.
@@ -22,6 +29,11 @@ NIC0\tPIX\tSYS\t X
 Legend:
 
   X    = Self
+`;
+const NVIDIA_LIST = `GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1f2a4c8e-0000-4d21-9b5e-aaaaaaaaaaaa)
+GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-2f2a4c8e-0000-4d21-9b5e-bbbbbbbbbbbb)
+  MIG 3g.40gb     Device  0: (UUID: MIG-c7384736-a75d-5afc-978f-d2f1294409fd)
+  MIG 1g.10gb+me  Device  1: (UUID: MIG-28876bd1-0000-5b6c-9b5e-cccccccccccc)
 `;
 const ROCM = JSON.stringify({
   card0: {
@@ -91,6 +103,14 @@ describe('what the driver tools tell', () => {
     expect(parseRocmDomains(ROCM.replace('XGMI', 'PCIE'), 2)).toEqual([[0], [1]]);
     expect(parseRocmDomains('{}', 2)).toBeUndefined();
   });
+  it('reads which cards are cut into MIG instances, and into which', () => {
+    expect(parseNvidiaMigMode('0, Disabled\n1, Enabled\n2, [N/A]\n')).toEqual(new Set([1]));
+    expect(parseNvidiaMigMode('Field "mig.mode.current" is not a valid field to query.\n')).toEqual(new Set());
+    expect(parseNvidiaInstances(NVIDIA_LIST).get(1)).toEqual([
+      { profile: '3g.40gb', uuid: 'MIG-c7384736-a75d-5afc-978f-d2f1294409fd' },
+      { profile: '1g.10gb+me', uuid: 'MIG-28876bd1-0000-5b6c-9b5e-cccccccccccc' },
+    ]);
+  });
   it('does not take an error message for a card', () => {
     expect(parseNvidiaFacts('No devices were found\n')).toEqual([]);
     expect(parseRocmFacts('ERROR: no cards')).toEqual([]);
@@ -138,6 +158,56 @@ describe('a machine', () => {
       linkDomains: [[0, 1]],
     });
     expect(await machine.gpuCount()).toBe(2);
+  });
+  it('tells the instances of a card with MIG on, and none of one without', async () => {
+    const facts = (list: Record<string, string>) =>
+      new Machine(
+        at,
+        tools({
+          'nvidia-smi --query-gpu=index,name,uuid,memory.total,driver_version': NVIDIA_FACTS,
+          'nvidia-smi --query-gpu=index,mig.mode.current': '0, Disabled\n1, Enabled\n',
+          ...list,
+        }),
+      ).facts();
+    const { gpus } = hostFactsSchema.parse(await facts({ 'nvidia-smi -L': NVIDIA_LIST }));
+    expect(gpus.map((gpu) => gpu.mig?.map((instance) => instance.profile))).toEqual([
+      undefined,
+      ['3g.40gb', '1g.10gb+me'],
+    ]);
+    // Cut into nothing yet, or a list that cannot be read: there is nothing of it to be had.
+    expect((await facts({})).gpus[1]?.mig).toEqual([]);
+  });
+  it('keeps what it knew of MIG while the driver does not answer, and no longer', async () => {
+    const answers: Record<string, string> = {
+      'nvidia-smi --query-gpu=index,name,uuid,memory.total,driver_version': NVIDIA_FACTS,
+      'nvidia-smi --query-gpu=index,mig.mode.current': '0, Disabled\n1, Enabled\n',
+      'nvidia-smi -L': NVIDIA_LIST,
+    };
+    const silent = new Set<string>();
+    const machine = new Machine(at, (program, args) =>
+      Promise.resolve(silent.has(args[0] ?? '') ? null : (answers[`${program} ${args[0]}`] ?? null)),
+    );
+    const mig = async () => (await machine.facts()).gpus.map((gpu) => gpu.mig?.map(({ profile }) => profile));
+    const cut = [undefined, ['3g.40gb', '1g.10gb+me']];
+    expect(await mig()).toEqual(cut);
+    silent.add('--query-gpu=index,mig.mode.current');
+    expect(await mig()).toEqual(cut);
+    silent.add('-L');
+    expect(await mig()).toEqual(cut);
+    silent.delete('--query-gpu=index,mig.mode.current');
+    expect(await mig()).toEqual(cut);
+    answers['nvidia-smi --query-gpu=index,mig.mode.current'] = '0, Disabled\n1, Disabled\n';
+    expect(await mig()).toEqual([undefined, undefined]);
+  });
+  it('sees instances in the list of devices when the driver does not tell its mode', async () => {
+    const machine = new Machine(
+      at,
+      tools({
+        'nvidia-smi --query-gpu=index,name,uuid,memory.total,driver_version': NVIDIA_FACTS,
+        'nvidia-smi -L': NVIDIA_LIST,
+      }),
+    );
+    expect((await machine.facts()).gpus.map((gpu) => gpu.mig?.length)).toEqual([undefined, 2]);
   });
 });
 

@@ -18,6 +18,14 @@ const TOOL_TIMEOUT_MS = 10_000;
 /** What this machine is and does, measured here. */
 export class Machine {
   private lastCpu = cpuTimes();
+  /** What the driver last told of MIG: one that hangs for once must not make whole GPUs of those that are cut. */
+  private mig: {
+    readonly on: ReadonlySet<number>;
+    readonly instances: ReturnType<typeof nvidia.parseNvidiaInstances>;
+  } = {
+    on: new Set(),
+    instances: new Map(),
+  };
 
   constructor(
     private readonly options: {
@@ -64,9 +72,10 @@ export class Machine {
   private async accelerators(): Promise<Pick<HostFacts, 'gpus' | 'gpuLink' | 'linkDomains'>> {
     const green = nvidia.parseNvidiaFacts((await this.tool('nvidia-smi', nvidia.NVIDIA_FACTS)) ?? '');
     if (green.length > 0) {
+      const { on, instances } = await this.migNow();
       const topology = green.length > 1 ? ((await this.tool('nvidia-smi', nvidia.NVIDIA_TOPOLOGY)) ?? '') : '';
       return {
-        gpus: green,
+        gpus: green.map((gpu) => (on.has(gpu.index) ? { ...gpu, mig: instances.get(gpu.index) ?? [] } : gpu)),
         gpuLink: nvidia.parseNvidiaTopology(topology, green.length),
         linkDomains: byIndex(nvidia.parseNvidiaDomains(topology, green.length), green),
       };
@@ -78,6 +87,17 @@ export class Machine {
       gpuLink: rocm.parseRocmTopology(topology, red.length),
       linkDomains: byIndex(rocm.parseRocmDomains(topology, red.length), red),
     };
+  }
+
+  /** Which GPUs are cut, and into what. Where the driver does not answer, it is as it was and as the list of devices shows. */
+  private async migNow(): Promise<typeof this.mig> {
+    const mode = await this.tool('nvidia-smi', nvidia.NVIDIA_MIG_MODE);
+    const told = mode === null ? this.mig.on : nvidia.parseNvidiaMigMode(mode);
+    const list = mode === null || told.size > 0 ? await this.tool('nvidia-smi', nvidia.NVIDIA_LIST) : '';
+    const instances = list === null ? this.mig.instances : nvidia.parseNvidiaInstances(list);
+    const shown = [...instances].flatMap(([index, found]) => (found.length > 0 ? [index] : []));
+    this.mig = { on: mode === null ? new Set([...told, ...shown]) : told, instances };
+    return this.mig;
   }
 
   private async load(): Promise<GpuLoad[]> {

@@ -14,7 +14,13 @@ export const NVIDIA_LOAD = [
   '--query-gpu=index,utilization.gpu,memory.used,temperature.gpu',
   '--format=csv,noheader,nounits',
 ];
+/** Asked for by itself: a driver that knows nothing of MIG refuses the whole query. */
+export const NVIDIA_MIG_MODE = ['--query-gpu=index,mig.mode.current', '--format=csv,noheader'];
+export const NVIDIA_LIST = ['-L'];
 export const NVIDIA_TOPOLOGY = ['topo', '-m'];
+
+/** As many as facts may name of one GPU. */
+const MOST_INSTANCES = 16;
 
 /** MiB, as nvidia-smi counts with `nounits`, to GiB. */
 const toGiB = (mib: number | null): number => (mib ?? 0) / 1_024;
@@ -33,6 +39,29 @@ export function parseNvidiaFacts(text: string): Gpu[] {
       },
     ];
   });
+}
+
+/** Indices of the GPUs with MIG on. */
+export function parseNvidiaMigMode(text: string): Set<number> {
+  return new Set(csvRows(text).flatMap(([index, mode]) => (mode === 'Enabled' ? (cellNumber(index) ?? []) : [])));
+}
+
+/** The MIG instances under each GPU of the list that `nvidia-smi -L` prints, by the GPU's index. */
+export function parseNvidiaInstances(text: string): Map<number, NonNullable<Gpu['mig']>> {
+  const found = new Map<number, NonNullable<Gpu['mig']>>();
+  let own: NonNullable<Gpu['mig']> | undefined;
+  for (const line of text.split('\n')) {
+    const gpu = /^GPU (\d+):/.exec(line);
+    if (gpu) {
+      own = [];
+      found.set(Number(gpu[1]), own);
+      continue;
+    }
+    const [, profile, uuid] = /^\s+MIG (\S+)\s+Device\s+\d+: \(UUID: (MIG-[^)]+)\)/.exec(line) ?? [];
+    if (profile !== undefined && uuid !== undefined && (own?.length ?? 0) < MOST_INSTANCES)
+      own?.push({ profile, uuid });
+  }
+  return found;
 }
 
 export function parseNvidiaLoad(text: string): GpuLoad[] {

@@ -52,6 +52,7 @@ describe('a command on an agent', () => {
     };
     expect(await run('nvidia', { vendor: 'nvidia', indices: [2, 3] })).toBe('PCI_BUS_ID 2,3/7');
     expect(await run('amd', { vendor: 'amd', indices: [5] })).toBe('0,1,2,3/5');
+    expect(await run('part', { vendor: 'nvidia', indices: [2], mig: 'MIG-5a' })).toBe('MIG-5a/7');
     // A whole rented machine: its tenant may choose among what is all its own.
     expect(await run('whole')).toBe('0,1,2,3/7');
   });

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { looseInputs } from './openapi.js';
+import { looseInputs } from './docs/openapi.js';
 import type { RouteSpec } from './route.js';
 
 /** Router options under which two spellings of a path reach one handler. */

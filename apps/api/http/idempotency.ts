@@ -3,7 +3,7 @@ import { DomainError, MINUTE, StaleVersion } from '#kernel';
 import { IDEMPOTENCY_KEPT_MS, idempotencyKeys, type IdempotencyRow, type Principal } from '#identity/tenancy';
 import type { Store, Tx } from '#platform/database';
 import type { Vault } from '#platform/secrets';
-import { digestOf } from './cursor.js';
+import { digestOf } from './lists/cursor.js';
 
 /** A run that neither answered nor failed in this time has crashed; the next request with its key may run again. */
 const CRASHED_AFTER_MS = MINUTE;

@@ -4,8 +4,8 @@ import type { z } from 'zod';
 import type { AgentRow } from '#compute/agents';
 import type { Principal, Role } from '#identity/tenancy';
 import type { Tx } from '#platform/database';
-import type { CsvAnswer } from './csv.js';
-import type { Page, PageCall } from './page.js';
+import type { CsvAnswer } from './lists/csv.js';
+import type { Page, PageCall } from './lists/page.js';
 
 /** Who may call a route: anybody, an enrolled agent, or the holder of a key with one of these roles. */
 export type Access = 'public' | 'agent' | { readonly roles: readonly Role[] };

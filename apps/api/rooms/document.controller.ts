@@ -1,7 +1,7 @@
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { ApiDocument } from '../document.js';
-import { docsStyle } from '../http/docs-page.js';
+import { docsStyle } from '../http/docs/docs-page.js';
 import { route, type Call } from '../http/route.js';
 import { Serve } from '../http/serve.js';
 

@@ -4,7 +4,7 @@ import { notFound } from '#kernel';
 import { idOf, isoTime, nanoUsdText } from '#contracts';
 import { WORKER, type Store } from '#platform/database';
 import { agents, type AgentRow } from '#compute/agents';
-import { Hosts, hosts, slots, type HostRow } from '#compute/hosts';
+import { Hosts, hosts, MOST_TIME_SLICES, slots, startedGpus, type HostRow, type SlotRow } from '#compute/hosts';
 import { Providers } from '#compute/providers';
 import { route, type Call } from '../http/route.js';
 import { Serve } from '../http/serve.js';
@@ -21,8 +21,11 @@ const hostSchema = z
     region: z.string(),
     country: z.string().nullable(),
     slots: z.int(),
-    slotsTaken: z.int(),
+    slotsTaken: z.int().meta({ description: 'A GPU of which somebody has a part counts as taken' }),
     pricePerSlotHour: nanoUsdText,
+    timeSlices: z
+      .int()
+      .meta({ description: 'Slices that each GPU without MIG is offered in too; 1 = whole ones only' }),
     lastSeenAt: isoTime.nullable(),
     hardware: z.string().nullable(),
     createdAt: isoTime,
@@ -47,6 +50,10 @@ const addHost = route({
       name: nameText,
       slots: z.int().min(1).max(64).default(1),
       pricePerSlotHour: nanoUsdText.refine((t) => BigInt(t) >= 0n, 'must not be negative'),
+      timeSlices: z.int().min(1).max(MOST_TIME_SLICES).default(1).meta({
+        description:
+          'Offer each GPU in that many time slices too, at that share of the price, to work that asks for no isolation: nothing keeps memory or faults apart. MIG instances need no setting: those that the agent finds are offered.',
+      }),
       region: nameText.default('local'),
       country: z
         .string()
@@ -124,7 +131,7 @@ export class HostsController {
       }),
     );
     const answer = (host: HostRow, token: string) => ({
-      host: shown(host, 0, null),
+      host: shown(host, [], null),
       enrolToken: token,
       command: this.command(token),
     });
@@ -135,6 +142,7 @@ export class HostsController {
         name: body.name,
         slotCount: body.slots,
         pricePerSlotHour: BigInt(body.pricePerSlotHour),
+        timeSlices: body.timeSlices,
         region: body.region,
         country: body.country ?? null,
       },
@@ -193,11 +201,11 @@ export class HostsController {
       taken: await tx.find(slots, { hostId: row.id }),
       agent: row.agentId === null ? null : await tx.first(agents, { id: row.agentId }),
     }));
-    return shown(row, taken.length, agent);
+    return shown(row, taken, agent);
   }
 }
 
-function shown(row: HostRow, slotsTaken: number, agent: AgentRow | null): z.infer<typeof hostSchema> {
+function shown(row: HostRow, taken: readonly SlotRow[], agent: AgentRow | null): z.infer<typeof hostSchema> {
   const facts = agent?.facts ?? null;
   const gpu = facts?.gpus[0];
   return {
@@ -207,8 +215,9 @@ function shown(row: HostRow, slotsTaken: number, agent: AgentRow | null): z.infe
     region: row.region,
     country: row.country,
     slots: row.slotCount,
-    slotsTaken,
+    slotsTaken: startedGpus(taken).size + taken.filter((slot) => slot.gpuIndex === null).length,
     pricePerSlotHour: String(row.pricePerSlotHour),
+    timeSlices: row.timeSlices,
     lastSeenAt: timeText(agent?.lastSeenAt ?? null),
     hardware: facts === null ? null : gpu ? `${facts.gpus.length} x ${gpu.name}` : `${facts.vcpus} x ${facts.cpuModel}`,
     createdAt: timeText(row.createdAt),

@@ -35,7 +35,7 @@ import {
 import { route, type Call, type EventAnswer } from '../http/route.js';
 import { Serve } from '../http/serve.js';
 import { BELL, STORE } from '../tokens.js';
-import { projectOf } from './project-of.js';
+import { inProject, projectOf } from './project-of.js';
 import { timeText } from './shapes.js';
 
 const tag = 'Jobs';
@@ -395,13 +395,6 @@ export class JobsController {
 
 function showQueued(job: JobRow) {
   return toJobView(job, { heldNano: job.capNano, chargedNano: 0n, runningNano: 0n });
-}
-
-/** The caller's projects, or the one of them that was asked for. */
-function inProject({ actor }: Principal, asked: string | undefined): ReturnType<typeof within> {
-  const own = within(actor);
-  if (asked === undefined) return own;
-  return { ...own, projectId: { in: own.projectId?.in.filter((id) => id === asked) ?? [asked] } };
 }
 
 function showEvent(row: {

@@ -1,5 +1,5 @@
 import { DomainError, notFound } from '#kernel';
-import type { Store } from '#platform/database';
+import { within, type Store } from '#platform/database';
 import { projects, type Principal } from '#identity/tenancy';
 
 /**
@@ -40,4 +40,11 @@ export async function projectOf(
 function named({ projectIds }: Principal, wanted: string | undefined): { id?: string | { in: readonly string[] } } {
   if (projectIds === 'all') return wanted === undefined ? {} : { id: wanted };
   return { id: { in: wanted === undefined ? projectIds : projectIds.filter((id) => id === wanted) } };
+}
+
+/** The caller's projects, or the one of them that was asked for. */
+export function inProject({ actor }: Principal, asked: string | undefined): ReturnType<typeof within> {
+  const own = within(actor);
+  if (asked === undefined) return own;
+  return { ...own, projectId: { in: own.projectId?.in.filter((id) => id === asked) ?? [asked] } };
 }

@@ -23,6 +23,7 @@ export type Ids = Readonly<
     | 'commandJobId'
     | 'runningJobId'
     | 'placementId'
+    | 'quoteId'
     | 'leaseId'
     | 'commandLeaseId'
     | 'shardId'
@@ -142,6 +143,10 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
   const providerOrganizationId = String((provider['organization'] as unknown as { id: string }).id);
   const earned = await ownPayouts(api, { organizationId, projectId, providerOrganizationId });
   const enrolled = await api.call('POST /agent/v1/enroll', { body: { token: hosts[0]?.['enrolToken'], facts } });
+  // The first rentable machine is the enrolled host's.
+  const quotes = [];
+  for (let n = 0; n < 2; n++)
+    quotes.push(String((await made('POST /v1/quotes', key, { projectId, workload: {} }))['id']));
   return {
     ids: {
       organizationId,
@@ -153,6 +158,7 @@ export async function openOwner(api: TestApi, name: string): Promise<Owner> {
       commandJobId: jobIds[1],
       runningJobId: jobIds[2],
       placementId: String(placement['id']),
+      quoteId: quotes[0] ?? '',
       leaseId: work.leaseId,
       commandLeaseId: work.commandLeaseId,
       shardId: work.shardId,
@@ -364,6 +370,9 @@ function leaseRow(of: {
     attemptN: 1,
     costPerHour: 1n,
     chargePerHour: 1n,
+    reservationId: null,
+    reservedUntil: null,
+    basisPerHour: null,
     chargeTerms: null,
     requestedAt: now,
     bootedAt: now,

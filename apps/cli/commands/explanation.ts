@@ -136,7 +136,7 @@ function nearMissesText(misses: readonly NearMissView[], output: Output): string
         title: 'nearest',
         of: (m) => (m.nearest ? cut(`${m.nearest.offer.providerId}/${m.nearest.offer.sku}`, 24) : ''),
       },
-      { title: 'in', of: (m) => (m.nearest ? cut(m.nearest.offer.region, 14) : '') },
+      { title: 'in', of: (m) => (m.nearest ? cut(m.nearest.offer.region, 14) : ''), spare: true },
       { title: '$/h', of: (m) => (m.nearest ? dollars(m.nearest.offer.pricePerHour) : ''), right: true },
       { title: 'total', of: (m) => (m.nearest ? dollars(m.nearest.cost.total) : ''), right: true },
       { title: 'would be', of: (m) => (m.nearest ? placeOf(m.nearest.wouldRank) : ''), right: true },
@@ -161,7 +161,7 @@ function planText(plan: Plan, output: Output): string {
       { title: 'failure domain', of: (t) => cut(t.domain, 32) },
       { title: 'fails', of: (t) => `${Math.round(t.startFails * 100)} %`, right: true },
       { title: 'ready', of: (t) => duration(t.ready.p50S), right: true },
-      { title: '9 in 10', of: (t) => duration(t.ready.p90S), right: true },
+      { title: '9 in 10', of: (t) => duration(t.ready.p90S), right: true, spare: true },
       { title: 'second start', of: (t) => hedgeText(t.hedge) },
     ],
     output,
@@ -175,7 +175,7 @@ function hedgeText(hedge: Plan['tries'][number]['hedge']): string {
   const cost = dollars(hedge.costNano);
   const saves = dollars(hedge.worthNano);
   if (hedge.afterS === null) return `never: ${cost} for ${saves}`;
-  return `after ${duration(hedge.afterS)}: ${cost} for ${saves}`;
+  return `${hedge.afterS === 0 ? 'at once' : `after ${duration(hedge.afterS)}`}: ${cost} for ${saves}`;
 }
 
 const placeOf = (rank: number | null): string => (rank === null ? 'behind' : `#${rank}`);

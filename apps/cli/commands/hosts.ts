@@ -40,30 +40,45 @@ export function registerHosts(berth: Command): void {
     .description('register a machine; prints the agent’s command with a one-time token')
     .option('--slots <n>', 'parts that can be leased apart', wholeNumber(1, 64), 1)
     .requiredOption('--price <dollars>', 'per slot and hour', money)
+    .option(
+      '--time-slices <n>',
+      'offer each GPU in that many time slices too (no isolation of memory or faults)',
+      wholeNumber(1, 8),
+      1,
+    )
     .option('--region <region>', 'where it stands', 'local')
-    .addHelpText('after', '\nExamples:\n  berth hosts add rack-7 --slots 8 --price 1.20 --region helsinki')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  berth hosts add rack-7 --slots 8 --price 1.20 --region helsinki\n  berth hosts add rack-8 --slots 8 --price 1.20 --time-slices 4',
+    )
     .action(
-      withBroker(async ({ client, output }, name: string, o: { slots: number; price: string; region: string }) => {
-        const { addHost, answerOf } = await import('#client');
-        const added = await answerOf(
-          addHost({
-            client,
-            body: { name, slots: o.slots, pricePerSlotHour: o.price, region: o.region },
-          }),
-        );
-        print(
-          factsText(
-            added,
-            [
-              ['host', added.host.id],
-              ['state', added.host.state],
-              ['command', added.command],
-            ],
-            output,
-          ),
-        );
-        if (!output.quiet) tell('Run the command on the machine; its token works once.');
-      }),
+      withBroker(
+        async (
+          { client, output },
+          name: string,
+          o: { slots: number; price: string; region: string; timeSlices: number },
+        ) => {
+          const { addHost, answerOf } = await import('#client');
+          const added = await answerOf(
+            addHost({
+              client,
+              body: { name, slots: o.slots, pricePerSlotHour: o.price, timeSlices: o.timeSlices, region: o.region },
+            }),
+          );
+          print(
+            factsText(
+              added,
+              [
+                ['host', added.host.id],
+                ['state', added.host.state],
+                ['command', added.command],
+              ],
+              output,
+            ),
+          );
+          if (!output.quiet) tell('Run the command on the machine; its token works once.');
+        },
+      ),
     );
   hosts
     .command('get')
@@ -83,6 +98,7 @@ export function registerHosts(berth: Command): void {
               ['state', host.state],
               ['slots', `${host.slotsTaken} of ${host.slots} taken`],
               ['$/slot-h', dollars(host.pricePerSlotHour)],
+              ['time slices', host.timeSlices],
               ['region', host.region],
               ['hardware', host.hardware],
               ['seen', host.lastSeenAt ?? 'never'],

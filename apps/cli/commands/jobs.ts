@@ -2,16 +2,9 @@ import type { Command } from 'commander';
 import type { JobView } from '#contracts';
 import { idArgument, pages, withBroker, type Run } from '../command.js';
 import { Ended, EXIT } from '../exit.js';
-import {
-  collect,
-  collectPair,
-  money,
-  oneOf,
-  timeSpan,
-  wholeNumber,
-  type SubmitFlags,
-  type SubmitManyFlags,
-} from '../flags.js';
+import { aboveZero, collect, collectPair, money, oneOf, timeSpan, wholeNumber } from '../flags.js';
+import type { SubmitFlags, SubmitManyFlags } from '../jobs/submit-flags.js';
+import { needOptions } from './workload-flags.js';
 import { print, rowsText, factsText } from '../output.js';
 import { ago, dollars } from '../text.js';
 
@@ -41,7 +34,7 @@ async function jobId(run: Run, text: string): Promise<string> {
 export function registerJobs(berth: Command): void {
   const jobs = berth.command('jobs').description('batch work; an id may be `last`');
 
-  jobs
+  const submit = jobs
     .command('submit [command...]')
     .description('submit a batch of requests (--model, --input) or a command (--command -- CMD ARGS)')
     .option('--model <model>', 'model that every line asks for')
@@ -50,23 +43,24 @@ export function registerJobs(berth: Command): void {
     .option('--env <NAME=value>', 'environment of the command, repeatable', collectPair, {})
     .option('--in <file:path>', 'put a local file into the working folder, repeatable', collect, [])
     .option('--out <path>', 'keep a file that the command leaves, repeatable', collect, [])
-    .option('--gpu <models>', 'one or more, separated by commas; absent: a CPU is enough')
-    .option('--count <n>', 'GPUs', wholeNumber(0, 64))
     .option('--max-cost <dollars>', 'cost cap; without it Berth estimates one', money)
     .option('--name <name>', 'what to call it')
     .option('--billing <what>', 'pay for time, or for tokens where the model has a price', oneOf(['time', 'tokens']))
+    .option('--quote <id>', 'its machine at its price; the workload is that of the quote', idArgument('qt'))
     .option('--lines-per-shard <n>', 'lines of one shard', wholeNumber(1, 10_000))
     .option('--timeout <time>', 'such as 1h', timeSpan)
     .option('--takes <time>', 'how long the work takes on such a machine; a batch is estimated without it', timeSpan)
-    .option('--deadline <time>', 'be done so long from now on: cheap machines first, safe ones in time', timeSpan)
+    .option('--gpu-hours <n>', 'or: hours that it takes on --count of the reference GPU', aboveZero)
+    .option('--reference <gpu>', 'the reference GPU; H100-SXM without it')
     .option('--keep-warm <time>', 'keep the machine for the project’s next job', timeSpan)
     .option('--project <id>', 'the project it belongs to', idArgument('prj'))
     .option('--wait [time]', 'wait for the end, at most this long', timeSpan)
     .option('--dry-run', 'check and price it, submit nothing')
-    .option('--idempotency-key <key>', 'the same key submits once')
+    .option('--idempotency-key <key>', 'the same key submits once');
+  needOptions(submit)
     .addHelpText(
       'after',
-      "\nExamples:\n  berth jobs submit --model universal-sentence-encoder --input texts.jsonl --wait\n  berth jobs submit --command --env GREETING=hi -- sh -c 'echo $GREETING'\n  berth jobs submit --command --takes 2h --deadline 6h -- ./train.sh",
+      "\nExamples:\n  berth jobs submit --model universal-sentence-encoder --input texts.jsonl --wait\n  berth jobs submit --command --env GREETING=hi -- sh -c 'echo $GREETING'\n  berth jobs submit --command --takes 2h --deadline 6h -- ./train.sh\n  berth jobs submit --command --gpu H100 --cuda 12.4 --checkpoint 2m --takes 20h -- ./train.sh",
     )
     .action(
       withBroker(async (run, command: string[], flags: SubmitFlags) => {
@@ -164,6 +158,7 @@ export function registerJobs(berth: Command): void {
               ['cap', dollars(job.cost.cap)],
               ['lease', job.leaseId],
               ['placement', job.placementId],
+              ['quote', job.quoteId],
               ['created', job.createdAt],
               ['started', job.startedAt],
               ['ended', job.endedAt],

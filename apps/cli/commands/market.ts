@@ -1,20 +1,25 @@
 import type { Command } from 'commander';
-import type { PlacementView, WorkloadInput } from '#contracts';
+import type { PlacementView } from '#contracts';
 import { idArgument, pages, withBroker } from '../command.js';
 import { Ended, EXIT, UsageError } from '../exit.js';
-import { aboveZero, money, oneOf, wholeNumber } from '../flags.js';
-import { readInput } from '../input.js';
+import { money, oneOf, someOf, wholeNumber } from '../flags.js';
 import { print, rowsText, type Output } from '../output.js';
 import { ago, dollars, duration, jsonText, plainLine, wrapped } from '../text.js';
 import { registerOfferHistory } from './offer-history.js';
 import { explanationText, replayText, spaced } from './explanation.js';
-
-const PRICING = ['on-demand', 'spot', 'reserved-1y', 'reserved-3y'] as const;
-const OBJECTIVES = ['cheapest', 'balanced', 'reliable', 'fastest'] as const;
+import {
+  constraintOptions,
+  OBJECTIVES,
+  PRICING,
+  workloadOptions,
+  type ConstraintFlags,
+  type WorkloadFlags,
+} from './workload-flags.js';
+import { constraintFlags, constraintsOf, defined, givenWorkload, type ConstraintFlag } from './workload-of.js';
 
 const ORDERS = ['price', 'gpu-price'] as const;
-const LINKS = ['any', 'nvlink', 'nvswitch'] as const;
 const SCOPES = ['market', 'rentable'] as const;
+const CONSTRAINTS = Object.keys(constraintFlags) as ConstraintFlag[];
 
 export function registerMarket(berth: Command): void {
   const offers = berth
@@ -62,8 +67,9 @@ export function registerMarket(berth: Command): void {
               { title: 'sku', of: (r) => r.sku },
               { title: 'accelerator', of: (r) => r.accelerator },
               { title: 'count', of: (r) => r.count, right: true },
-              { title: 'vram GiB', of: (r) => r.vramGiB, right: true },
-              { title: 'link', of: (r) => r.interconnect.intraNode },
+              { title: 'vram GiB', of: (r) => r.vramGiB, right: true, spare: true },
+              { title: 'isolation', of: (r) => r.isolation, spare: true },
+              { title: 'link', of: (r) => r.interconnect.intraNode, spare: true },
               { title: 'region', of: (r) => r.region },
               { title: 'pricing', of: (r) => r.pricing },
               { title: '$/h', of: (r) => dollars(r.pricePerHour), right: true },
@@ -72,8 +78,8 @@ export function registerMarket(berth: Command): void {
                 of: (r) => (r.pricePerGpuHour === null ? '' : dollars(r.pricePerGpuHour)),
                 right: true,
               },
-              { title: 'status', of: (r) => (r.doubts.length > 0 ? 'doubtful' : r.status) },
-              { title: 'seen', of: (r) => ago(r.observedAt) },
+              { title: 'status', of: (r) => (r.doubts.length > 0 ? 'doubtful' : r.status), spare: true },
+              { title: 'seen', of: (r) => ago(r.observedAt), spare: true },
             ],
             output,
           ),
@@ -83,22 +89,12 @@ export function registerMarket(berth: Command): void {
 
   registerOfferHistory(offers);
   const placement = berth.command('placement').description('where work would go, and why');
-  placement
-    .command('preview')
-    .description('rank offers for a workload by the expected cost of the finished work; rents nothing')
-    .option('--gpu <models>', 'one or more, separated by commas')
-    .option('--count <n>', 'GPUs per machine', wholeNumber(0, 64))
-    .option('--min-vram <GiB>', 'least memory per GPU', wholeNumber(1, 2_000))
-    .option('--interconnect <link>', 'any, nvlink or nvswitch', oneOf(LINKS))
-    .option('--hours <n>', 'hours of work on whatever is rented', aboveZero)
-    .option('--gpu-hours <n>', 'hours of work on the reference GPU', aboveZero)
-    .option('--reference <gpu>', 'the reference GPU', 'H100-SXM')
-    .option('--objective <objective>', OBJECTIVES.join(', '), oneOf(OBJECTIVES), 'balanced')
+  workloadOptions(
+    placement
+      .command('preview')
+      .description('rank offers for a workload by the expected cost of the finished work; rents nothing'),
+  )
     .option('--scope <scope>', 'market (all that is listed) or rentable', oneOf(SCOPES), 'market')
-    .option('--region <regions>', 'one or more, separated by commas')
-    .option('--max-total <dollars>', 'most for the finished work', money)
-    .option('--file <file>', 'the whole workload as JSON; - for standard input')
-    .option('--max-price <dollars>', 'most per hour, all machines together', money)
     .option('--top <n>', 'candidates to show', wholeNumber(1, 100), 5)
     .option('--explain', 'why the first won, term by term, and what was kept out by one constraint only')
     .addHelpText(
@@ -108,16 +104,20 @@ export function registerMarket(berth: Command): void {
     .action(
       withBroker(async ({ client, output }, o: PreviewFlags) => {
         const { answerOf, previewPlacement } = await import('#client');
-        const workload = o.file === undefined ? workloadOf(o) : await workloadFrom(o.file);
+        const workload = await givenWorkload(o);
         const decision = (await answerOf(
           previewPlacement({ client, body: { workload: workload as never, scope: o.scope, limit: o.top } }),
         )) as unknown as PlacementView;
         print(decisionText(decision, output, o.explain));
-        if (decision.fitting === 0)
+        if (decision.fitting === 0) {
+          // What would have to change stands below a table already.
+          const told = !output.json && (output.table || o.explain === true);
+          const why = told ? [] : [...(decision.contradictions ?? []), ...decision.hints];
           throw new Ended(
             EXIT.nothingFits,
-            `none of ${decision.considered} offers fits.${[...(decision.contradictions ?? []), ...decision.hints].map((h) => `\n  ${h}`).join('')}`,
+            `none of ${decision.considered} offers fits.${why.map((line) => `\n  ${line}`).join('')}`,
           );
+        }
       }),
     );
   placement
@@ -136,29 +136,29 @@ export function registerMarket(berth: Command): void {
         print(decisionText(decision as unknown as PlacementView, output, o.explain));
       }),
     );
-  placement
+  const replay = placement
     .command('replay')
     .argument('<id>', 'a placement', idArgument('pl'))
     .description('take a decision again with today’s catalog or another policy, and say what changed; rents nothing')
     .option('--objective <objective>', OBJECTIVES.join(', '), oneOf(OBJECTIVES))
     .option('--scope <scope>', 'market (all that is listed) or rentable', oneOf(SCOPES))
-    .option('--region <regions>', 'one or more, separated by commas')
-    .option('--max-price <dollars>', 'most per hour, all machines together', money)
-    .option('--max-total <dollars>', 'most for the finished work', money)
+    .option('--without <constraints>', `drop these: ${CONSTRAINTS.join(', ')}`, someOf(CONSTRAINTS))
     .option('--top <n>', 'candidates to show', wholeNumber(1, 100), 5)
+    .option('--explain', 'why the first won today, and what was kept out by one constraint only');
+  constraintOptions(replay)
     .addHelpText(
       'after',
-      '\nExamples:\n  berth placement replay pl_01j00000000000000000000000\n  berth placement replay pl_01j00000000000000000000000 --objective fastest',
+      '\nExamples:\n  berth placement replay pl_01j00000000000000000000000\n  berth placement replay pl_01j00000000000000000000000 --objective fastest\n  berth placement replay pl_01j00000000000000000000000 --without region,max-price --deadline 6h',
     )
     .action(
       withBroker(async ({ client, output }, id: string, o: ReplayFlags) => {
         const { answerOf, replayPlacement } = await import('#client');
-        const { constraints } = workloadOf(o);
-        const body = { ...defined({ objective: o.objective, scope: o.scope }), constraints, limit: o.top };
+        const body = replayBody(o);
         const decision = (await answerOf(
           replayPlacement({ client, path: { id }, body: body as never }),
         )) as unknown as PlacementView;
-        print(output.json ? decisionText(decision, output) : replayText(decision, output));
+        if (output.json) print(decisionText(decision, output));
+        else print(replayText(decision, output) + (o.explain ? `\n${explanationText(decision, output)}` : ''));
       }),
     );
 }
@@ -179,72 +179,27 @@ interface OfferFlags {
   all?: boolean;
 }
 
-interface PreviewFlags {
-  gpu?: string;
-  count?: number;
-  minVram?: number;
-  interconnect?: (typeof LINKS)[number];
-  hours?: number;
-  gpuHours?: number;
-  reference: string;
-  objective: (typeof OBJECTIVES)[number];
+interface PreviewFlags extends WorkloadFlags {
   scope: (typeof SCOPES)[number];
-  region?: string;
-  /** Nano-dollars. */
-  maxTotal?: string;
-  /** Nano-dollars. */
-  maxPrice?: string;
-  file?: string;
   top: number;
   explain?: boolean;
 }
 
-type ReplayFlags = Pick<PreviewFlags, 'region' | 'maxPrice' | 'maxTotal' | 'top'> & {
-  objective?: PreviewFlags['objective'];
+interface ReplayFlags extends ConstraintFlags {
+  objective?: (typeof OBJECTIVES)[number];
   scope?: PreviewFlags['scope'];
-};
-
-function defined<T extends object>(value: T): { [K in keyof T]: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
-    [K in keyof T]: NonNullable<T[K]>;
-  };
+  without?: ConstraintFlag[];
+  top: number;
+  explain?: boolean;
 }
 
-async function workloadFrom(file: string): Promise<unknown> {
-  const text = await readInput(file);
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    throw new UsageError(`${file} is not JSON: ${error instanceof Error ? error.message : 'unreadable'}`);
-  }
-}
-
-function workloadOf(o: Partial<PreviewFlags>): WorkloadInput {
-  const wantsGpu =
-    o.gpu !== undefined || o.count !== undefined || o.minVram !== undefined || o.interconnect !== undefined;
-  return {
-    ...(wantsGpu
-      ? {
-          accelerator: {
-            count: o.count ?? 1,
-            ...(o.gpu === undefined ? {} : { models: o.gpu.split(',').map((g) => g.trim()) }),
-            ...(o.minVram === undefined ? {} : { minVramGiB: o.minVram }),
-            ...(o.interconnect === undefined ? {} : { interconnect: o.interconnect }),
-          },
-        }
-      : {}),
-    ...(o.gpuHours !== undefined
-      ? { work: { kind: 'gpu-hours', hours: o.gpuHours, reference: o.reference ?? 'H100-SXM' } }
-      : o.hours !== undefined
-        ? { work: { kind: 'wall-hours', hours: o.hours } }
-        : {}),
-    ...(o.objective === undefined ? {} : { objective: o.objective }),
-    constraints: {
-      ...(o.region === undefined ? {} : { regions: o.region.split(',').map((r) => r.trim()) }),
-      ...(o.maxTotal === undefined ? {} : { maxTotal: o.maxTotal }),
-      ...(o.maxPrice === undefined ? {} : { maxPricePerHour: o.maxPrice }),
-    },
-  };
+/** What a replay asks; a constraint is dropped or given anew, not both. */
+export function replayBody(o: ReplayFlags) {
+  const constraints = constraintsOf(o);
+  const both = o.without?.find((flag) => constraintFlags[flag] in constraints);
+  if (both !== undefined) throw new UsageError(`--${both} or --without ${both}, not both`);
+  const without = o.without?.map((flag) => constraintFlags[flag]);
+  return { ...defined({ objective: o.objective, scope: o.scope, without }), constraints, limit: o.top };
 }
 
 function decisionText(d: PlacementView, output: Output, explain = false): string {
@@ -263,10 +218,10 @@ function decisionText(d: PlacementView, output: Output, explain = false): string
       { title: '$/h', of: (c) => dollars(c.offer.pricePerHour), right: true },
       { title: 'expected', of: (c) => duration(c.expectedS), right: true },
       { title: 'total', of: (c) => dollars(c.cost.total), right: true },
-      { title: 'fit', of: (c) => Math.round(c.scores.gpuFit), right: true },
-      { title: 'link', of: (c) => Math.round(c.scores.interconnect), right: true },
-      { title: 'reliable', of: (c) => Math.round(c.scores.reliability), right: true },
-      { title: 'price', of: (c) => Math.round(c.scores.price), right: true },
+      { title: 'fit', of: (c) => Math.round(c.scores.gpuFit), right: true, spare: true },
+      { title: 'link', of: (c) => Math.round(c.scores.interconnect), right: true, spare: true },
+      { title: 'reliable', of: (c) => Math.round(c.scores.reliability), right: true, spare: true },
+      { title: 'price', of: (c) => Math.round(c.scores.price), right: true, spare: true },
     ],
     output,
   );

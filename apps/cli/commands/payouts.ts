@@ -43,6 +43,7 @@ export function payoutText(payout: Payout, output: Output): string {
       ['payout', payout.id],
       ['state', payout.state],
       ['amount', centsText(payout.amountCents)],
+      ['taken back', payout.reversedCents === '0' ? null : centsText(payout.reversedCents)],
       ['method', payout.method],
       ['reference', payout.reference],
       ['message', payout.message],

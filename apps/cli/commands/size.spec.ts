@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Command } from 'commander';
 import { sizingRequestSchema, sizingView, type SizingView } from '#contracts';
-import { registerSize, requestOf, type SizeFlags } from './size.js';
+import { assumedModel, registerSize, requestOf, type SizeFlags } from './size.js';
 import { sizingText } from './size-text.js';
 
 /** What the options of a line are read as; the action itself would ask a broker. */
@@ -47,6 +47,12 @@ describe('berth size, the request', () => {
     expect(request('m', '--tokens', '1000', '--input', '300', '--output', '100').workload).toMatchObject({
       volume: { inputTokens: 750, outputTokens: 250 },
     });
+  });
+
+  it('assumes a model for a trace alone', () => {
+    expect(assumedModel(flags('--trace', 'f.csv').flags)).toBe('meta-llama/Llama-3.1-8B');
+    for (const line of [['--trace', 'f.csv', '--config', 'c.json'], ['--hours', '1'], []])
+      expect(assumedModel(flags(...line).flags)).toBeUndefined();
   });
 
   it('of hours without a model', () => {

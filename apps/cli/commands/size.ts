@@ -2,10 +2,11 @@ import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { SizingRequestInput, SizingView, TraceSummary } from '#contracts';
 import { withBroker } from '../command.js';
-import { Ended, EXIT, UsageError } from '../exit.js';
-import { aboveZero, money, oneOf, wholeNumber } from '../flags.js';
+import { Ended, EXIT, UsageError, tell } from '../exit.js';
+import { aboveZero, listOf, money, oneOf, wholeNumber } from '../flags.js';
 import { readInput } from '../input.js';
 import { print } from '../output.js';
+import { defined } from './workload-of.js';
 import { sizingText } from './size-text.js';
 import { readTrace, told } from './size-trace.js';
 
@@ -66,14 +67,14 @@ export function registerSize(berth: Command): void {
     .option('--concurrency <n>', 'requests under way at once', wholeNumber(1, 1_000_000))
     .option('--tokens <n>', 'a batch of so many tokens, prompts and answers, such as 2e9', aboveZero)
     .option('--within <hours>', 'have the batch done by then', aboveZero)
-    .option('--precision <widths>', 'bf16, fp8, int8, int4; separated by commas', list)
+    .option('--precision <widths>', 'bf16, fp8, int8, int4; separated by commas', listOf)
     .option('--cache <width>', 'bf16 or fp8', oneOf(CACHES), 'bf16')
     .option('--ttft <time>', 'longest time to the first token, such as 500ms', milliseconds)
     .option('--tpot <time>', 'longest time per further token, such as 50ms', milliseconds)
     .option('--cached <share>', 'share of prompt tokens in a cached prefix, 0 to 0.99', share)
     .option('--accept <share>', 'speculative decoding with this share of drafts accepted, 0 to 1', share)
     .option('--static-batching', 'without continuous batching')
-    .option('--gpu <models>', 'only these, separated by commas', list)
+    .option('--gpu <models>', 'only these, separated by commas', listOf)
     .option('--gpu-hours <n>', 'no model: hours of work on --count of the reference GPU', aboveZero)
     .option('--reference <gpu>', 'the reference GPU', 'H100-SXM')
     .option('--hours <n>', 'no model: hours on machines with --count GPUs', aboveZero)
@@ -81,9 +82,9 @@ export function registerSize(berth: Command): void {
     .option('--min-vram <GiB>', 'least memory per GPU, for --hours', wholeNumber(1, 2_000))
     .option('--interconnect <link>', 'any, nvlink or nvswitch, for --hours', oneOf(LINKS))
     .option('--machines <n>', 'machines that one replica may span', wholeNumber(1, 4), 2)
-    .option('--pricing <models>', 'on-demand, spot, reserved-1y, reserved-3y; separated by commas', list)
-    .option('--region <regions>', 'one or more, separated by commas', list)
-    .option('--provider <names>', 'one or more, separated by commas', list)
+    .option('--pricing <models>', 'on-demand, spot, reserved-1y, reserved-3y; separated by commas', listOf)
+    .option('--region <regions>', 'one or more, separated by commas', listOf)
+    .option('--provider <names>', 'one or more, separated by commas', listOf)
     .option('--max-price <dollars>', 'per hour and machine', money)
     .option('--scope <scope>', 'market (all that is listed) or rentable', oneOf(SCOPES), 'market')
     .option('--top <n>', 'shapes to show', wholeNumber(1, 200), 10)
@@ -97,7 +98,10 @@ export function registerSize(berth: Command): void {
         const { answerOf, size } = await import('#client');
         const config = o.config === undefined ? undefined : await configOf(o.config);
         const trace = o.trace === undefined ? undefined : await readTrace(o.trace, o);
-        const request = requestOf(model, o, config, trace?.summary);
+        const named = model ?? assumedModel(o);
+        if (model === undefined && named !== undefined && !output.quiet)
+          tell(`A trace names no model: this is for ${named}. Yours: berth size MODEL --trace FILE`);
+        const request = requestOf(named, o, config, trace?.summary);
         const answer = (await answerOf(size({ client, body: request as never }))) as unknown as SizingView;
         // The broker saw the summary only: what the lines were like is known here.
         const view = trace ? { ...answer, ...told(trace) } : answer;
@@ -106,6 +110,16 @@ export function registerSize(berth: Command): void {
           throw new Ended(EXIT.nothingFits, `nothing fits.${view.notes.map((n) => `\n  ${n}`).join('')}`);
       }),
     );
+}
+
+/** What a trace of which nobody says the model is sized for: small enough for most cards, and the one most often served in public benchmarks. */
+const TRACE_MODEL = 'meta-llama/Llama-3.1-8B';
+
+/** The model where none is named; undefined where one must be, or none is wanted. */
+export function assumedModel(o: SizeFlags): string | undefined {
+  const isOfTrace =
+    o.trace !== undefined && o.config === undefined && o.hours === undefined && o.gpuHours === undefined;
+  return isOfTrace ? TRACE_MODEL : undefined;
 }
 
 /** The request of a command line; what cannot go together is refused. */
@@ -212,15 +226,6 @@ async function configOf(file: string): Promise<Record<string, unknown>> {
   return parsed as Record<string, unknown>;
 }
 
-function list(text: string): string[] {
-  const parts = text
-    .split(',')
-    .map((p) => p.trim())
-    .filter((p) => p !== '');
-  if (parts.length === 0) throw new InvalidArgumentError('It is one or more words separated by commas.');
-  return parts;
-}
-
 function share(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !(value >= 0 && value <= 1)) throw new InvalidArgumentError('It is a share from 0 to 1.');
@@ -233,10 +238,4 @@ function milliseconds(text: string): number {
   const value = match ? Number(match[1]) * ({ ms: 1, s: 1_000, m: 60_000 }[match[2] ?? 'ms'] ?? 1) : 0;
   if (!(value > 0)) throw new InvalidArgumentError('It is a time such as 500ms or 1.5s.');
   return value;
-}
-
-function defined<T extends object>(value: T): { [K in keyof T]: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
-    [K in keyof T]: NonNullable<T[K]>;
-  };
 }

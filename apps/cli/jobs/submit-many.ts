@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { answerOf, createJobs } from '#client';
 import type { Run } from '../command.js';
 import { tell, UsageError } from '../exit.js';
-import type { SubmitManyFlags } from '../flags.js';
+import type { SubmitManyFlags } from './submit-flags.js';
 import { readInput } from '../input.js';
 import { print, rowsText } from '../output.js';
 import { dollars } from '../text.js';

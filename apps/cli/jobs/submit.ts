@@ -5,21 +5,28 @@ import { Readable } from 'node:stream';
 import { answerOf, createJob, previewJob } from '#client';
 import type { CreateJobInput } from '#contracts';
 import type { Run } from '../command.js';
-import { Ended, EXIT, tell, UsageError } from '../exit.js';
+import { tell, UsageError } from '../exit.js';
 import { openInput } from '../input.js';
+import { answeredOnce } from '../once.js';
 import { factsText, print } from '../output.js';
 import { rawRequest } from '../session.js';
 import { dollars } from '../text.js';
-import type { SubmitFlags } from '../flags.js';
+import type { SubmitFlags } from './submit-flags.js';
+import { neededBy, workOf } from '../commands/workload-of.js';
 import { watchToEnd } from './watch.js';
 
-function workloadOf({ gpu, count, takes, deadline }: SubmitFlags): Pick<CreateJobInput, 'workload'> {
+/** The options of the workload; nothing where none was given, so that Berth (or the quote) says all of it. */
+export function workloadOf(o: SubmitFlags): Pick<CreateJobInput, 'workload'> {
+  if (o.takes !== undefined && o.gpuHours !== undefined)
+    throw new UsageError('--takes or --gpu-hours: one of them says how much work there is');
+  const work = workOf({
+    ...(o.takes === undefined ? {} : { hours: o.takes / 3_600 }),
+    ...(o.gpuHours === undefined ? {} : { gpuHours: o.gpuHours }),
+    ...(o.reference === undefined ? {} : { reference: o.reference }),
+  });
   const workload: NonNullable<CreateJobInput['workload']> = {
-    ...(gpu === undefined && count === undefined
-      ? {}
-      : { accelerator: { count: count ?? 1, ...(gpu === undefined ? {} : { models: gpu.split(',') }) } }),
-    ...(takes === undefined ? {} : { work: { kind: 'wall-hours', hours: takes / 3_600 } }),
-    ...(deadline === undefined ? {} : { constraints: { deadlineS: deadline } }),
+    ...neededBy(o),
+    ...(work === undefined ? {} : { work }),
   };
   return Object.keys(workload).length > 0 ? { workload } : {};
 }
@@ -31,6 +38,7 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
   const body: CreateJobInput = {
     spec,
     ...workloadOf(flags),
+    ...(flags.quote === undefined ? {} : { quoteId: flags.quote as `qt_${string}` }),
     ...(flags.maxCost === undefined ? {} : { maxCost: flags.maxCost }),
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(flags.timeout === undefined ? {} : { timeoutS: Math.ceil(flags.timeout) }),
@@ -83,13 +91,7 @@ export async function submit(run: Run, command: string[], flags: SubmitFlags): P
 
 /** The answer to a submission; when none came, how to find out what became of it. */
 export function submittedOnce<T>(run: Run, key: string, answer: Promise<T>): Promise<T> {
-  return answer.catch((error: unknown) => {
-    if (!(error instanceof Error && error.name === 'BrokerUnreachable') || neverConnected(error)) throw error;
-    throw new Ended(
-      EXIT.retryLater,
-      `no answer came from ${run.login.url}: the job may have been submitted.\n  The same command with --idempotency-key ${key} submits it once.`,
-    );
-  });
+  return answeredOnce(run, { key, unsure: 'the job may have been submitted', again: 'submits it once' }, answer);
 }
 
 async function batchSpec(
@@ -172,11 +174,4 @@ async function digest(handle: FileHandle, start: string): Promise<string> {
   const hash = createHash('sha256').update(start);
   for await (const chunk of handle.createReadStream({ autoClose: false, start: 0 })) hash.update(chunk as Uint8Array);
   return hash.digest('base64url');
-}
-
-/** Nothing was sent: nobody listens there. */
-function neverConnected(error: unknown): boolean {
-  for (let at = error; at instanceof Error; at = at.cause)
-    if ('code' in at && (at.code === 'ECONNREFUSED' || at.code === 'ENOTFOUND')) return true;
-  return false;
 }

@@ -1,3 +1,4 @@
+import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '#kernel';
 import { describeProviderConformance } from '#adapters/conformance';
 import { SandboxCloud } from './cloud.js';
@@ -36,6 +37,19 @@ function open(settings: Partial<CloudSettings>): Parameters<typeof describeProvi
     };
   };
 }
+
+describe('The list of the sandbox cloud', () => {
+  it('carries the software that a machine type states, and none where it states none', async () => {
+    const clock = new ManualClock();
+    const [stated, silent] = calmSkus;
+    if (!stated || !silent) throw new Error('the calm cloud sells two machine types');
+    const software = { driver: '570.124.06', cuda: '12.8' };
+    const cloud = new SandboxCloud({ clock, seed: 7, skus: [{ ...stated, software }, silent] });
+    const offers = [];
+    for await (const offer of sandboxPort(cloud, { providerId: 'prv_sandbox', clock }).listOffers()) offers.push(offer);
+    expect(offers.map((o) => o.software)).toEqual([software, undefined]);
+  });
+});
 
 describeProviderConformance('The sandbox core', open({}), conformanceAbilities);
 describeProviderConformance('The sandbox core with client tokens', open({ clientTokens: true }), conformanceAbilities);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { acceleratorVendors, interconnectSchema, pricingModels, providerKinds } from '#contracts';
+import { acceleratorVendors, interconnectSchema, offerSoftwareSchema, pricingModels, providerKinds } from '#contracts';
 
 /** What the fake cloud sells: one machine type in one region. `name` and `region` together are unique. */
 export const skuSchema = z.strictObject({
@@ -15,6 +15,8 @@ export const skuSchema = z.strictObject({
   interconnect: interconnectSchema,
   vcpus: z.number().positive(),
   ramGiB: z.number().positive(),
+  /** What is installed, as the vendor states it. */
+  software: offerSoftwareSchema.optional(),
   pricing: z.enum(pricingModels),
   /** Dollars per hour for the whole machine, decimal text. */
   priceUsdPerHour: z.string().regex(/^\d+(\.\d{1,9})?$/),

@@ -63,6 +63,7 @@ export function toOffer(offer: CloudOffer, providerId: string, observedAtMs: num
     interconnect: offer.interconnect,
     vcpus: offer.vcpus,
     ramGiB: offer.ramGiB,
+    ...(offer.software ? { software: offer.software } : {}),
     pricing: offer.pricing,
     pricePerHour: usd(offer.priceUsdPerHour),
     billing: offer.billing,

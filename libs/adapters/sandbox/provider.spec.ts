@@ -18,6 +18,10 @@ const offer = toOffer(
 
 type Respond = (request: IncomingMessage, response: ServerResponse) => void;
 
+const reply =
+  (status: number, body = '', headers: Record<string, string> = {}): Respond =>
+  (_, response) =>
+    void response.writeHead(status, headers).end(body);
 const halfAnswer: Respond = (_, response) => {
   response.writeHead(201, { 'content-length': '99' }).write('{');
   setImmediate(() => response.destroy());
@@ -30,10 +34,16 @@ const cut: Respond = (_, response) => {
 };
 const silence: Respond = () => undefined;
 
+/** How long a vendor may take that answers: longer than any stall of the machine that runs the specs. */
+const PATIENT_MS = 20_000;
+/** How long is waited for one that never does; its connection is made before, so that the request is there by then. */
+const HASTY_MS = 1_000;
+
 /** What the whole conformance suite over a real sandbox cannot show: a vendor, or something in between, that speaks nonsense. */
 describe('the sandbox adapter against a vendor that talks nonsense', () => {
   let server: Server;
   let port: SandboxProvider;
+  let hasty: SandboxProvider;
   let answer: Respond;
   let requests: string[];
   const clock = new ManualClock();
@@ -47,19 +57,20 @@ describe('the sandbox adapter against a vendor that talks nonsense', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    port = new SandboxProvider({ baseUrl, apiKey: 'k', providerId: 'prv_x', clock, timeoutMs: 50 });
+    const options = { baseUrl, apiKey: 'k', providerId: 'prv_x', clock };
+    port = new SandboxProvider({ ...options, timeoutMs: PATIENT_MS });
+    hasty = new SandboxProvider({ ...options, timeoutMs: HASTY_MS });
+    answer = reply(404);
+    await port.get('nothing');
+    requests = [];
   });
   afterEach(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   });
 
-  const reply =
-    (status: number, body = '', headers: Record<string, string> = {}): Respond =>
-    (_, response) =>
-      void response.writeHead(status, headers).end(body);
-  const create = (): ReturnType<SandboxProvider['create']> =>
-    port.create({ ...createRequest(offer, { install: 'ins_x', n: 1 }, clock.now()), deadlineMs: 50 });
+  const create = (deadlineMs = PATIENT_MS): ReturnType<SandboxProvider['create']> =>
+    port.create({ ...createRequest(offer, { install: 'ins_x', n: 1 }, clock.now()), deadlineMs });
 
   it.each([
     ['200 with a page of HTML', reply(200, '<html>'), 'unknown'],
@@ -79,7 +90,7 @@ describe('the sandbox adapter against a vendor that talks nonsense', () => {
     ['422 without a body', reply(422), 'invalid-request'],
   ] as const)('calls a create answered by %s: %s', async (_, how, meaning) => {
     answer = how;
-    const outcome = await create();
+    const outcome = await create(how === silence || how === onlyHeaders ? HASTY_MS : PATIENT_MS);
     expect(outcome.kind === 'failed' ? outcome.error.kind : outcome.kind).toBe(meaning);
     expect(requests).toEqual(['POST /v1/machines']);
   });
@@ -98,18 +109,21 @@ describe('the sandbox adapter against a vendor that talks nonsense', () => {
   });
 
   it.each([
-    ['get', () => port.get('x')],
-    ['list', () => port.list('ins_x')[Symbol.asyncIterator]().next()],
-    ['terminate', () => port.terminate('x')],
-    ['probe', () => port.probe()],
-    ['listOffers', () => port.listOffers()[Symbol.asyncIterator]().next()],
-  ])('throws a VendorError from %s for nonsense, and for silence', async (what, run) => {
-    answer = reply(502, '<html>');
-    await expect(run()).rejects.toMatchObject({ name: 'VendorError', kind: 'transient' });
-    answer = () => undefined;
-    const kind = what === 'terminate' ? 'outcome-unknown' : 'transient';
-    await expect(run()).rejects.toMatchObject({ name: 'VendorError', kind });
-  });
+    ['get', (vendor) => vendor.get('x')],
+    ['list', (vendor) => vendor.list('ins_x')[Symbol.asyncIterator]().next()],
+    ['terminate', (vendor) => vendor.terminate('x')],
+    ['probe', (vendor) => vendor.probe()],
+    ['listOffers', (vendor) => vendor.listOffers()[Symbol.asyncIterator]().next()],
+  ] as [string, (vendor: SandboxProvider) => Promise<unknown>][])(
+    'throws a VendorError from %s for nonsense, and for silence',
+    async (what, run) => {
+      answer = reply(502, '<html>');
+      await expect(run(port)).rejects.toMatchObject({ name: 'VendorError', kind: 'transient' });
+      answer = silence;
+      const kind = what === 'terminate' ? 'outcome-unknown' : 'transient';
+      await expect(run(hasty)).rejects.toMatchObject({ name: 'VendorError', kind });
+    },
+  );
 
   it('keeps machines of others out of a list whose filter the vendor ignores', async () => {
     const machine = (id: string, install: string): object => ({

@@ -214,6 +214,18 @@ export function collection(stripe: Stripe): CollectionPort {
         }
         return found;
       }),
+    refundsSince: (sinceMs) =>
+      lookUp(async () => {
+        const found = [];
+        const created = { gte: Math.floor(sinceMs / 1_000) };
+        for await (const refund of stripe.refunds.list({ created, limit: PAGE }))
+          found.push({
+            ...refundOf(refund),
+            paymentId: idOf(refund.payment_intent),
+            reference: referenceOf(refund),
+          });
+        return found;
+      }),
     findRefund: (paymentId, reference) =>
       lookUp(async () => {
         for await (const refund of stripe.refunds.list({ payment_intent: paymentId, limit: PAGE })) {

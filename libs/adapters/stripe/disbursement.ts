@@ -64,6 +64,13 @@ export function disbursement(stripe: Stripe): DisbursementPort {
         ),
       ),
     getTransfer: (id) => lookUp(async () => transferOf(await stripe.transfers.retrieve(id))),
+    transfersSince: (sinceMs) =>
+      lookUp(async () => {
+        const found = [];
+        const created = { gte: Math.floor(sinceMs / 1_000) };
+        for await (const transfer of stripe.transfers.list({ created, limit: PAGE })) found.push(transferOf(transfer));
+        return found;
+      }),
     findTransfer: (reference) =>
       lookUp(async () => {
         const [found] = (await stripe.transfers.list({ transfer_group: reference, limit: 1 })).data;

@@ -22,6 +22,9 @@ import type {
   AddHostData,
   AddHostErrors,
   AddHostResponses,
+  AddReservationData,
+  AddReservationErrors,
+  AddReservationResponses,
   ApprovePayoutData,
   ApprovePayoutErrors,
   ApprovePayoutResponses,
@@ -67,6 +70,9 @@ import type {
   CreateProjectData,
   CreateProjectErrors,
   CreateProjectResponses,
+  CreateQuoteData,
+  CreateQuoteErrors,
+  CreateQuoteResponses,
   CreateTopUpData,
   CreateTopUpErrors,
   CreateTopUpResponses,
@@ -76,6 +82,9 @@ import type {
   DeleteArtifactData,
   DeleteArtifactErrors,
   DeleteArtifactResponses,
+  EndReservationData,
+  EndReservationErrors,
+  EndReservationResponses,
   EnrolAgentData,
   EnrolAgentErrors,
   EnrolAgentResponses,
@@ -166,9 +175,15 @@ import type {
   GetProjectData,
   GetProjectErrors,
   GetProjectResponses,
+  GetQuoteData,
+  GetQuoteErrors,
+  GetQuoteResponses,
   GetReadyData,
   GetReadyErrors,
   GetReadyResponses,
+  GetReservationData,
+  GetReservationErrors,
+  GetReservationResponses,
   GetRevenueData,
   GetRevenueErrors,
   GetRevenueResponses,
@@ -187,6 +202,9 @@ import type {
   GiveGrantData,
   GiveGrantErrors,
   GiveGrantResponses,
+  ImportCatalogData,
+  ImportCatalogErrors,
+  ImportCatalogResponses,
   ImportVendorInvoiceData,
   ImportVendorInvoiceErrors,
   ImportVendorInvoiceResponses,
@@ -217,6 +235,9 @@ import type {
   ListAuditData,
   ListAuditErrors,
   ListAuditResponses,
+  ListCatalogFormatsData,
+  ListCatalogFormatsErrors,
+  ListCatalogFormatsResponses,
   ListCommitmentsData,
   ListCommitmentsErrors,
   ListCommitmentsResponses,
@@ -295,6 +316,12 @@ import type {
   ListQuotasData,
   ListQuotasErrors,
   ListQuotasResponses,
+  ListQuotesData,
+  ListQuotesErrors,
+  ListQuotesResponses,
+  ListReservationsData,
+  ListReservationsErrors,
+  ListReservationsResponses,
   ListTransactionsData,
   ListTransactionsErrors,
   ListTransactionsResponses,
@@ -820,6 +847,72 @@ export const replayPlacement = <ThrowOnError extends boolean = false>(
       'Content-Type': 'application/json',
       ...options.headers,
     },
+  });
+
+/**
+ * List quotes, newest first
+ *
+ * For keys with the role member, admin.
+ */
+export const listQuotes = <ThrowOnError extends boolean = false>(
+  options?: Options<ListQuotesData, ThrowOnError>,
+): RequestResult<ListQuotesResponses, ListQuotesErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListQuotesResponses, ListQuotesErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/quotes',
+    ...options,
+  });
+
+/**
+ * Lock a price for ten minutes
+ *
+ * Takes the decision for a workload among what can be rented now and locks the price per hour of its winner, with margin, plan and commitments. A job that names the quote while it is open has its first machine at that price, whatever the vendor asks meanwhile. Nothing is rented or reserved.
+ *
+ * For keys with the role member, admin.
+ */
+export const createQuote = <ThrowOnError extends boolean = false>(
+  options: Options<CreateQuoteData, ThrowOnError>,
+): RequestResult<CreateQuoteResponses, CreateQuoteErrors, ThrowOnError> =>
+  (options.client ?? client).post<CreateQuoteResponses, CreateQuoteErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/quotes',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * Show a quote with its decision
+ *
+ * For keys with the role member, admin.
+ */
+export const getQuote = <ThrowOnError extends boolean = false>(
+  options: Options<GetQuoteData, ThrowOnError>,
+): RequestResult<GetQuoteResponses, GetQuoteErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetQuoteResponses, GetQuoteErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/quotes/{id}',
+    ...options,
   });
 
 /**
@@ -2896,9 +2989,9 @@ export const cancelPayout = <ThrowOnError extends boolean = false>(
   });
 
 /**
- * Take a paid payout back; it is due again
+ * Take a paid payout back, or a part of it; it is due again
  *
- * A transfer is reversed at the payment processor, which takes its time: the payout stays paid until then.
+ * Without an amount, all that is left of it; it may be taken back in several parts. A transfer is reversed at the payment processor, which takes its time, one part at a time: the payout stays paid until all of it came back.
  *
  * For keys with the role platform-admin.
  */
@@ -3554,6 +3647,140 @@ export const releaseOffer = <ThrowOnError extends boolean = false>(
       'Content-Type': 'application/json',
       ...options.headers,
     },
+  });
+
+/**
+ * List machines that are paid for in advance, and how far they are used
+ *
+ * For keys with the role platform-admin.
+ */
+export const listReservations = <ThrowOnError extends boolean = false>(
+  options?: Options<ListReservationsData, ThrowOnError>,
+): RequestResult<ListReservationsResponses, ListReservationsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListReservationsResponses, ListReservationsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/reservations',
+    ...options,
+  });
+
+/**
+ * Say that machines of a provider are paid for in advance
+ *
+ * Nothing is bought by it. While some are free, placement takes them as if they cost nothing more, and their leases have no cost; tenants are charged as ever.
+ *
+ * For keys with the role platform-admin.
+ */
+export const addReservation = <ThrowOnError extends boolean = false>(
+  options: Options<AddReservationData, ThrowOnError>,
+): RequestResult<AddReservationResponses, AddReservationErrors, ThrowOnError> =>
+  (options.client ?? client).post<AddReservationResponses, AddReservationErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/reservations',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * End a reservation
+ *
+ * It stays in the list. No lease takes a machine of it any more; those that have one cost their price from now on.
+ *
+ * For keys with the role platform-admin.
+ */
+export const endReservation = <ThrowOnError extends boolean = false>(
+  options: Options<EndReservationData, ThrowOnError>,
+): RequestResult<EndReservationResponses, EndReservationErrors, ThrowOnError> =>
+  (options.client ?? client).delete<EndReservationResponses, EndReservationErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/reservations/{id}',
+    ...options,
+  });
+
+/**
+ * Show a reservation
+ *
+ * For keys with the role platform-admin.
+ */
+export const getReservation = <ThrowOnError extends boolean = false>(
+  options: Options<GetReservationData, ThrowOnError>,
+): RequestResult<GetReservationResponses, GetReservationErrors, ThrowOnError> =>
+  (options.client ?? client).get<GetReservationResponses, GetReservationErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/reservations/{id}',
+    ...options,
+  });
+
+/**
+ * Import a price list
+ *
+ * Its offers become `listed`: for comparison, never rented. What the list lacks stays, what the catalog saw later stays as it is, and what cannot be true is kept aside (`GET /v1/admin/quarantine`). The same list again changes nothing. A body has at most 16 MiB (or the installation’s own limit, where that is less); a list, unpacked, 16 MiB and 50000 lines.
+ *
+ * For keys with the role platform-admin.
+ */
+export const importCatalog = <ThrowOnError extends boolean = false>(
+  options: Options<ImportCatalogData, ThrowOnError>,
+): RequestResult<ImportCatalogResponses, ImportCatalogErrors, ThrowOnError> =>
+  (options.client ?? client).post<ImportCatalogResponses, ImportCatalogErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/catalog/imports',
+    ...options,
+    headers: {
+      'Content-Type': 'application/json',
+      ...options.headers,
+    },
+  });
+
+/**
+ * List the formats of price lists that can be imported
+ *
+ * For keys with the role platform-admin.
+ */
+export const listCatalogFormats = <ThrowOnError extends boolean = false>(
+  options?: Options<ListCatalogFormatsData, ThrowOnError>,
+): RequestResult<ListCatalogFormatsResponses, ListCatalogFormatsErrors, ThrowOnError> =>
+  (options?.client ?? client).get<ListCatalogFormatsResponses, ListCatalogFormatsErrors, ThrowOnError>({
+    security: [
+      {
+        key: 'apiKey',
+        scheme: 'bearer',
+        type: 'http',
+      },
+    ],
+    url: '/v1/admin/catalog/formats',
+    ...options,
   });
 
 /**

@@ -158,9 +158,113 @@ export type CardSetup = {
   createdAt: string;
 };
 
+export type CatalogFormat = {
+  name: 'berth-csv' | 'aws' | 'azure' | 'gcp' | 'gpu-pricing' | 'vast-ai' | 'fsdl' | 'fsdl-serverless';
+  /**
+   * What file it is
+   */
+  file: string;
+  /**
+   * That it must have; of JSON the fields of an element
+   */
+  columns: Array<string>;
+  optionalColumns: Array<string>;
+  /**
+   * A second file that it is read with; one ships with Berth
+   */
+  companion: {
+    file: string;
+    columns: Array<string>;
+  } | null;
+};
+
+export type CatalogFormats = {
+  items: Array<CatalogFormat>;
+};
+
+export type CatalogImport = {
+  format: 'berth-csv' | 'aws' | 'azure' | 'gcp' | 'gpu-pricing' | 'vast-ai' | 'fsdl' | 'fsdl-serverless';
+  dryRun: boolean;
+  /**
+   * UTC time, ISO 8601
+   */
+  observedAt: string;
+  /**
+   * That could be read
+   */
+  offers: number;
+  added: number;
+  changed: number;
+  unchanged: number;
+  /**
+   * Left as they are, because the catalog saw them later than the list
+   */
+  older: number;
+  /**
+   * In the catalog, with a doubt, and never chosen
+   */
+  doubtful: number;
+  /**
+   * Kept aside, because they cannot be true
+   */
+  quarantined: number;
+  /**
+   * The first 100
+   */
+  quarantine: Array<{
+    offerId: string;
+    reason: string;
+  }>;
+  /**
+   * Lines that became no offer
+   */
+  rejected: number;
+  /**
+   * The first 100
+   */
+  rejections: Array<{
+    /**
+     * From 1, with the heading; of JSON the element
+     */
+    line: number;
+    reason: string;
+  }>;
+};
+
+export type CatalogImportRequest = {
+  format: 'berth-csv' | 'aws' | 'azure' | 'gcp' | 'gpu-pricing' | 'vast-ai' | 'fsdl' | 'fsdl-serverless';
+  content: string;
+  /**
+   * `base64` for bytes as they are; those of a gzip file are unpacked
+   */
+  encoding?: 'text' | 'base64';
+  /**
+   * The second file of a format that has one; without it the one that ships with Berth
+   */
+  companion?: {
+    content: string;
+    /**
+     * `base64` for bytes as they are; those of a gzip file are unpacked
+     */
+    encoding?: 'text' | 'base64';
+  };
+  /**
+   * When the list was true, for lines that do not say so themselves; now, unless given
+   */
+  observedAt?: string;
+  /**
+   * Say what would happen, and change nothing
+   */
+  dryRun?: boolean;
+};
+
 export type Commitment = {
   id: string;
   organizationId: string;
+  /**
+   * Whose usage alone counts for it and is cheaper for it; null: that of all projects
+   */
+  projectId: string | null;
   per: 'hour' | 'month';
   /**
    * Nano-dollars (1e-9 USD) as decimal text
@@ -266,6 +370,7 @@ export type CreateJob = {
         billing?: 'time' | 'tokens';
       };
   workload?: JobWorkload;
+  quoteId?: string;
   /**
    * Nano-dollars (1e-9 USD) as decimal text
    */
@@ -303,6 +408,7 @@ export type CreateJobs = {
           billing?: 'time' | 'tokens';
         };
     workload?: JobWorkload;
+    quoteId?: string;
     /**
      * Nano-dollars (1e-9 USD) as decimal text
      */
@@ -314,6 +420,11 @@ export type CreateJobs = {
       [key: string]: string;
     };
   }>;
+};
+
+export type CreateQuote = {
+  workload: WorkloadInput;
+  projectId?: string;
 };
 
 export type CreatedJobs = {
@@ -436,11 +547,18 @@ export type Host = {
   region: string;
   country: string | null;
   slots: number;
+  /**
+   * A GPU of which somebody has a part counts as taken
+   */
   slotsTaken: number;
   /**
    * Nano-dollars (1e-9 USD) as decimal text
    */
   pricePerSlotHour: string;
+  /**
+   * Slices that each GPU without MIG is offered in too; 1 = whole ones only
+   */
+  timeSlices: number;
   lastSeenAt: string | null;
   hardware: string | null;
   /**
@@ -670,6 +788,7 @@ export type Job = {
     linesFailed: number;
   };
   placementId: string | null;
+  quoteId: string | null;
   leaseId: string | null;
   billing: 'time' | 'tokens';
   cost: {
@@ -731,6 +850,7 @@ export type JobWorkload = {
     count: number;
     minVramGiB?: number;
     interconnect?: 'any' | 'nvlink' | 'nvswitch';
+    isolation?: 'whole-gpu' | 'mig' | 'time-slice';
   };
   nodes?: number;
   minVcpus?: number;
@@ -1021,6 +1141,10 @@ export type NewCardSetup = {
 };
 
 export type NewCommitment = {
+  /**
+   * For the usage of this project alone
+   */
+  projectId?: string;
   per: 'hour' | 'month';
   /**
    * Nano-dollars (1e-9 USD) as decimal text
@@ -1086,6 +1210,10 @@ export type NewHost = {
    * Nano-dollars (1e-9 USD) as decimal text
    */
   pricePerSlotHour: string;
+  /**
+   * Offer each GPU in that many time slices too, at that share of the price, to work that asks for no isolation: nothing keeps memory or faults apart. MIG instances need no setting: those that the agent finds are offered.
+   */
+  timeSlices?: number;
   region?: string;
   country?: string;
 };
@@ -1193,6 +1321,35 @@ export type NewRefund = {
   amount: string;
 };
 
+export type NewReservation = {
+  providerId: string;
+  /**
+   * The vendor’s name of the machine; or say `accelerator` and `gpusPerMachine`
+   */
+  sku?: string;
+  accelerator?: string;
+  gpusPerMachine?: number;
+  region: string;
+  zone?: string;
+  machines: number;
+  /**
+   * Default: now
+   */
+  from?: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  until: string;
+  /**
+   * For each machine, used or not
+   */
+  paidPerHour: string;
+  /**
+   * Where it comes from: a one-year or three-year commitment, an order
+   */
+  note: string;
+};
+
 export type NewSweepPause = {
   reason: string;
 };
@@ -1216,6 +1373,10 @@ export type Offer = {
   acceleratorVendor: 'nvidia' | 'amd' | 'google' | 'aws' | 'intel' | 'qualcomm' | 'cpu';
   count: number;
   vramGiB: number;
+  /**
+   * What keeps your work apart from that of others on an accelerator: `mig` has memory and compute of its own in hardware and shares power and faults of the whole GPU; `time-slice` takes turns, with no isolation of memory or faults; null = no accelerator
+   */
+  isolation: 'whole-gpu' | 'mig' | 'time-slice' | 'unknown' | null;
   interconnect: {
     intraNode:
       | 'none'
@@ -1236,9 +1397,21 @@ export type Offer = {
   vcpus: number | null;
   ramGiB: number | null;
   software?: {
+    /**
+     * As the source of the offer states it; absent = not known
+     */
     driver?: string;
+    /**
+     * The newest CUDA version that the driver runs, as stated
+     */
     cuda?: string;
+    /**
+     * As stated
+     */
     rocm?: string;
+    /**
+     * Of the accelerator; known for all of NVIDIA’s
+     */
     computeCapability?: string;
   };
   pricing: 'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y';
@@ -1504,6 +1677,10 @@ export type Payout = {
    */
   createdAt: string;
   paidAt: string | null;
+  /**
+   * What of it came back
+   */
+  reversedCents: string;
   reversedAt: string | null;
 };
 
@@ -1597,6 +1774,17 @@ export type PayoutReason = {
    * For the provider, and for the audit log
    */
   reason: string;
+};
+
+export type PayoutReversal = {
+  /**
+   * For the provider, and for the audit log
+   */
+  reason: string;
+  /**
+   * Whole US cents
+   */
+  amountCents?: string;
 };
 
 export type PayoutRun = {
@@ -2072,6 +2260,7 @@ export type PlacementExplanation = {
       | 'not-rentable'
       | 'accelerator'
       | 'count'
+      | 'isolation'
       | 'vram'
       | 'interconnect'
       | 'compatibility'
@@ -2279,6 +2468,7 @@ export type PlacementReplay = {
         | 'not-rentable'
         | 'accelerator'
         | 'count'
+        | 'isolation'
         | 'vram'
         | 'interconnect'
         | 'compatibility'
@@ -2916,6 +3106,105 @@ export type QuotaList = {
   items: Array<Quota>;
 };
 
+export type Quote = {
+  id: string;
+  projectId: string;
+  state: 'open' | 'used' | 'expired';
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  expiresAt: string;
+  /**
+   * What the tenant pays per hour of the machine, nano-dollars
+   */
+  pricePerHour: string;
+  /**
+   * Expected seconds from start to finished work
+   */
+  expectedS: number;
+  /**
+   * The price for that time, or for the least time that is charged, nano-dollars
+   */
+  expectedCharge: string;
+  terms: {
+    /**
+     * Version of the price book; null = there was none
+     */
+    bookVersion: number | null;
+    marginBps: number;
+    /**
+     * Of the plan or of a commitment, whichever is more
+     */
+    discountBps: number;
+    leaseMinimumS: number;
+  };
+  /**
+   * The offer as it was when it was quoted
+   */
+  offer: Offer;
+  workload: Workload;
+  placementId: string;
+  /**
+   * The job that uses it
+   */
+  jobId: string | null;
+  usedAt: string | null;
+};
+
+export type QuoteWithDecision = {
+  id: string;
+  projectId: string;
+  state: 'open' | 'used' | 'expired';
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+  /**
+   * UTC time, ISO 8601
+   */
+  expiresAt: string;
+  /**
+   * What the tenant pays per hour of the machine, nano-dollars
+   */
+  pricePerHour: string;
+  /**
+   * Expected seconds from start to finished work
+   */
+  expectedS: number;
+  /**
+   * The price for that time, or for the least time that is charged, nano-dollars
+   */
+  expectedCharge: string;
+  terms: {
+    /**
+     * Version of the price book; null = there was none
+     */
+    bookVersion: number | null;
+    marginBps: number;
+    /**
+     * Of the plan or of a commitment, whichever is more
+     */
+    discountBps: number;
+    leaseMinimumS: number;
+  };
+  /**
+   * The offer as it was when it was quoted
+   */
+  offer: Offer;
+  workload: Workload;
+  placementId: string;
+  /**
+   * The job that uses it
+   */
+  jobId: string | null;
+  usedAt: string | null;
+  decision: Placement;
+};
+
 export type ReceivedEvent = {
   received: boolean;
   known: boolean;
@@ -2930,6 +3219,57 @@ export type Refund = {
    */
   amount: string;
   message: string | null;
+  /**
+   * UTC time, ISO 8601
+   */
+  createdAt: string;
+};
+
+export type Reservation = {
+  id: string;
+  providerId: string;
+  sku: string | null;
+  /**
+   * Where machines are named by what they have instead of by SKU
+   */
+  accelerator: string | null;
+  gpusPerMachine: number | null;
+  region: string;
+  /**
+   * Null: any zone of the region
+   */
+  zone: string | null;
+  machines: number;
+  /**
+   * Machines that leases have now
+   */
+  used: number;
+  /**
+   * UTC time, ISO 8601
+   */
+  from: string;
+  /**
+   * Where it was ended early, that moment
+   */
+  until: string;
+  state: 'planned' | 'active' | 'over';
+  /**
+   * For each machine, used or not
+   */
+  paidPerHour: string;
+  /**
+   * For all machines until now; paid elsewhere and no part of the ledger
+   */
+  paid: string;
+  /**
+   * What tenants were charged for the time of its machines
+   */
+  earned: string;
+  /**
+   * Earned less paid
+   */
+  margin: string;
+  note: string;
   /**
    * UTC time, ISO 8601
    */
@@ -3337,6 +3677,7 @@ export type SyncAnswer = {
     gpus?: {
       vendor: 'nvidia' | 'amd';
       indices: Array<number>;
+      mig?: string;
     };
     spec:
       | {
@@ -3817,6 +4158,7 @@ export type Workload = {
     count: number;
     minVramGiB?: number;
     interconnect?: 'any' | 'nvlink' | 'nvswitch';
+    isolation?: 'whole-gpu' | 'mig' | 'time-slice';
   };
   nodes: number;
   minVcpus?: number;
@@ -3882,6 +4224,7 @@ export type WorkloadInput = {
     count: number;
     minVramGiB?: number;
     interconnect?: 'any' | 'nvlink' | 'nvswitch';
+    isolation?: 'whole-gpu' | 'mig' | 'time-slice';
   };
   nodes?: number;
   minVcpus?: number;
@@ -4676,6 +5019,146 @@ export type ReplayPlacementResponses = {
 };
 
 export type ReplayPlacementResponse = ReplayPlacementResponses[keyof ReplayPlacementResponses];
+
+export type ListQuotesData = {
+  body?: never;
+  path?: never;
+  query?: {
+    projectId?: string;
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/quotes';
+};
+
+export type ListQuotesErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListQuotesError = ListQuotesErrors[keyof ListQuotesErrors];
+
+export type ListQuotesResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Quote>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListQuotesResponse = ListQuotesResponses[keyof ListQuotesResponses];
+
+export type CreateQuoteData = {
+  body: CreateQuote;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query?: never;
+  url: '/v1/quotes';
+};
+
+export type CreateQuoteErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type CreateQuoteError = CreateQuoteErrors[keyof CreateQuoteErrors];
+
+export type CreateQuoteResponses = {
+  /**
+   * Created
+   */
+  201: QuoteWithDecision;
+};
+
+export type CreateQuoteResponse = CreateQuoteResponses[keyof CreateQuoteResponses];
+
+export type GetQuoteData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/quotes/{id}';
+};
+
+export type GetQuoteErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetQuoteError = GetQuoteErrors[keyof GetQuoteErrors];
+
+export type GetQuoteResponses = {
+  /**
+   * OK
+   */
+  200: QuoteWithDecision;
+};
+
+export type GetQuoteResponse = GetQuoteResponses[keyof GetQuoteResponses];
 
 export type SizeData = {
   body: SizingRequest;
@@ -9032,7 +9515,13 @@ export type CancelPayoutResponses = {
 export type CancelPayoutResponse = CancelPayoutResponses[keyof CancelPayoutResponses];
 
 export type ReversePayoutData = {
-  body: PayoutReason;
+  body: PayoutReversal;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
   path: {
     id: string;
   };
@@ -9075,9 +9564,9 @@ export type ReversePayoutError = ReversePayoutErrors[keyof ReversePayoutErrors];
 
 export type ReversePayoutResponses = {
   /**
-   * OK
+   * Created
    */
-  200: Payout;
+  201: Payout;
 };
 
 export type ReversePayoutResponse = ReversePayoutResponses[keyof ReversePayoutResponses];
@@ -10392,6 +10881,270 @@ export type ReleaseOfferResponses = {
 
 export type ReleaseOfferResponse = ReleaseOfferResponses[keyof ReleaseOfferResponses];
 
+export type ListReservationsData = {
+  body?: never;
+  path?: never;
+  query?: {
+    /**
+     * Most items on the page
+     */
+    limit?: number;
+    /**
+     * `nextCursor` of the page before
+     */
+    cursor?: string;
+  };
+  url: '/v1/admin/reservations';
+};
+
+export type ListReservationsErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListReservationsError = ListReservationsErrors[keyof ListReservationsErrors];
+
+export type ListReservationsResponses = {
+  /**
+   * OK
+   */
+  200: {
+    items: Array<Reservation>;
+    nextCursor: string | null;
+  };
+};
+
+export type ListReservationsResponse = ListReservationsResponses[keyof ListReservationsResponses];
+
+export type AddReservationData = {
+  body: NewReservation;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
+  path?: never;
+  query?: never;
+  url: '/v1/admin/reservations';
+};
+
+export type AddReservationErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type AddReservationError = AddReservationErrors[keyof AddReservationErrors];
+
+export type AddReservationResponses = {
+  /**
+   * Created
+   */
+  201: Reservation;
+};
+
+export type AddReservationResponse = AddReservationResponses[keyof AddReservationResponses];
+
+export type EndReservationData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/reservations/{id}';
+};
+
+export type EndReservationErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type EndReservationError = EndReservationErrors[keyof EndReservationErrors];
+
+export type EndReservationResponses = {
+  /**
+   * OK
+   */
+  200: Reservation;
+};
+
+export type EndReservationResponse = EndReservationResponses[keyof EndReservationResponses];
+
+export type GetReservationData = {
+  body?: never;
+  path: {
+    id: string;
+  };
+  query?: never;
+  url: '/v1/admin/reservations/{id}';
+};
+
+export type GetReservationErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * There is no such thing, or it is not yours
+   */
+  404: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type GetReservationError = GetReservationErrors[keyof GetReservationErrors];
+
+export type GetReservationResponses = {
+  /**
+   * OK
+   */
+  200: Reservation;
+};
+
+export type GetReservationResponse = GetReservationResponses[keyof GetReservationResponses];
+
+export type ImportCatalogData = {
+  body: CatalogImportRequest;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/catalog/imports';
+};
+
+export type ImportCatalogErrors = {
+  /**
+   * Something in the request is wrong; `problems` names each field
+   */
+  400: Problem;
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * It contradicts what is there
+   */
+  409: Problem;
+  /**
+   * Well formed, but it cannot be done
+   */
+  422: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ImportCatalogError = ImportCatalogErrors[keyof ImportCatalogErrors];
+
+export type ImportCatalogResponses = {
+  /**
+   * OK
+   */
+  200: CatalogImport;
+};
+
+export type ImportCatalogResponse = ImportCatalogResponses[keyof ImportCatalogResponses];
+
+export type ListCatalogFormatsData = {
+  body?: never;
+  path?: never;
+  query?: never;
+  url: '/v1/admin/catalog/formats';
+};
+
+export type ListCatalogFormatsErrors = {
+  /**
+   * The key is missing, unknown, expired or revoked
+   */
+  401: Problem;
+  /**
+   * The key lacks the role
+   */
+  403: Problem;
+  /**
+   * Too many requests; wait as long as Retry-After says
+   */
+  429: Problem;
+};
+
+export type ListCatalogFormatsError = ListCatalogFormatsErrors[keyof ListCatalogFormatsErrors];
+
+export type ListCatalogFormatsResponses = {
+  /**
+   * OK
+   */
+  200: CatalogFormats;
+};
+
+export type ListCatalogFormatsResponse = ListCatalogFormatsResponses[keyof ListCatalogFormatsResponses];
+
 export type EnrolAgentData = {
   body: {
     token: string;
@@ -10409,6 +11162,10 @@ export type EnrolAgentData = {
         uuid: string;
         vramGiB: number;
         driverVersion: string;
+        mig?: Array<{
+          profile: string;
+          uuid: string;
+        }>;
       }>;
       gpuLink: string;
       linkDomains?: Array<Array<number>>;
@@ -10468,6 +11225,10 @@ export type SyncAgentData = {
         uuid: string;
         vramGiB: number;
         driverVersion: string;
+        mig?: Array<{
+          profile: string;
+          uuid: string;
+        }>;
       }>;
       gpuLink: string;
       linkDomains?: Array<Array<number>>;

@@ -2,6 +2,7 @@ import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
 import { within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
 import { Quotas } from '#money/quotas';
 import { artifacts, type ArtifactRow } from './artifacts.table.js';
+import { passAlone } from './gate.js';
 
 /** What this room needs of an object store; `platform/objects` has it. */
 export interface ObjectBytes {
@@ -78,8 +79,9 @@ export class Artifacts {
    */
   async remove(actor: Actor, id: string): Promise<ArtifactRow> {
     // A tenant's role may read and add files, not change them: whose it is has been looked at before.
-    await this.get(actor, id);
+    const { organizationId } = await this.get(actor, id);
     const row = await this.store.transaction(WORKER, async (tx) => {
+      await passAlone(tx, organizationId, id);
       const file = await tx.first(artifacts, { id, deletedAt: { isNull: true } }, { lock: 'update' });
       if (!file) throw notFound('artifact', id);
       const needed = await this.neededBy(tx, file);

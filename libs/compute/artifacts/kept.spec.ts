@@ -45,8 +45,17 @@ describe.each(specStores)('what metering is told of files, $name', ({ open }) =>
     expect(new Map(await until(100)).get(projectId)).toBe(100_500n * hour);
     expect(new Map(await until(100)).get(second.projectId)).toBe(9n * 9_000_000_000_000n * hour);
     expect(await until(4, other.organizationId)).toEqual([]);
-    const owners = await till.tx((tx) => keptFiles.owners(tx));
-    expect(owners).toContainEqual({ organizationId, sinceMs: start });
-    expect(owners).toContainEqual({ organizationId: other.organizationId, sinceMs: start + 4 * HOUR });
+    const ids = [organizationId, other.organizationId].sort();
+    const owners = (after: string, limit: number) => till.tx((tx) => keptFiles.owners(tx, { after, limit }));
+    expect(await owners('', 10)).toEqual(ids);
+    expect(await owners('', 1)).toEqual(ids.slice(0, 1));
+    expect(await owners(ids[0] ?? '', 10)).toEqual(ids.slice(1));
+    expect(await owners(ids[1] ?? '', 10)).toEqual([]);
+    expect(await till.tx((tx) => keptFiles.since(tx, [...ids, 'org_none']))).toEqual(
+      new Map([
+        [organizationId, start],
+        [other.organizationId, start + 4 * HOUR],
+      ]),
+    );
   });
 });

@@ -4,17 +4,35 @@ import { artifacts } from './artifacts.table.js';
 
 /** What metering asks of the files that tenants keep; deleted ones count until they were deleted. */
 export const keptFiles: KeptFiles = {
-  async owners(tx) {
+  async owners(tx, { after, limit }) {
+    if (tx instanceof PgTx) {
+      // From one organization to the next by the index, however many files each has.
+      const rows = await tx.query<{ id: string }>(
+        sql`with recursive owner (id) as (
+              (select organization_id from artifacts where organization_id > ${after} order by organization_id limit 1)
+              union all
+              select (select a.organization_id from artifacts a where a.organization_id > owner.id order by a.organization_id limit 1)
+                from owner where owner.id is not null
+            ) select id from owner where id is not null limit ${limit}`,
+      );
+      return rows.map((r) => r.id);
+    }
+    const found = await tx.find(artifacts, { organizationId: { gt: after } });
+    return [...new Set(found.map((f) => f.organizationId))].sort().slice(0, limit);
+  },
+
+  async since(tx, organizationIds) {
     if (tx instanceof PgTx) {
       const rows = await tx.query<{ organization_id: string; since: Date }>(
-        sql`select organization_id, min(created_at) as since from artifacts group by organization_id`,
+        sql`select organization_id, min(created_at) as since from artifacts
+            where organization_id = any(${organizationIds}::text[]) group by organization_id`,
       );
-      return rows.map((r) => ({ organizationId: r.organization_id, sinceMs: r.since.getTime() }));
+      return new Map(rows.map((r) => [r.organization_id, r.since.getTime()]));
     }
     const since = new Map<string, number>();
-    for (const { organizationId, createdAt } of await tx.find(artifacts, {}))
+    for (const { organizationId, createdAt } of await tx.find(artifacts, { organizationId: { in: organizationIds } }))
       since.set(organizationId, Math.min(since.get(organizationId) ?? createdAt, createdAt));
-    return [...since].map(([organizationId, sinceMs]) => ({ organizationId, sinceMs }));
+    return since;
   },
 
   async byteMs(tx, organizationId, untilMs) {

@@ -6,7 +6,8 @@ import type { CreateOutcome, Offer } from '#contracts';
 import { openStore, UniqueViolation, WORKER, type OpenStore } from '#platform/database';
 import { agents } from '#compute/agents';
 import { testDatabase, type TestDatabase } from '#testing';
-import { cpuFacts, gpuFacts, INSTALL, openHosts, type HostWorld } from './hosts.fixture.js';
+import { GPU_SHARES } from './gpu-parts.js';
+import { cpuFacts, gpuFacts, INSTALL, openHosts, withMig, type HostWorld } from './hosts.fixture.js';
 import { hosts, slots } from './hosts.table.js';
 
 async function world(slotCount: number, options: Parameters<typeof openHosts>[0] = {}): Promise<HostWorld> {
@@ -85,7 +86,10 @@ describe('slots', () => {
 
 describe('the GPUs of slots', () => {
   const indices = (opened: HostWorld, leaseId: string) =>
-    opened.store.transaction(WORKER, async (tx) => (await opened.broker.hosts.devicesOf(tx, [leaseId])).get(leaseId));
+    opened.store.transaction(
+      WORKER,
+      async (tx) => (await opened.broker.hosts.devicesOf(tx, [leaseId])).get(leaseId)?.indices,
+    );
 
   it('are named by the index that the driver gives them, lowest first, and are free again when the slots are', async () => {
     const opened = await world(4);
@@ -233,7 +237,7 @@ describe('slots on PostgreSQL', () => {
     const [next] = await on.store.transaction(WORKER, async (tx) => [
       ...(await on.broker.hosts.devicesOf(tx, [whole.leaseId])).values(),
     ]);
-    expect(next).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(next?.indices).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
   it('are claimed once each by 200 claims at once over several hosts, none is lost, and all come back', async () => {
@@ -283,12 +287,79 @@ describe('slots on PostgreSQL', () => {
     expect(await on.store.transaction(WORKER, (tx) => tx.find(slots, { hostId: { in: [...own] } }))).toEqual([]);
   });
 
+  it('of parts are claimed once each by 200 claims at once, beside whole GPUs, and no GPU is given out more than once over', async () => {
+    const on = await openHosts({ store: opened.store, clock: new ManualClock(Date.now()), seed: 4 });
+    const { host, token } = await on.add('parts', 6, 4);
+    const facts = withMig(gpuFacts(6), {
+      0: ['1g.10gb', '1g.10gb', '2g.20gb', '3g.40gb'],
+      1: ['4g.40gb', '1g.20gb', '1g.20gb'],
+    });
+    await on.enrol(token, facts);
+    const offers = (await on.hostOffers()).filter((o) => o.via.kind === 'host' && o.via.hostId === host.id);
+    const names = ['1of4', '1g.10gb', '1', '2g.20gb', '1of4', '3g.40gb', '1g.20gb', '4g.40gb', '2', '1of4'];
+    const soon = Date.now() + 60_000;
+    const requests = Array.from({ length: 200 }, (_, n) => {
+      const offer = offers.find((o) => o.id === `${host.id}:${names[n % names.length]}`);
+      if (!offer) throw new Error(`no offer ${names[n % names.length]}`);
+      return {
+        ...createRequest(offer, { install: INSTALL, n: 2_000 + n }, soon),
+        leaseId: `lease_part${n}`,
+        attemptId: `att_part${n}`,
+      };
+    });
+    const outcomes = await Promise.all(requests.map((r) => on.port.create(r)));
+    const taken = await on.store.transaction(WORKER, (tx) => tx.find(slots, { hostId: host.id }));
+    for (const gpu of [0, 1, 2, 3, 4, 5]) {
+      const own = taken.filter((s) => s.gpuIndex === gpu).toSorted((a, b) => a.shareFrom - b.shareFrom);
+      own.forEach((s, i) => expect(s.shareFrom).toBeGreaterThanOrEqual(own[i - 1]?.shareTo ?? 0));
+      expect(own.at(-1)?.shareTo ?? 0).toBeLessThanOrEqual(GPU_SHARES);
+    }
+    // All instances are given out, each to one lease, and the four other GPUs whole or in quarters.
+    const devices = taken.flatMap((s) => s.device ?? []);
+    expect([devices.length, new Set(devices).size]).toEqual([7, 7]);
+    const rest = taken.filter((s) => s.device === null);
+    expect(rest.reduce((sum, s) => sum + s.shareTo - s.shareFrom, 0)).toBe(4 * GPU_SHARES);
+    for (const [n, request] of requests.entries()) {
+      const held = taken.filter((s) => s.leaseId === request.leaseId);
+      expect(held).toHaveLength(outcomes[n]?.kind === 'created' ? Math.ceil(request.offer.count) : 0);
+      if (request.offer.isolation === 'mig' && held[0]) expect(held[0].device).toMatch(/^MIG-[01]-/);
+    }
+    expect((await on.hostOffers()).flatMap((o) => (o.id.startsWith(host.id) ? [o.stock] : []))).toEqual(
+      offers.map(() => 0),
+    );
+    await Promise.all(requests.map((r) => on.port.terminate(r.leaseId)));
+    const back = (await on.hostOffers()).filter((o) => o.id.startsWith(host.id));
+    expect(back.map((o) => [o.id, o.stock])).toEqual(offers.map((o) => [o.id, o.stock]));
+  });
+
+  it('cannot hold shares of one GPU that overlap, whoever writes them', async () => {
+    const clock = new ManualClock(Date.now());
+    const on = await openHosts({ store: opened.store, clock, seed: 5 });
+    const { host } = await on.add('shares', 2);
+    const slot = { hostId: host.id, attemptId: 'att_1', claimedAt: clock.now(), gpuIndex: 1, device: null };
+    const write = (n: number, shareFrom: number, shareTo: number) =>
+      on.store.transaction(WORKER, (tx) => tx.insert(slots, { ...slot, n, shareFrom, shareTo, leaseId: `lease_${n}` }));
+    await write(0, 0, 210);
+    await write(1, 420, 840);
+    await expect(write(2, 105, 315)).rejects.toBeInstanceOf(UniqueViolation);
+    await expect(write(2, 0, 840)).rejects.toBeInstanceOf(UniqueViolation);
+    await write(2, 210, 420);
+  });
+
   it('cannot hold one GPU twice, whoever writes them', async () => {
     const clock = new ManualClock(Date.now());
     const on = await openHosts({ store: opened.store, clock, seed: 2 });
     const { host, token } = await on.add('twice', 2);
     await on.enrol(token, gpuFacts(2));
-    const slot = { hostId: host.id, attemptId: 'att_1', claimedAt: clock.now(), gpuIndex: 1 };
+    const slot = {
+      hostId: host.id,
+      attemptId: 'att_1',
+      claimedAt: clock.now(),
+      gpuIndex: 1,
+      shareFrom: 0,
+      shareTo: 840,
+      device: null,
+    };
     const write = (n: number, leaseId: string) =>
       on.store.transaction(WORKER, (tx) => tx.insert(slots, { ...slot, n, leaseId }));
     await write(0, 'lease_a');

@@ -13,7 +13,9 @@ import { UniqueViolation, WORKER, type Store } from '#platform/database';
 import { toOffer, offers } from '#market/catalog';
 import { gpusTogether } from '#market/packing';
 import { agents } from '#compute/agents';
-import { domainsOf, idleGpus } from './host-offers.js';
+import { GPU_SHARES, partFor, partKinds, startedGpus } from './gpu-parts.js';
+import { domainsOf, idleGpus } from './host-gpus.js';
+import { partOfferId } from './host-offers.js';
 import { Hosts } from './hosts.service.js';
 import { hosts, slots, type HostRow, type SlotRow } from './hosts.table.js';
 
@@ -50,7 +52,6 @@ export class HostPort implements ProviderPort {
 
   async create(request: CreateRequest): Promise<CreateOutcome> {
     const hostId = request.offer.via.kind === 'host' ? request.offer.via.hostId : null;
-    const wanted = Math.max(1, request.offer.count);
     const busy = (message: string): CreateOutcome => ({
       kind: 'failed',
       error: new VendorError('no-capacity', 'offer', message, BUSY_RETRY_MS),
@@ -71,8 +72,8 @@ export class HostPort implements ProviderPort {
         const own = taken.filter((s) => s.leaseId === request.leaseId);
         if (own.length === 0) {
           const agent = host.agentId === null ? null : await tx.first(agents, { id: host.agentId });
-          const free = freeSlots(host, taken, agent?.facts ?? null, wanted);
-          if (!free) return busy(`the host has not ${wanted} slots free together`);
+          const free = freeSlots(host, taken, agent?.facts ?? null, request.offer);
+          if (!free) return busy(`the host has not ${whatOf(request.offer)} free`);
           const { leaseId, attemptId } = request;
           const claimedAt = await tx.now();
           await tx.insert(
@@ -149,17 +150,39 @@ export class HostPort implements ProviderPort {
   }
 }
 
-/** Slots for one lease: the lowest numbers, and GPUs of one NVLink domain where one could have them; null where they are not free. */
+type Slot = Pick<SlotRow, 'n' | 'gpuIndex' | 'shareFrom' | 'shareTo' | 'device'>;
+const WHOLE = { shareFrom: 0, shareTo: GPU_SHARES, device: null };
+
+/**
+ * Slots for one lease: a part of a GPU where that was offered, else GPUs of one NVLink domain where one could have them, or shares
+ * of a CPU machine; null where they are not free.
+ */
 function freeSlots(
   host: HostRow,
   taken: readonly SlotRow[],
   facts: HostFacts | null,
-  wanted: number,
-): { n: number; gpuIndex: number | null }[] | null {
+  offer: Pick<Offer, 'id' | 'count' | 'isolation'>,
+): Slot[] | null {
   const numbers = new Set(taken.map((s) => s.n));
-  const free = Array.from({ length: host.slotCount }, (_, n) => n).filter((n) => !numbers.has(n));
-  if (free.length < wanted) return null;
-  if (facts === null || facts.gpus.length === 0) return free.slice(0, wanted).map((n) => ({ n, gpuIndex: null }));
+  const lowest = (count: number): number[] =>
+    Array.from({ length: count + taken.length }, (_, n) => n)
+      .filter((n) => !numbers.has(n))
+      .slice(0, count);
+  if (offer.isolation) {
+    const kinds = facts === null ? [] : partKinds(facts, host.timeSlices);
+    const kind = kinds.find((k) => partOfferId(host, k) === offer.id);
+    const part = kind && facts ? partFor(kind, facts, taken, host.slotCount) : null;
+    return part && lowest(1).map((n) => ({ n, ...part }));
+  }
+  const wanted = Math.max(1, offer.count);
+  if (facts === null || facts.gpus.length === 0)
+    return taken.length + wanted > host.slotCount ? null : lowest(wanted).map((n) => ({ n, gpuIndex: null, ...WHOLE }));
+  if (startedGpus(taken).size + wanted > host.slotCount) return null;
+  const numbered = lowest(wanted);
   const gpus = gpusTogether(domainsOf(facts), idleGpus(facts, taken), wanted);
-  return gpus?.map((gpuIndex, i) => ({ n: free[i] ?? 0, gpuIndex })) ?? null;
+  return gpus?.map((gpuIndex, i) => ({ n: numbered[i] ?? 0, gpuIndex, ...WHOLE })) ?? null;
+}
+
+function whatOf({ isolation, sku, count }: Pick<Offer, 'isolation' | 'sku' | 'count'>): string {
+  return isolation ? `a part ${sku}` : `${Math.max(1, count)} slots together`;
 }

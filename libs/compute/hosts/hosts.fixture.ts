@@ -32,10 +32,21 @@ export function gpuFacts(count: number, name = 'NVIDIA H100 80GB HBM3', vramGiB 
   return { ...cpuFacts, vcpus: 128, ramGiB: 1_024, gpus, gpuLink };
 }
 
+/** The same machine with MIG on for some of its GPUs, cut into these instances. */
+export function withMig(facts: HostFacts, cuts: Readonly<Record<number, readonly string[]>>): HostFacts {
+  return {
+    ...facts,
+    gpus: facts.gpus.map((gpu) => {
+      const own = cuts[gpu.index];
+      return own ? { ...gpu, mig: own.map((profile, i) => ({ profile, uuid: `MIG-${gpu.index}-${i}` })) } : gpu;
+    }),
+  };
+}
+
 /** A world with registered hosts instead of rented machines. */
 export interface HostWorld extends World {
   readonly port: HostPort;
-  add(name: string, slotCount: number): Promise<{ host: HostRow; token: string }>;
+  add(name: string, slotCount: number, timeSlices?: number): Promise<{ host: HostRow; token: string }>;
   enrol(token: string, facts: HostFacts): Promise<{ agentId: string; credential: string }>;
   host(id: string): Promise<HostRow>;
   hostOffers(): Promise<Offer[]>;
@@ -52,13 +63,14 @@ export async function openHosts(options: WorldOptions = {}): Promise<HostWorld> 
     ...world,
     provider,
     port: new HostPort(store, broker.hosts, provider.id, INSTALL, world.clock),
-    add: (name, slotCount) =>
+    add: (name, slotCount, timeSlices = 1) =>
       broker.hosts.add({
         organizationId,
         providerId: provider.id,
         name,
         slotCount,
         pricePerSlotHour: 1_000_000_000n,
+        timeSlices,
         region: 'lab',
         country: 'FI',
       }),

@@ -1,9 +1,12 @@
+import type { Offer } from '#contracts';
 import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import type { Awake } from '#platform/reconcile';
 import { Agents, agents, type AgentRow } from '#compute/agents';
 import { Catalog } from '#market/catalog';
-import { hostOffers, soldGpus } from './host-offers.js';
+import { soldGpus } from './host-gpus.js';
+import { hostOfferIds, hostOffers } from './host-offers.js';
+import { hostToFill, type HostState } from './host-packing.js';
 import { hosts, slots, type HostRow } from './hosts.table.js';
 
 export interface NewHost {
@@ -12,8 +15,16 @@ export interface NewHost {
   readonly name: string;
   readonly slotCount: number;
   readonly pricePerSlotHour: bigint;
+  /** Slices that each GPU is offered in too; 1 = whole ones only. */
+  readonly timeSlices?: number;
   readonly region: string;
   readonly country: string | null;
+}
+
+/** What a lease has of a host's GPUs. */
+export interface Devices {
+  readonly indices: readonly number[];
+  readonly mig?: string;
 }
 
 const REINVITE = 'A host that was taken out comes back with a new token: POST /v1/hosts/{id}/invite.';
@@ -40,7 +51,16 @@ export class Hosts {
     return this.store.transaction(WORKER, async (tx) => {
       const now = await tx.now();
       const id = newId('host', this.clock.now(), this.random);
-      const row: HostRow = { id, ...of, state: 'enrolling', agentId: null, createdAt: now, version: 1, wakeAt: null };
+      const row: HostRow = {
+        id,
+        ...of,
+        timeSlices: of.timeSlices ?? 1,
+        state: 'enrolling',
+        agentId: null,
+        createdAt: now,
+        version: 1,
+        wakeAt: null,
+      };
       const [added] = await tx.insertNew(hosts, [row]);
       if (!added)
         throw new DomainError('conflict', 'host-name-taken', `A host named "${of.name}" is registered already.`, {
@@ -94,39 +114,84 @@ export class Hosts {
     const agent = host.agentId === null ? null : await tx.first(agents, { id: host.agentId });
     if (host.state !== 'ready' || !agent?.facts) return this.withdraw(tx, host);
     const taken = await tx.find(slots, { hostId: host.id });
-    await this.catalog.publish(tx, hostOffers(host, agent.facts, taken, await tx.now()));
+    const list = hostOffers(host, agent.facts, taken, await tx.now());
+    await this.catalog.publish(tx, list);
+    // Its GPUs may have been cut anew.
+    const there = new Set(list.map(({ id }) => id));
+    await this.catalog.withdraw(
+      tx,
+      hostOfferIds(host).filter((id) => !there.has(id)),
+    );
   }
 
-  /** The GPUs of leases by their driver's indices, lowest first; a lease without slots of a GPU is not there. */
-  async devicesOf(tx: Tx, leaseIds: readonly string[]): Promise<Map<string, readonly number[]>> {
+  /**
+   * The GPUs of leases by their driver's indices, lowest first, and the MIG instance where the lease has one of a GPU; a lease without
+   * slots of a GPU is not there.
+   */
+  async devicesOf(tx: Tx, leaseIds: readonly string[]): Promise<Map<string, Devices>> {
     const taken = leaseIds.length === 0 ? [] : await tx.find(slots, { leaseId: { in: leaseIds } });
-    const found = new Map<string, number[]>();
-    for (const { leaseId, gpuIndex } of taken.toSorted((a, b) => (a.gpuIndex ?? 0) - (b.gpuIndex ?? 0)))
-      if (gpuIndex !== null) found.set(leaseId, [...(found.get(leaseId) ?? []), gpuIndex]);
+    const found = new Map<string, Devices>();
+    for (const { leaseId, gpuIndex, device } of taken.toSorted((a, b) => (a.gpuIndex ?? 0) - (b.gpuIndex ?? 0)))
+      if (gpuIndex !== null) {
+        const indices = [...(found.get(leaseId)?.indices ?? []), gpuIndex];
+        found.set(leaseId, device === null ? { indices } : { indices, mig: device });
+      }
     return found;
   }
 
+  /**
+   * Of offers that are the same on several hosts the one to take, by the packing rule over what is free now; null where none of
+   * them has room.
+   */
+  async toFill(tx: Tx, peers: readonly Offer[]): Promise<Offer | null> {
+    const offerOf = new Map(peers.flatMap((o) => (o.via.kind === 'host' ? [[o.via.hostId, o] as const] : [])));
+    const [first] = peers;
+    if (!first || offerOf.size === 0) return null;
+    const rows = await tx.find(
+      hosts,
+      { id: { in: [...offerOf.keys()] }, state: 'ready' },
+      { orderBy: [['id', 'asc']] },
+    );
+    if (rows.length === 0) return null;
+    const agentIds = rows.flatMap(({ agentId }) => agentId ?? []);
+    const factsOf = new Map((await tx.find(agents, { id: { in: agentIds } })).map((a) => [a.id, a.facts]));
+    const taken = await tx.find(slots, { hostId: { in: rows.map(({ id }) => id) } });
+    const states = rows.flatMap((host): HostState[] => {
+      const facts = host.agentId === null ? null : (factsOf.get(host.agentId) ?? null);
+      return facts ? [{ host, facts, taken: taken.filter((slot) => slot.hostId === host.id) }] : [];
+    });
+    const host = hostToFill(states, first);
+    return (host && offerOf.get(host.id)) ?? null;
+  }
+
   private async withdraw(tx: Tx, host: HostRow): Promise<void> {
-    const ids: string[] = [];
-    for (let n = 1; n <= host.slotCount; n++) ids.push(`${host.id}:${n}`);
-    await this.catalog.withdraw(tx, ids);
+    await this.catalog.withdraw(tx, hostOfferIds(host));
   }
 
   /** Looks after all hosts: silent ones are lost and leave the catalog, those that speak again come back, offers stay fresh. */
   async observe(): Promise<void> {
     const all = await this.store.transaction(WORKER, (tx) => tx.find(hosts, { state: { in: ['ready', 'lost'] } }));
-    for (const { id } of all) {
-      await this.store.transaction(WORKER, async (tx) => {
-        const host = await tx.first(hosts, { id }, { lock: 'update' });
-        if (!host || host.agentId === null || (host.state !== 'ready' && host.state !== 'lost')) return;
-        const agent = await tx.first(agents, { id: host.agentId });
-        const now = await tx.now();
-        const heard = Math.max(agent?.lastSeenAt ?? 0, host.state === 'ready' ? now - this.times.awake.forMs() : 0);
-        const silent = now - heard > this.times.agentSilenceMs || agent?.state !== 'enrolled';
-        const state = silent ? 'lost' : 'ready';
-        const [after] = state === host.state ? [host] : await tx.update(hosts, { id }, { state, version: { add: 1 } });
-        if (after) await this.publish(tx, after);
-      });
-    }
+    // What one host says must not keep the others from being looked after.
+    const failed: unknown[] = [];
+    for (const { id } of all) await this.observeOne(id).catch((error: unknown) => failed.push(error));
+    if (failed.length > 0)
+      throw new AggregateError(
+        failed,
+        `${failed.length} of ${all.length} hosts could not be looked after: ${String(failed[0])}`,
+      );
+  }
+
+  private observeOne(id: string): Promise<void> {
+    return this.store.transaction(WORKER, async (tx) => {
+      const host = await tx.first(hosts, { id }, { lock: 'update' });
+      if (!host || host.agentId === null || (host.state !== 'ready' && host.state !== 'lost')) return;
+      const agent = await tx.first(agents, { id: host.agentId });
+      const now = await tx.now();
+      const heard = Math.max(agent?.lastSeenAt ?? 0, host.state === 'ready' ? now - this.times.awake.forMs() : 0);
+      const silent = now - heard > this.times.agentSilenceMs || agent?.state !== 'enrolled';
+      const state = silent ? 'lost' : 'ready';
+      const [after] = state === host.state ? [host] : await tx.update(hosts, { id }, { state, version: { add: 1 } });
+      if (after) await this.publish(tx, after);
+    });
   }
 }

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { MINUTE } from '#kernel';
 import { WORKER } from '#platform/database';
 import { agents } from '#compute/agents';
+import { GPU_SHARES } from './gpu-parts.js';
 import { hostOffers } from './host-offers.js';
 import { cpuFacts, gpuFacts, memory, openHosts, type HostWorld } from './hosts.fixture.js';
 import { hosts, type HostRow, type SlotRow } from './hosts.table.js';
@@ -21,6 +22,7 @@ const row = (over: Partial<HostRow> = {}): HostRow => ({
   country: 'FI',
   slotCount: 8,
   pricePerSlotHour: 2_000_000_000n,
+  timeSlices: 1,
   agentId: 'agt_1',
   createdAt: 0,
   version: 1,
@@ -28,8 +30,17 @@ const row = (over: Partial<HostRow> = {}): HostRow => ({
   ...over,
 });
 
+const wholeGpu = { shareFrom: 0, shareTo: GPU_SHARES, device: null };
 const taken = (...gpus: number[]): SlotRow[] =>
-  gpus.map((gpuIndex, n) => ({ hostId: 'host_1', n, gpuIndex, leaseId: `lse_${n}`, attemptId: 'att_1', claimedAt: 0 }));
+  gpus.map((gpuIndex, n) => ({
+    hostId: 'host_1',
+    n,
+    gpuIndex,
+    ...wholeGpu,
+    leaseId: `lse_${n}`,
+    attemptId: 'att_1',
+    claimedAt: 0,
+  }));
 
 describe('what a host offers', () => {
   it('is one offer per power of two of its GPUs, and all of them', () => {
@@ -150,6 +161,20 @@ describe('a host', () => {
     await world.broker.hosts.observe();
     expect((await world.host(host.id)).state).toBe('ready');
     expect((await world.hostOffers())[0]?.observedAtMs).toBe(world.clock.now());
+  });
+
+  it('does not keep others from being looked after when something is wrong with it', async () => {
+    const { host: broken, token: first } = await world.add('a-broken', 1);
+    const { host, token } = await world.add('box', 1);
+    await world.enrol(first, cpuFacts);
+    await world.enrol(token, cpuFacts);
+    const { catalog } = world.broker;
+    const withdraw = catalog.withdraw.bind(catalog);
+    catalog.withdraw = (tx, ids) =>
+      ids.some((id) => id.includes(broken.id)) ? Promise.reject(new Error('bad facts')) : withdraw(tx, ids);
+    world.clock.advance(90_001);
+    await expect(world.broker.hosts.observe()).rejects.toThrow('1 of 2 hosts could not be looked after');
+    expect((await world.host(host.id)).state).toBe('lost');
   });
 
   it('keeps its offers fresh while it is there, without a new version', async () => {

@@ -14,6 +14,8 @@ export interface HostRow {
   /** Parts that can be leased apart: one per GPU, or shares of a CPU machine. */
   slotCount: number;
   pricePerSlotHour: bigint;
+  /** Slices that each GPU without MIG is offered in too, beside the whole; 1 = none. */
+  timeSlices: number;
   agentId: string | null;
   createdAt: number;
   version: number;
@@ -32,6 +34,7 @@ export const hosts = table<HostRow>(
     country: 'text',
     slotCount: 'int',
     pricePerSlotHour: 'bigint',
+    timeSlices: 'int',
     agentId: 'text',
     createdAt: 'time',
     version: 'int',
@@ -40,12 +43,17 @@ export const hosts = table<HostRow>(
   { key: ['id'], unique: [['organizationId', 'name']] },
 );
 
-/** A part of a host that a lease occupies; the primary key keeps two leases apart, and so does the GPU. */
+/** A part of a host that a lease occupies; the primary key keeps two leases apart, and so do the shares of the GPU. */
 export interface SlotRow {
   hostId: string;
   n: number;
   /** Which GPU of the host it is, by its driver's index; null for a share of a CPU machine. */
   gpuIndex: number | null;
+  /** Which of the GPU's shares, [from, to) of `GPU_SHARES`: all of them for a whole one. No two slots of a GPU overlap. */
+  shareFrom: number;
+  shareTo: number;
+  /** The MIG instance that it is, by its UUID. */
+  device: string | null;
   leaseId: string;
   attemptId: string;
   claimedAt: number;
@@ -53,6 +61,16 @@ export interface SlotRow {
 
 export const slots = table<SlotRow>(
   'slots',
-  { hostId: 'text', n: 'int', gpuIndex: 'int', leaseId: 'text', attemptId: 'text', claimedAt: 'time' },
-  { key: ['hostId', 'n'], unique: [['hostId', 'gpuIndex']] },
+  {
+    hostId: 'text',
+    n: 'int',
+    gpuIndex: 'int',
+    shareFrom: 'int',
+    shareTo: 'int',
+    device: 'text',
+    leaseId: 'text',
+    attemptId: 'text',
+    claimedAt: 'time',
+  },
+  { key: ['hostId', 'n'], unique: [['hostId', 'gpuIndex', 'shareFrom']] },
 );

@@ -4,6 +4,7 @@ import { account, type Ledger } from '#money/ledger';
 import { usageRecords } from '#money/metering';
 import type { Disputes } from '#money/payouts';
 import type { EndReason, LeaseRow } from './leases.table.js';
+import { costFrom } from './machine-cost.js';
 
 /**
  * What a lease's end means for the books beyond its time, as entries of their own: the cost of a machine that never came to work
@@ -77,11 +78,12 @@ const THE_MACHINE_FAILED: readonly EndReason[] = ['failed', 'rejected', 'lost'];
 
 /** What the vendor is owed for a machine that no tenant ever paid for. */
 export function failedStartCost(
-  lease: Pick<LeaseRow, 'acceptedAt' | 'bootedAt' | 'costPerHour'>,
+  lease: Pick<LeaseRow, 'acceptedAt' | 'bootedAt' | 'reservedUntil' | 'costPerHour'>,
   costThrough: number | null,
 ): bigint {
   if (lease.acceptedAt !== null || lease.bootedAt === null || costThrough === null) return 0n;
-  return chargeBetween(lease.costPerHour, lease.bootedAt, lease.bootedAt, Math.max(lease.bootedAt, costThrough));
+  const fromMs = costFrom({ bootedAt: lease.bootedAt, reservedUntil: lease.reservedUntil });
+  return chargeBetween(lease.costPerHour, fromMs, fromMs, Math.max(fromMs, costThrough));
 }
 
 /** The part of its charge that a lease brings back: machines that may be taken away at any time promise nothing. */

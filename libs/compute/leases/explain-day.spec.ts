@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { chargeBetween, DAY, formatUsd, HOUR, MINUTE, newId, SeededRandom, usd } from '#kernel';
+import { account, ledgerPost } from '#money/ledger';
 import { usageRecords, usageRow, usageSums, type UsageRow } from '#money/metering';
 import { grants } from '#money/quotas';
 import { specStores, type SpecStore } from '#testing';
@@ -12,7 +13,13 @@ import { explainDay, explainHours } from './explain-day.js';
 const MIDNIGHT = Date.UTC(2026, 10, 1);
 const random = new SeededRandom('explained');
 const terms = { bookVersion: 1, marginBps: 2_000, discountBps: 1_000, leaseMinimumMs: 0, slaCreditBps: 1_000 };
-const lease = { id: 'lease_a', costPerHour: usd('2'), chargeTerms: terms, requestedAt: MIDNIGHT - HOUR };
+const lease = {
+  id: 'lease_a',
+  costPerHour: usd('2'),
+  basisPerHour: null,
+  chargeTerms: terms,
+  requestedAt: MIDNIGHT - HOUR,
+};
 const rate = usd('2.16');
 
 function record(of: Partial<Tenant>, fromAt: number, toAt: number, more: Partial<UsageRow> = {}): UsageRow {
@@ -61,7 +68,7 @@ describe('an explained day', () => {
       explainHours([r], new Map([['lease_a', lease]]), promised)[0]?.lines[0]?.why;
     const hour = record({}, MIDNIGHT, MIDNIGHT + HOUR);
     expect(why(hour)).toBe('$2.16 an hour: $2.40 less 10 % for the plan');
-    const promised = [{ discountBps: 1_000, startsAt: 0, endsAt: MIDNIGHT }];
+    const promised = [{ projectId: null, discountBps: 1_000, startsAt: 0, endsAt: MIDNIGHT }];
     expect(why(hour, promised)).toBe('$2.16 an hour: $2.40 less 10 % for committed use');
     expect(why({ ...hour, leaseId: 'lease_other' })).toBe('$2.16 an hour');
     expect(why({ ...hour, leaseId: null, amountNano: 1n })).toBe('$2.16 an hour; what no hold covered is not charged');
@@ -167,6 +174,35 @@ describe.each(specStores)('the explanation of a day, $name', ({ name, open }) =>
       ]),
     );
     expect((await explain('all')).grants.map((g) => g.reference)).toEqual(['first', 'sooner', 'later', 'lasts']);
+    // Charges of the evening before use up what is first in order and was there; charges of the day itself do not count.
+    const credit = account.credit(tenant.organizationId);
+    const post = (key: string, kind: string, at: number, amountNano: bigint) =>
+      till.tx(async (tx) => {
+        await till.ledger.open(tx, [{ id: credit, kind: 'credit', organizationId: tenant.organizationId }]);
+        await tx.call(ledgerPost, {
+          id: newId('transaction', at, random),
+          key: `${name} ${key}`,
+          kind,
+          organizationId: tenant.organizationId,
+          reference: key,
+          reverses: null,
+          at,
+          entries: [
+            { accountId: credit, amountNano, from: 'available' },
+            { accountId: account.revenue, amountNano: -amountNano, from: 'available' },
+          ],
+        });
+      });
+    await post('paid in', 'payment', MIDNIGHT - 9 * DAY, 1_000n);
+    await post('before any grant', 'usage', MIDNIGHT - 2 * DAY, -100n);
+    await post('evening', 'usage', MIDNIGHT - 1, -30n);
+    await post('morning', 'usage', MIDNIGHT, -100n);
+    expect((await explain('all')).grants.map((g) => g.reference)).toEqual(['first', 'later', 'lasts']);
+    // The three that expire had paid the evening; what is more is paid by 'lasts', up to its last nano-dollar.
+    await post('late evening', 'usage', MIDNIGHT - 1, -9n);
+    expect((await explain('all')).grants.map((g) => g.reference)).toEqual(['first', 'later', 'lasts']);
+    await post('and the rest', 'usage', MIDNIGHT - 1, -1n);
+    expect((await explain('all')).grants.map((g) => g.reference)).toEqual(['first', 'later']);
     expect((await explain([tenant.projectId])).grants).toEqual([]);
     expect((await explain(['prj_second'])).chargedNano).toBe(5n);
     expect((await explain([])).hours).toEqual([]);

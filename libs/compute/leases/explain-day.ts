@@ -2,8 +2,8 @@ import { chargeBetween, DAY, DomainError, formatUsd, HOUR, splitByLargestRemaind
 import { within, type Actor, type Tx } from '#platform/database';
 import { account, entries, transactions } from '#money/ledger';
 import { usageRecords, type UsageRow } from '#money/metering';
-import { grants } from '#money/quotas';
-import { chargePerHour, commitmentBpsAt, commitments, type CommitmentRow } from '#money/rating';
+import { firstSpent, grants, grantsLeftAt } from '#money/quotas';
+import { chargePerHour, commitmentBpsAt, commitments, type Promised } from '#money/rating';
 import { leases, type LeaseRow } from './leases.table.js';
 
 /** What of one thing was used within one hour, at one price, and why it cost that. */
@@ -36,8 +36,8 @@ export interface ExplainedDay {
   /** Given back, and starts that failed, which cost nothing. */
   readonly notes: readonly { readonly leaseId: string; readonly creditNano: bigint; readonly why: string }[];
   /**
-   * Promotional grants in force on the day, in the order in which they are spent; one may have been spent before, since nothing says when. Those
-   * that ended without having paid anything are left out.
+   * Promotional grants in force on the day, in the order in which they are spent: those that had something left at its start, and those that came
+   * in on it. Those that ended without having paid anything are left out.
    */
   readonly grants: readonly {
     readonly id: string;
@@ -50,8 +50,7 @@ export interface ExplainedDay {
 /** Records of one day that are explained one by one. */
 const RECORDS_MAX = 100_000;
 
-type Known = Pick<LeaseRow, 'id' | 'costPerHour' | 'chargeTerms' | 'requestedAt'>;
-type Promised = Pick<CommitmentRow, 'discountBps' | 'startsAt' | 'endsAt'>;
+type Known = Pick<LeaseRow, 'id' | 'costPerHour' | 'basisPerHour' | 'chargeTerms' | 'requestedAt'>;
 
 /**
  * A day (UTC) hour by hour: time on machines is shown in the hours in which it passed, split by largest remainder, so that the lines of
@@ -116,15 +115,20 @@ function whyPrice(r: UsageRow, lease: Known | undefined, promised: readonly Prom
   if (lease?.chargeTerms?.paidBy === 'tokens') return 'nothing: the tokens are what is paid';
   const price = `${formatUsd(r.unitPriceNano)} an hour`;
   const terms = lease?.chargeTerms;
-  const discount =
-    lease && terms && terms.discountBps > 0
-      ? `: ${formatUsd(chargePerHour(lease.costPerHour, terms.marginBps))} less ${terms.discountBps / 100} % for ${
-          commitmentBpsAt(promised, lease.requestedAt) === terms.discountBps ? 'committed use' : 'the plan'
+  const discount = terms?.quoted
+    ? ', as quoted'
+    : lease && terms && terms.discountBps > 0
+      ? `: ${formatUsd(chargePerHour(lease.basisPerHour ?? lease.costPerHour, terms.marginBps))} less ${terms.discountBps / 100} % for ${
+          commitmentBpsAt(promised, r.projectId, lease.requestedAt) === terms.discountBps ? 'committed use' : 'the plan'
         }`
       : '';
   // A cut of a longer time may be one nano-dollar off by rounding.
   const uncovered = chargeBetween(r.unitPriceNano, r.fromAt, r.fromAt, r.toAt) - r.amountNano > 1n;
-  return `${price}${discount}${uncovered ? '; what no hold covered is not charged' : ''}`;
+  const asOtherwise =
+    lease && lease.basisPerHour !== null
+      ? '; what the work would have cost elsewhere, below the price of this machine'
+      : '';
+  return `${price}${discount}${asOtherwise}${uncovered ? '; what no hold covered is not charged' : ''}`;
 }
 
 /** What is free of a month and what is not are records of their own. */
@@ -167,14 +171,14 @@ async function grantsOf(
 ): Promise<ExplainedDay['grants']> {
   if (projectIds !== 'all') return [];
   const given = await tx.find(grants, { organizationId, createdAt: { lt: dayMs + DAY } });
-  return given
-    .filter((g) => (g.expiresAt === null || g.expiresAt > dayMs) && (g.state !== 'expired' || g.spentNano > 0n))
-    .sort(
-      (a, b) =>
-        a.priority - b.priority ||
-        (a.expiresAt ?? Number.MAX_SAFE_INTEGER) - (b.expiresAt ?? Number.MAX_SAFE_INTEGER) ||
-        (a.id < b.id ? -1 : 1),
-    )
+  const known = given.filter(
+    (g) => (g.expiresAt === null || g.expiresAt > dayMs) && (g.state !== 'expired' || g.spentNano > 0n),
+  );
+  const isOld = (g: (typeof known)[number]): boolean => g.createdAt < dayMs;
+  const leftNano = known.some(isOld) ? await grantsLeftAt(tx, organizationId, dayMs) : new Map<string, bigint>();
+  return known
+    .filter((g) => !isOld(g) || (leftNano.get(g.id) ?? 0n) > 0n)
+    .sort(firstSpent)
     .map(({ id, reference, amountNano, expiresAt }) => ({ id, reference, amountNano, expiresAt }));
 }
 

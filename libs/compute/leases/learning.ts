@@ -1,19 +1,21 @@
 import { StaleVersion } from '#kernel';
 import { WORKER, type Store, type Tx } from '#platform/database';
-import { foldOutcomes, noteOutcome, reliabilityProgress } from '#market/reliability';
+import { foldOutcomes, noteOutcome, tellThrough } from '#market/reliability';
 import { leases } from './leases.table.js';
+import { tellLosses } from './losses.js';
 import { outcomeOfHours } from './outcomes.js';
 
 const HOURS = 'lease-hours';
 
 /**
  * Brings what leases lived through into the evidence of their providers: the hours that running ones completed since the
- * last look (else only short leases would be heard of), then all outcomes that wait. Safe beside itself: who comes second
+ * last look (else only short leases would be heard of), those that were lost together, then all outcomes that wait. Safe beside itself: who comes second
  * finds nothing.
  */
 export async function learnFromLeases(store: Store): Promise<number> {
   try {
     await store.transaction(WORKER, tellHours);
+    await store.transaction(WORKER, tellLosses);
     let folded = 0;
     for (;;) {
       const n = await store.transaction(WORKER, foldOutcomes);
@@ -28,12 +30,8 @@ export async function learnFromLeases(store: Store): Promise<number> {
 
 async function tellHours(tx: Tx): Promise<void> {
   const now = await tx.now();
-  const progress = await tx.first(reliabilityProgress, { name: HOURS });
-  const through = progress?.through ?? 0;
-  const moved = progress
-    ? await tx.update(reliabilityProgress, { name: HOURS, through }, { through: now })
-    : await tx.insertNew(reliabilityProgress, [{ name: HOURS, through: now }]);
-  if (moved.length === 0) throw new StaleVersion('reliability progress', HOURS);
+  const through = await tellThrough(tx, HOURS, now);
+  if (through === null) return;
   for (const lease of await tx.find(leases, { state: { in: ['ready', 'draining'] } })) {
     const outcome = outcomeOfHours(lease, through, now);
     if (outcome) await noteOutcome(tx, outcome);

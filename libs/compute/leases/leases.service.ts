@@ -1,12 +1,14 @@
-import { chargeBetween, DomainError, newId, type Clock, type Random } from '#kernel';
-import { accelerator } from '#hardware';
+import { chargeBetween, DomainError, newId, StaleVersion, type Clock, type Random } from '#kernel';
 import type { Offer } from '#contracts';
 import type { Patch, Tx } from '#platform/database';
+import type { Reserved } from '#market/placement';
+import type { Reservations } from '#market/reservations';
 import { transition } from '#platform/reconcile';
 import { Holds, Quotas, type Renewed } from '#money/quotas';
 import { chargedUntil, costTail, priceOf, type ChargeTerms } from '#money/rating';
 import { Metering, type MeteredAmounts } from '#money/metering';
-import { leaseMachine, leases, type LeaseRow, type LeasedOffer } from './leases.table.js';
+import { leasedOffer, resourceOf, usesOf } from './leased-offer.js';
+import { leaseMachine, leases, type LeaseRow } from './leases.table.js';
 import type { LeaseTimes } from './decide.js';
 import { burn, renewalFor } from './renewal.js';
 
@@ -18,6 +20,8 @@ export interface NewLease {
   readonly placementId: string | null;
   readonly offer: Offer;
   readonly terms: ChargeTerms;
+  /** Its machine is one that is paid for already. */
+  readonly reserved?: Reserved | null;
 }
 
 /** Rented machines, seen from those who use them: ask for one, attach, let go. What moves them is the reconciler. */
@@ -26,6 +30,7 @@ export class Leases {
     private readonly holds: Holds,
     private readonly metering: Metering,
     readonly quotas: Quotas,
+    readonly reservations: Reservations,
     private readonly clock: Clock,
     private readonly random: Random,
     readonly times: LeaseTimes,
@@ -33,11 +38,13 @@ export class Leases {
 
   /**
    * Intent to rent: the row, and its own hold carved from the job's. Null when the job's hold does not cover the first stretch.
-   * Throws rate-limited, with nothing done, when a limit on leases or GPUs says no.
+   * Throws rate-limited, with nothing done, when a limit on leases or GPUs says no; StaleVersion when others have taken the reserved
+   * machine: then the work is placed anew.
    */
   async request(tx: Tx, of: NewLease): Promise<LeaseRow | null> {
     const id = newId('lease', this.clock.now(), this.random);
-    const rate = priceOf(of.offer.pricePerHour, of.terms);
+    const basis = of.reserved?.basisPerHour ?? of.offer.pricePerHour;
+    const rate = priceOf(basis, of.terms);
     const carve = await this.carve(tx, of.jobHoldId, id, rate, of.terms.leaseMinimumMs);
     if (carve === null) return null;
     const keyId = await this.quotas.keyOf(tx, of.jobHoldId);
@@ -53,6 +60,9 @@ export class Leases {
       throw error;
     }
     const now = await tx.now();
+    // Last: whoever else wants a machine of the reservation waits from here to the commit.
+    const reservation = of.reserved ? await this.reservations.claim(tx, of.reserved.reservationIds, id) : null;
+    if (of.reserved && !reservation) throw new StaleVersion('reservation', of.reserved.reservationIds.join(', '));
     const row: LeaseRow = {
       id,
       organizationId: of.organizationId,
@@ -72,6 +82,9 @@ export class Leases {
       attemptN: 0,
       costPerHour: of.offer.pricePerHour,
       chargePerHour: rate,
+      reservationId: reservation?.id ?? null,
+      reservedUntil: reservation?.untilAt ?? null,
+      basisPerHour: basis < of.offer.pricePerHour ? basis : null,
       chargeTerms: of.terms,
       requestedAt: now,
       bootedAt: null,
@@ -125,12 +138,13 @@ export class Leases {
 
   /**
    * The job is done with its lease. With `keepWarmMs` the machine stays for the project's next job and keeps being paid from a
-   * hold of its own (when the credit covers it); else it is released. Metered up to now in this transaction.
+   * hold of its own (when the credit covers it); else it is released. A machine at a lowered price is never kept: that price was made
+   * for the work it did, and the next may be larger. Metered up to now in this transaction.
    */
   async letGo(tx: Tx, lease: LeaseRow, keepWarmMs: number): Promise<{ lease: LeaseRow; amounts: MeteredAmounts }> {
     const now = await tx.now();
     const keep =
-      keepWarmMs > 0 && lease.state === 'ready' && lease.want === 'run' && !isPaidByTokens(lease)
+      keepWarmMs > 0 && lease.state === 'ready' && lease.want === 'run' && !isPaidByTokens(lease) && !isLowered(lease)
         ? await this.keepHold(tx, lease, keepWarmMs)
         : null;
     const { patch, amounts } = await this.meter(tx, lease, now, { settleHold: true, leaves: keep === null });
@@ -156,6 +170,12 @@ export class Leases {
       message: why,
     });
     return true;
+  }
+
+  /** The machines of a reservation that was ended cost their price from now on. */
+  async endReserved(tx: Tx, { id, untilAt }: { readonly id: string; readonly untilAt: number }): Promise<number> {
+    const having = { reservationId: id, state: { not: 'ended' as const }, reservedUntil: { gt: untilAt } };
+    return (await tx.update(leases, having, { reservedUntil: untilAt, version: { add: 1 } })).length;
   }
 
   /** Stops as much borrowed work as keeps an owner from its own part, where the borrowers' policy lets it be stopped. */
@@ -228,7 +248,9 @@ export class Leases {
         : (end?.chargeToMs ?? nowMs);
     const usedTo = end?.costToMs ?? nowMs;
     let costTo = usedTo;
-    if (end && lease.bootedAt !== null && costFrom !== null) {
+    // What was used within the reservation is paid for, and so is the rest of the vendor's step.
+    const isPaid = lease.reservedUntil !== null && usedTo <= lease.reservedUntil;
+    if (end && !isPaid && lease.bootedAt !== null && costFrom !== null) {
       const { billedMs } = costTail(lease.costPerHour, lease.bootedAt, usedTo, lease.offer.billing);
       costTo = Math.max(costFrom, lease.bootedAt + billedMs);
     }
@@ -269,6 +291,7 @@ export class Leases {
                 fromMs: costFrom,
                 toMs: Math.max(costFrom, costTo),
                 usedToMs: usedTo,
+                ...(lease.reservedUntil === null ? {} : { reservedToMs: lease.reservedUntil }),
               },
       },
       settleHold,
@@ -317,56 +340,9 @@ function isPaidByTokens({ chargeTerms }: Pick<LeaseRow, 'chargeTerms'>): boolean
   return chargeTerms?.paidBy === 'tokens';
 }
 
-/** An idle lease as an offer to its own project: it is there, it boots in no time, and only that project may take it. */
-export function warmOffer(lease: LeaseRow, nowMs: number): Offer {
-  return {
-    ...offerOfLease(lease),
-    id: lease.id,
-    stock: 1,
-    source: 'warm-lease',
-    observedAtMs: nowMs,
-    via: { kind: 'warm-lease', leaseId: lease.id, projectId: lease.projectId },
-  };
-}
-
-/** The parts of the leased offer that a vendor or a ranking needs, in the form of an offer. */
-export function offerOfLease(lease: LeaseRow): Offer {
-  const o = lease.offer;
-  return {
-    id: o.id,
-    providerId: o.providerId,
-    providerKind: o.providerKind,
-    sku: o.sku,
-    region: o.region,
-    zone: null,
-    country: o.country,
-    accelerator: o.accelerator,
-    acceleratorVendor: o.acceleratorVendor,
-    count: o.count,
-    vramGiB: o.vramGiB,
-    interconnect: o.interconnect,
-    vcpus: o.vcpus,
-    ramGiB: o.ramGiB,
-    pricing: o.pricing,
-    pricePerHour: lease.costPerHour,
-    billing: o.billing,
-    stock: null,
-    status: 'rentable',
-    source: 'lease',
-    observedAtMs: lease.requestedAt,
-    confidence: 1,
-    doubts: [],
-    certifications: [],
-    via: o.hostId === null ? { kind: 'market' } : { kind: 'host', hostId: o.hostId },
-  };
-}
-
-/** What a machine counts for against the limits of its tenant: GPUs in all, of their model and of its family. */
-export function usesOf(offer: Pick<LeasedOffer, 'accelerator' | 'count'>): Record<string, bigint> {
-  if (offer.accelerator === 'CPU') return { leases: 1n };
-  const count = BigInt(offer.count);
-  const family = accelerator(offer.accelerator)?.family ?? offer.accelerator;
-  return { leases: 1n, gpus: count, [`gpus:${offer.accelerator}`]: count, [`gpus:${family}`]: count };
+/** Below the machine's own price: it is reserved, and what its work would have been done on otherwise was cheaper. */
+function isLowered({ basisPerHour }: Pick<LeaseRow, 'basisPerHour'>): boolean {
+  return basisPerHour !== null;
 }
 
 /** What the tenant will be charged for the time of a usable machine since it was last metered. */
@@ -378,29 +354,4 @@ export function unmeteredCharge(
   if (fromMs === null || lease.acceptedAt === null || (lease.state !== 'ready' && lease.state !== 'draining'))
     return 0n;
   return chargeBetween(lease.chargePerHour, lease.acceptedAt, fromMs, Math.max(fromMs, nowMs));
-}
-
-export function resourceOf(offer: Pick<LeasedOffer, 'accelerator' | 'count' | 'vcpus'>): string {
-  return offer.accelerator === 'CPU' ? `CPU x ${offer.vcpus ?? 1}` : `${offer.accelerator} x ${offer.count}`;
-}
-
-export function leasedOffer(o: Offer): LeasedOffer {
-  return {
-    id: o.id,
-    providerId: o.providerId,
-    providerKind: o.providerKind,
-    sku: o.sku,
-    region: o.region,
-    country: o.country,
-    accelerator: o.accelerator,
-    acceleratorVendor: o.acceleratorVendor,
-    count: o.count,
-    vramGiB: o.vramGiB,
-    interconnect: { ...o.interconnect },
-    vcpus: o.vcpus,
-    ramGiB: o.ramGiB,
-    pricing: o.pricing,
-    billing: { ...o.billing },
-    hostId: o.via.kind === 'host' ? o.via.hostId : null,
-  };
 }

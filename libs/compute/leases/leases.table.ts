@@ -44,6 +44,7 @@ export interface LeasedOffer extends Pick<
   | 'acceleratorVendor'
   | 'count'
   | 'vramGiB'
+  | 'isolation'
   | 'interconnect'
   | 'vcpus'
   | 'ramGiB'
@@ -51,6 +52,8 @@ export interface LeasedOffer extends Pick<
   | 'billing'
 > {
   hostId: string | null;
+  /** Absent where the offer names none. */
+  zone?: string;
 }
 
 export interface LeaseRow {
@@ -74,6 +77,11 @@ export interface LeaseRow {
   attemptN: number;
   costPerHour: bigint;
   chargePerHour: bigint;
+  /** The reservation that its machine belongs to, and until when the machine costs nothing more by it; null = none. */
+  reservationId: string | null;
+  reservedUntil: number | null;
+  /** What `chargePerHour` was made from where that is less than the offer's price; null = the price. */
+  basisPerHour: bigint | null;
   /** On which terms of the price book `chargePerHour` was made; null for leases from before there was one. */
   chargeTerms: ChargeTerms | null;
   requestedAt: number;
@@ -114,6 +122,9 @@ export const leases = table<LeaseRow>(
     attemptN: 'int',
     costPerHour: 'bigint',
     chargePerHour: 'bigint',
+    reservationId: 'text',
+    reservedUntil: 'time',
+    basisPerHour: 'bigint',
     chargeTerms: 'json',
     requestedAt: 'time',
     bootedAt: 'time',

@@ -7,15 +7,21 @@ import { leases, type LeaseRow } from './leases.table.js';
 export function machineCost(
   {
     costPerHour,
+    reservedUntil,
     bootedAt,
     costThrough,
     endedAt,
-  }: Pick<LeaseRow, 'costPerHour' | 'bootedAt' | 'costThrough' | 'endedAt'>,
+  }: Pick<LeaseRow, 'costPerHour' | 'reservedUntil' | 'bootedAt' | 'costThrough' | 'endedAt'>,
   nowMs: number,
 ): bigint {
   if (bootedAt === null) return 0n;
-  const toMs = Math.max(bootedAt, costThrough ?? bootedAt, endedAt ?? nowMs);
-  return chargeBetween(costPerHour, bootedAt, bootedAt, toMs);
+  const fromMs = costFrom({ bootedAt, reservedUntil });
+  return chargeBetween(costPerHour, fromMs, fromMs, Math.max(fromMs, costThrough ?? bootedAt, endedAt ?? nowMs));
+}
+
+/** From when a machine costs its price: from its boot, or from when its reservation is over. */
+export function costFrom(of: { readonly bootedAt: number; readonly reservedUntil: number | null }): number {
+  return Math.max(of.bootedAt, of.reservedUntil ?? of.bootedAt);
 }
 
 /**

@@ -3,6 +3,9 @@ import type { EndReason, LeaseRow } from './leases.table.js';
 
 const HOUR_S = 3_600;
 
+/** Ends of a machine that was there and that nobody gave back. */
+export const lossReasons: readonly EndReason[] = ['lost', 'preempted', 'failed'];
+
 const scopeOf = ({ offer }: LeaseRow): LeaseScope => ({
   providerKind: offer.providerKind,
   providerId: offer.providerId,
@@ -38,11 +41,10 @@ export function outcomeOfEnd(lease: LeaseRow, reason: EndReason, message: string
   }
   const untilMs = lease.state === 'terminating' ? lease.stateSince : nowMs;
   const ageS = Math.max(0, Math.round((untilMs - lease.acceptedAt) / 1_000));
-  const isLoss = reason === 'lost' || reason === 'preempted' || reason === 'failed';
   return {
     ...base,
     id: `${lease.id}/end`,
-    kind: isLoss ? 'lost' : 'ran',
+    kind: lossReasons.includes(reason) ? 'lost' : 'ran',
     // Whole hours of age were told while it ran.
     fromAgeS: Math.floor(ageS / HOUR_S) * HOUR_S,
     ageS,

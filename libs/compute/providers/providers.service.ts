@@ -59,7 +59,7 @@ export class Providers {
   }
 
   /** The same for an estimate, as read at most five seconds ago. */
-  async quotedBasis(store: Store, id: string): Promise<PriceBasis> {
+  async estimatedBasis(store: Store, id: string): Promise<PriceBasis> {
     const known = this.bases.get(id);
     const nowMs = this.clock.now();
     if (known && nowMs - known.readAtMs < BASIS_TTL_MS) return known.basis;

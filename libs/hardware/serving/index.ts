@@ -15,7 +15,7 @@ export type {
 } from './query.js';
 export { formula, placeOf, residualsOf, type Place, type Residual } from './residuals.js';
 export { fitServingModel, type ServingModel } from './serving-model.js';
-export { shippedServingModel, shippedWidths, WIDTHS_FILE } from './shipped.js';
+export { shippedServingModel, shippedWidths, warmServingModel, WIDTHS_FILE } from './shipped.js';
 export { quantile } from './statistics.js';
 export { softwareStack, type SoftwareStack } from './stacks.js';
 export { fitWidths, type Widths } from './widths.js';

@@ -91,7 +91,7 @@ function fromOwn(own: MeasuredSpeed, formulaTokensPerS: number): Chosen & { read
     (REPEAT_PRIOR + (own.logSd === null ? 0 : n));
   return {
     log: Math.log(own.tokensPerS / formulaTokensPerS),
-    width: Z * Math.sqrt(variance * (1 + 1 / n)),
+    width: Z * Math.sqrt(variance * (1 + 1 / n) + (own.awaySd ?? 0) ** 2),
     source: 'measured',
     note: `measured on Berth's own leases, ${own.samples.toFixed(1)} runs`,
   };

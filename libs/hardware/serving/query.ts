@@ -40,6 +40,8 @@ export interface MeasuredSpeed {
   readonly samples: number;
   /** Standard deviation of the log of the speed among those runs; null while there are too few. */
   readonly logSd: number | null;
+  /** Standard deviation (ln) that comes of its having been seen under another load, or leaning on a prediction; default 0. */
+  readonly awaySd?: number;
 }
 
 /** Speeds seen on Berth's own leases, by what was served where; undefined = never seen. */

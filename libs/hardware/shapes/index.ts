@@ -10,4 +10,13 @@ export {
 export { gib, replicaMemory, splitRefused, type ReplicaMemory, type Split } from './memory.js';
 export { bytesPerWeight, precisions, qualityRisk, usualPrecisions, widthRefused, type Precision } from './precision.js';
 export { servingSpeed, type ServingSpeed } from './serving.js';
-export { shapeOf, shapesOf, volumeHours, type Load, type Miss, type Shape, type SizingQuery } from './shapes.js';
+export {
+  shapeOf,
+  shapesOf,
+  shapesStepwise,
+  volumeHours,
+  type Load,
+  type Miss,
+  type Shape,
+  type SizingQuery,
+} from './shapes.js';

@@ -1,8 +1,10 @@
 import type { Accelerator } from '../accelerator.js';
 import { cacheBytes, type ModelProfile } from '../models/profile.js';
 import { predictServing } from '../serving/predict.js';
-import type { PredictionSource } from '../serving/query.js';
+import type { PredictionSource, ServingQuery } from '../serving/query.js';
 import { formula } from '../serving/residuals.js';
+import type { MeasuredMachines } from '../useful-time.js';
+import { measuredReplica } from './measured.js';
 import { cacheCopies, type Split } from './memory.js';
 import { bytesPerWeight, type Precision } from './precision.js';
 
@@ -19,6 +21,8 @@ export interface ServingCase {
   /** Tokens of a whole sequence, cached prefix included: what the cache holds. */
   readonly sequenceTokens: number;
   readonly cacheBytesPerElement: number;
+  /** What Berth's own leases were seen to do. */
+  readonly measured?: MeasuredMachines | undefined;
 }
 
 /** Seconds and rates of one replica, with the 80 % interval as logarithms: low = value x exp(-lowLog). */
@@ -63,7 +67,7 @@ function stageSpeed(c: ServingCase, batch: number): ServingSpeed | null {
   // Windows and states make the cache smaller than tokens x bytes: the mean over the sequence is what is read and held.
   const bytesPerSequence =
     cacheBytes(model.cache, c.sequenceTokens, c.cacheBytesPerElement) * cacheCopies(model, split.tensor) * share;
-  const query = {
+  const query: ServingQuery = {
     model: {
       parametersB: (model.parameters / 1e9) * share,
       activeParametersB: (model.activeParameters / 1e9) * share,
@@ -79,7 +83,12 @@ function stageSpeed(c: ServingCase, batch: number): ServingSpeed | null {
     outputTokens: c.outputTokens,
     batch,
   };
-  const p = predictServing(query);
+  const { measured } = c;
+  const bytesAt = (tokens: number, gpus: number): number =>
+    Math.max(1, (cacheBytes(model.cache, tokens, c.cacheBytesPerElement) * cacheCopies(model, gpus)) / tokens);
+  // A stage of a pipeline is no model that was seen: it only looks like a smaller one.
+  const own = measured && split.pipeline === 1 ? measuredReplica(measured, query, bytesAt) : undefined;
+  const p = predictServing(own ? { ...query, measured: () => own } : query);
   const m = formula(query);
   if (p === null || m === null) return null;
   return {

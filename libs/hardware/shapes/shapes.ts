@@ -1,6 +1,7 @@
 import type { Accelerator } from '../accelerator.js';
 import type { ModelProfile } from '../models/profile.js';
 import { hasFastLink } from '../sizing.js';
+import type { MeasuredMachines } from '../useful-time.js';
 import { chooseBatch, MAX_BATCH, speedWith, type LatencyTarget, type ReplicaCase } from './evaluate.js';
 import type { Factors } from './factors.js';
 import { gib, replicaMemory, splitRefused, type ReplicaMemory, type Split } from './memory.js';
@@ -37,6 +38,8 @@ export interface SizingQuery {
   /** Most GPUs of one machine, and most machines of one replica. */
   readonly gpusPerMachine: number;
   readonly machinesPerReplica: number;
+  /** What Berth's own leases were seen to do; goes before what others published. */
+  readonly measured?: MeasuredMachines;
 }
 
 /** GPU model x count x split x precision, with what it holds and does. */
@@ -67,8 +70,19 @@ export interface Miss {
 /** More machines than the world has: a load beyond it is a slip, and its numbers would mean nothing. */
 const MOST_REPLICAS = 10_000_000;
 
+export interface FoundShapes {
+  readonly shapes: readonly Shape[];
+  readonly misses: readonly Miss[];
+}
+
 /** Shapes of one accelerator: for each precision every split that fits, and of those that do not the one that lacks least. */
-export function shapesOf(q: SizingQuery, a: Accelerator): { shapes: Shape[]; misses: Miss[] } {
+export function shapesOf(q: SizingQuery, a: Accelerator): FoundShapes {
+  const steps = shapesStepwise(q, a);
+  for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
+}
+
+/** The same, yielding after each split that was looked at: one takes a millisecond or several. */
+export function* shapesStepwise(q: SizingQuery, a: Accelerator): Generator<void, FoundShapes> {
   const shapes: Shape[] = [];
   const misses: Miss[] = [];
   for (const precision of q.precisions) {
@@ -84,6 +98,7 @@ export function shapesOf(q: SizingQuery, a: Accelerator): { shapes: Shape[]; mis
       if (split.pipeline > 1 && found.some((s) => s.split.tensor >= split.tensor || s.split.pipeline < split.pipeline))
         continue;
       const one = shapeOf(q, a, precision, split);
+      yield;
       if ('speed' in one) found.push(one);
       else if (nearest === null || (one.missingGiB ?? Infinity) < (nearest.missingGiB ?? Infinity)) nearest = one;
     }
@@ -137,6 +152,7 @@ export function shapeOf(q: SizingQuery, a: Accelerator, precision: Precision, sp
     outputTokens: q.outputTokens,
     sequenceTokens: q.inputTokens + q.outputTokens,
     cacheBytesPerElement: q.cacheBytesPerElement,
+    measured: q.measured,
   };
   const wanted = q.load.kind === 'concurrency' ? (q.load.requests ?? Infinity) : Infinity;
   const most = Math.min(wanted, memory.holds, MAX_BATCH);

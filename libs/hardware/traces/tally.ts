@@ -16,14 +16,21 @@ export class Tally {
 
   /** The least value that a share `q` of all do not exceed. */
   quantiles(...shares: readonly number[]): number[] {
-    const values = [...this.counts.keys()].sort((a, b) => a - b);
-    return shares.map((q) => {
-      let below = 0;
-      for (const value of values) {
-        below += this.counts.get(value) ?? 0;
-        if (below >= q * this.total - 1e-9) return value;
-      }
-      return values.at(-1) ?? 0;
-    });
+    const values = Float64Array.from(this.counts.keys()).sort();
+    const found = shares.map(() => values.at(-1) ?? 0);
+    const ascending = shares.map((share, i) => ({ share, i })).sort((a, b) => a.share - b.share);
+    let below = 0;
+    let next = 0;
+    for (const value of values) {
+      below += this.counts.get(value) ?? 0;
+      for (
+        let wanted = ascending[next];
+        wanted && below >= wanted.share * this.total - 1e-9;
+        wanted = ascending[++next]
+      )
+        found[wanted.i] = value;
+      if (next === ascending.length) break;
+    }
+    return found;
   }
 }

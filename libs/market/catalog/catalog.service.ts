@@ -5,7 +5,7 @@ import type { Tx, Where } from '#platform/database';
 import { readSnapshot } from './importers/index.js';
 import { allOffers, catalogRevision, changesSince, type CatalogChanges } from './changes.js';
 import { offers, toOffer, toRow, type NewOfferRow, type OfferRow } from './offers.table.js';
-import { storable } from './plausible.js';
+import { malformedField, storable } from './plausible.js';
 import { sift } from './quarantine.js';
 import { absentFrom, EXPIRED } from './relist.js';
 import { catalogPublish, catalogRemovalsForget, catalogWithdraw, type Published } from './writes.js';
@@ -33,6 +33,14 @@ export interface Relisted extends Published {
   readonly quarantined: number;
   /** Not believed: what it lacks stays as it was. */
   readonly doubted: boolean;
+}
+
+/** What a list from a file did to the catalog. */
+export interface Admitted extends Published {
+  /** Left as they are: the catalog saw them later than the list. */
+  readonly older: number;
+  /** Kept aside, because they cannot be true: the reason by the id. */
+  readonly quarantined: ReadonlyMap<string, string>;
 }
 
 /** Offers in one statement; a thousand are about a megabyte. */
@@ -63,15 +71,30 @@ export class Catalog {
     // An offer that is kept aside is in the list: it is not missing, its price is.
     const { missing, expired, doubted } = await absentFrom(tx, providerId, nameable, doubtedBefore);
     const published = await this.publish(tx, plausible);
-    const aside = nameable.filter(({ id }) => quarantined.has(id)).map(({ id }) => id);
-    await withdrawRows(
-      tx,
-      aside,
-      aside.map((id) => quarantined.get(id) ?? EXPIRED),
-    );
+    await withdrawAside(tx, nameable, quarantined);
     await writeRows(tx, missing);
     await this.withdraw(tx, expired, EXPIRED);
     return { ...published, missing: missing.length, expired: expired.length, quarantined: quarantined.size, doubted };
+  }
+
+  /**
+   * Offers of a list that somebody has at hand. What it lacks stays; what the catalog saw later than the list stays as it is; what cannot be
+   * true is kept aside. What is there at that price was judged when it came: the same list again changes nothing.
+   */
+  async admit(tx: Tx, list: readonly Offer[]): Promise<Admitted> {
+    const given = [...new Map(list.map((offer) => [offer.id, offer])).values()];
+    const nameable = given.filter(({ id }) => id === storable(id));
+    const known = await pricesOf(tx, nameable);
+    const current = given.filter((offer) => offer.observedAtMs >= (known.get(offer.id)?.observedAt ?? -Infinity));
+    const same = (offer: Offer): boolean =>
+      known.get(offer.id)?.pricePerHour === offer.pricePerHour && malformedField(offer) === null;
+    const { plausible, quarantined } = await sift(
+      tx,
+      current.filter((offer) => !same(offer)),
+    );
+    const published = await this.publish(tx, [...current.filter(same), ...plausible]);
+    await withdrawAside(tx, nameable, quarantined);
+    return { ...published, older: given.length - current.length, quarantined };
   }
 
   /** Takes offers out; `why` is told in their history. */
@@ -178,10 +201,30 @@ export class Catalog {
   }
 }
 
+/** Takes out what is kept aside now, each with its reason. */
+async function withdrawAside(tx: Tx, list: readonly Offer[], reasons: ReadonlyMap<string, string>): Promise<void> {
+  const ids = list.filter(({ id }) => reasons.has(id)).map(({ id }) => id);
+  await withdrawRows(
+    tx,
+    ids,
+    ids.map((id) => reasons.get(id) ?? EXPIRED),
+  );
+}
+
 /** Each with its reason, of the same place. */
 async function withdrawRows(tx: Tx, ids: readonly string[], whys: readonly string[]): Promise<number> {
   if (ids.length === 0) return 0;
   return (await tx.call(catalogWithdraw, { ids, whys, at: await tx.now() })).removed;
+}
+
+/** What the catalog has of these offers. */
+async function pricesOf(tx: Tx, list: readonly Offer[]): Promise<ReadonlyMap<string, OfferRow>> {
+  const known = new Map<string, OfferRow>();
+  for (let i = 0; i < list.length; i += CHUNK) {
+    const ids = list.slice(i, i + CHUNK).map(({ id }) => id);
+    for (const row of await tx.find(offers, { id: { in: ids } })) known.set(row.id, row);
+  }
+  return known;
 }
 
 async function writeRows(tx: Tx, list: readonly NewOfferRow[]): Promise<Published> {

@@ -1,5 +1,6 @@
 export * from './importers/index.js';
-export { Catalog, type OfferFilter, type Relisted, type OfferSort } from './catalog.service.js';
+export { Catalog, type OfferFilter, type Admitted, type Relisted, type OfferSort } from './catalog.service.js';
+export { importPriceList } from './import-list.js';
 export type { CatalogChanges } from './changes.js';
 export type { Published } from './writes.js';
 export * from './changes.table.js';

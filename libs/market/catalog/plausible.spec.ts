@@ -9,6 +9,10 @@ const norm = (offers: number): ReadonlyMap<string, PriceNorm> => {
   return new Map([[normKey(of), of]]);
 };
 
+/** Links as a file may make them, of whatever type. */
+const links = (over: Readonly<Record<string, unknown>>): Offer['interconnect'] =>
+  Object.assign({ ...offer(1).interconnect }, over);
+
 describe('offers that cannot be true', () => {
   it.each<[string, Partial<Offer>]>([
     ['the price is zero', { pricePerHour: 0n }],
@@ -16,11 +20,20 @@ describe('offers that cannot be true', () => {
     ['the price is above $100,000 an hour', { pricePerHour: usd('100001') }],
     ['the count of accelerators makes no sense', { count: Number.NaN }],
     ['the count of accelerators makes no sense', { count: -1 }],
+    // A price is divided by thousandths of an accelerator.
+    ['the count of accelerators makes no sense', { count: 0.0004 }],
+    ['the count of accelerators makes no sense', { count: 0.0009 }],
+    ['the speed of the network makes no sense', { interconnect: links({ interNodeGbps: Infinity }) }],
+    ['the speed of the network makes no sense', { interconnect: links({ interNodeGbps: Object }) }],
+    ['the speed between accelerators makes no sense', { interconnect: links({ intraNodeGBps: Number.NaN }) }],
     ['the memory of an accelerator makes no sense', { vramGiB: Infinity }],
     ['the id makes no sense', { id: 'x'.repeat(401) }],
     ['the id makes no sense', { id: 'a\0b' }],
     ['the text makes no sense', { doubts: ['half \ud800'] }],
     ['the time of observation makes no sense', { observedAtMs: Number.NaN }],
+    ['the time of observation makes no sense', { observedAtMs: Date.parse('-000001-01-01T00:00:00Z') }],
+    ['the time of observation makes no sense', { observedAtMs: Date.UTC(1999, 11, 31) }],
+    ['the time of observation makes no sense', { observedAtMs: Date.parse('+010000-01-01T00:00:00Z') }],
     ['the stock makes no sense', { stock: 1.5 }],
     ['the memory of the machine makes no sense', { ramGiB: -4 }],
   ])('%s', (reason, over) => {

@@ -43,17 +43,28 @@ export function malformedField(o: Offer): string | null {
   const bad = (name: string): string => `${name} makes no sense`;
   if (o.id === '' || o.id !== storable(o.id)) return bad('the id');
   if (!isClean(o)) return bad('the text');
-  if (!(Math.abs(o.observedAtMs) <= MOST_TIME_MS)) return bad('the time of observation');
-  if (!Number.isFinite(o.count) || o.count < 0 || o.count > 1_024) return bad('the count of accelerators');
+  if (!(o.observedAtMs >= FIRST_TIME_MS && o.observedAtMs < END_OF_TIME_MS)) return bad('the time of observation');
+  if (!isAcceleratorCount(o.count)) return bad('the count of accelerators');
   if (!Number.isFinite(o.vramGiB) || o.vramGiB < 0 || o.vramGiB > 10_000) return bad('the memory of an accelerator');
   if (o.vcpus !== null && !(o.vcpus > 0 && o.vcpus <= 100_000)) return bad('the number of vCPUs');
   if (o.ramGiB !== null && !(o.ramGiB > 0 && o.ramGiB <= 1_000_000)) return bad('the memory of the machine');
+  if (!isSpeed(o.interconnect.intraNodeGBps)) return bad('the speed between accelerators');
+  if (!isSpeed(o.interconnect.interNodeGbps)) return bad('the speed of the network');
   if (o.stock !== null && !(Number.isInteger(o.stock) && o.stock >= 0 && o.stock < 2 ** 31)) return bad('the stock');
   return null;
 }
 
-/** The last moment that a date can tell. */
-const MOST_TIME_MS = 8.64e15;
+/** Whether a machine can have so many accelerators: none, a part of one that a price can be divided by, or some. NaN and infinity are none. */
+export const isAcceleratorCount = (count: number): boolean => count === 0 || (count >= LEAST_PART && count <= 1_024);
+const LEAST_PART = 0.001;
+
+/** Content of a file can end up where a type promises a number. */
+const isSpeed = (value: unknown): boolean =>
+  value === null || (typeof value === 'number' && Number.isFinite(value) && value >= 0);
+
+/** Nobody sold hours of GPUs before, and a time is told with a year of four digits. */
+const FIRST_TIME_MS = Date.UTC(2000, 0);
+const END_OF_TIME_MS = Date.UTC(10_000, 0);
 const MOST_CHARACTERS = 400;
 /** Characters that the database takes in no text: NUL and halves of pairs. */
 const UNSTORABLE = /\0|\p{Surrogate}/gu;

@@ -20,6 +20,8 @@ export class Fleet {
   readonly left: Int16Array;
   /** GPUs of a node that nobody has a part of. */
   readonly wholeFree: Uint8Array;
+  /** Pieces of work on a node that have GPUs of it. */
+  readonly residents: Uint16Array;
   readonly version: Uint32Array;
   /** GPUs of each model in all, and left. */
   readonly capacity: Float64Array;
@@ -38,6 +40,7 @@ export class Fleet {
     this.model = Uint8Array.from(nodes, (n) => (n.gpus === 0 ? 0 : this.models.indexOf(n.model ?? '')));
     this.left = new Int16Array(this.size * this.stride);
     this.wholeFree = Uint8Array.from(nodes, (n) => n.gpus);
+    this.residents = new Uint16Array(this.size);
     this.version = new Uint32Array(this.size).fill(1);
     this.capacity = new Float64Array(this.models.length);
     for (const [i, { gpus }] of nodes.entries()) {
@@ -120,6 +123,7 @@ export class Fleet {
       const whole = Number(after === WHOLE_GPU) - Number(before === WHOLE_GPU);
       this.wholeFree[node] = (this.wholeFree[node] ?? 0) + whole;
     }
+    if (kind.gpus > 0) this.residents[node] = (this.residents[node] ?? 0) - sign;
     this.cpuMilli[node] = (this.cpuMilli[node] ?? 0) + sign * kind.cpuMilli;
     this.memoryMiB[node] = (this.memoryMiB[node] ?? 0) + sign * kind.memoryMiB;
     const model = this.model[node] ?? 0;

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { gpuSize, WHOLE_GPU, type Ask, type Demand, type NodeSpec, type Placed } from './ask.js';
 import { Fleet } from './fleet.js';
-import { Packer, PACKING } from './packer.js';
+import { Packer, PACKING, type PackingRule } from './packer.js';
 
 const node = fc.record({
   model: fc.constantFrom('A', 'B', null),
@@ -120,6 +120,27 @@ describe('the packer', () => {
     const nodes = Array.from({ length: 8 }, () => packer.place(one)?.node);
     expect(new Set(nodes).size).toBe(1);
     expect([packer.place(eight)?.gpus.length, packer.place(eight)?.gpus.length]).toEqual([8, 8]);
+  });
+
+  it('lets the machine with the least work run empty once work departs, so that it is whole again', () => {
+    const box: NodeSpec = { model: 'A', gpus: 8, cpuMilli: 96_000, memoryMiB: 393_216 };
+    const one: Ask = { cpuMilli: 1_000, memoryMiB: 1_024, gpus: 1, gpuMilli: 1_000, models: null };
+    const two: Ask = { ...one, gpus: 2 };
+    const demand = [
+      { ask: one, count: 50 },
+      { ask: two, count: 5 },
+      { ask: { ...one, gpus: 8 }, count: 10 },
+    ];
+    const chosen = (rule: PackingRule): number | undefined => {
+      const fleet = new Fleet([box, box]);
+      // Two pieces of work on the first, four on the second: as many GPUs of either.
+      for (let n = 0; n < 2; n++) fleet.take(0, fleet.kindOf(two), -1);
+      for (let n = 0; n < 4; n++) fleet.take(1, fleet.kindOf(one), -1);
+      const packer = new Packer(fleet, demand, rule, 1);
+      return packer.place(one)?.node;
+    };
+    expect(chosen(PACKING)).toBe(1);
+    expect(chosen({ ...PACKING, leaves: 0 })).toBe(0);
   });
 
   it('leaves a scarce model to those that can use nothing else', () => {

@@ -2,7 +2,7 @@ import { gpuSize, WHOLE_GPU, type Ask, type Demand, type Kind, type Placed } fro
 import type { Fleet } from './fleet.js';
 import { Fragments, type Weights } from './fragments.js';
 import { boundDemand, pressureNow } from './pressure.js';
-import { mixed, typicalKinds } from './typical.js';
+import { largestBlock, mixed, typicalKinds, type Block } from './typical.js';
 
 /** What makes one node better than another. */
 export interface PackingRule {
@@ -12,13 +12,19 @@ export interface PackingRule {
   readonly onlyAllowed: boolean;
   /** What a unit of pressure costs, in GPUs lost for each GPU taken. */
   readonly pressureGpus: number;
+  /**
+   * Under churn a node that is to be whole again gets no more work where it can be helped: the chance that one piece of work has left it
+   * by the time that counts. 0: that is not looked at.
+   */
+  readonly leaves: number;
 }
 
 /**
  * Ours. While nothing is given back the best that can be done is FGD; once departures mend nodes, what counts is that whole ones
- * arise again, and each kind counts by the GPUs that it would use. A scarce model is kept for those that can use nothing else.
+ * arise again: each kind counts by the GPUs that it would use, and nodes with little work are let run empty. A scarce model is kept
+ * for those that can use nothing else.
  */
-export const PACKING: PackingRule = { byGpusUnderChurn: true, onlyAllowed: true, pressureGpus: 2 };
+export const PACKING: PackingRule = { byGpusUnderChurn: true, onlyAllowed: true, pressureGpus: 2, leaves: 0.5 };
 
 /** Arrivals that the share of departures is remembered over. */
 const CHURN_WINDOW = 2_000;
@@ -28,14 +34,15 @@ const CHURN_STEPS = 10;
 const EQUAL = 1e-12;
 
 /**
- * Chooses nodes: highest of (fragments before - fragments after - price of the model), in GPUs. It refuses only what no node can
- * hold. Scores are kept until their node changes.
+ * Chooses nodes: highest of (fragments before - fragments after - price of the model - what it keeps from draining), in GPUs. It
+ * refuses only what no node can hold. Scores are kept until their node changes.
  */
 export class Packer {
   private readonly counts: ReadonlyMap<Kind, number>;
   private readonly byCount: Weights;
   private readonly byGpus: Weights;
   private readonly bound: Float64Array;
+  private readonly block: Block;
   private readonly pressure: Float64Array;
   private fragments: Fragments;
   private arrivals = 0;
@@ -50,6 +57,8 @@ export class Packer {
     private readonly fleet: Fleet,
     demand: readonly Demand[],
     private readonly rule: PackingRule = PACKING,
+    /** Share of what arrives that also departs, where that is known beforehand. */
+    departing = 0,
   ) {
     const counts = new Map<Kind, number>();
     for (const { ask, count } of demand) counts.set(fleet.kindOf(ask), (counts.get(fleet.kindOf(ask)) ?? 0) + count);
@@ -57,11 +66,15 @@ export class Packer {
     this.byCount = typicalKinds(this.counts, 0);
     this.byGpus = typicalKinds(this.counts, 1);
     this.bound = boundDemand(this.counts, fleet);
+    this.block = largestBlock(this.counts, fleet);
     this.pressure = new Float64Array(this.bound.length);
     this.fragments = new Fragments(this.byCount, fleet.models.length, rule.onlyAllowed);
     this.ofNode = new Float64Array(fleet.size);
     this.ofNodeVersion = new Uint32Array(fleet.size);
     this.after = new Int16Array(fleet.stride);
+    this.arrivals = departing > 0 ? CHURN_WINDOW : 0;
+    this.departures = CHURN_WINDOW * departing;
+    this.followChurn();
   }
 
   /** Takes the best place for an ask; null where no node can hold it. */
@@ -74,6 +87,11 @@ export class Packer {
     return best === null ? null : { node: best.node, gpus: this.fleet.take(best.node, kind, best.gpu), kind };
   }
 
+  /** Where an ask would go, without taking it; null where no node can hold it. */
+  choose(ask: Ask): number | null {
+    return this.best(this.fleet.kindOf(ask))?.node ?? null;
+  }
+
   giveBack(placed: Placed): void {
     this.departures++;
     this.fleet.giveBack(placed.node, placed.kind, placed.gpus);
@@ -81,7 +99,7 @@ export class Packer {
 
   private followChurn(): void {
     if (!this.rule.byGpusUnderChurn) return;
-    const share = Math.min(1, this.departures / this.arrivals);
+    const share = Math.min(1, this.departures / Math.max(1, this.arrivals));
     const step = Math.round(share * CHURN_STEPS);
     if (step === this.churnStep) return;
     this.churnStep = step;
@@ -101,7 +119,9 @@ export class Packer {
       const version = fleet.version[node] ?? 0;
       if ((cache.version[node] ?? 0) !== version) {
         cache.version[node] = version;
-        cache.score[node] = fleet.holds(node, kind) ? this.gain(node, kind, cache.gpu) : -Infinity;
+        cache.score[node] = fleet.holds(node, kind)
+          ? this.gain(node, kind, cache.gpu) - this.keepsFromDraining(node, kind)
+          : -Infinity;
       }
       const score = (cache.score[node] ?? 0) - price * (pressure[fleet.model[node] ?? 0] ?? 0);
       if (score > bestScore + EQUAL) [best, bestScore] = [node, score];
@@ -155,6 +175,18 @@ export class Packer {
     }
     gpuOf[node] = best;
     return bestGain;
+  }
+
+  /**
+   * What the node is worth less as a block, in GPUs: it is whole again when all its work has left, leaves^n, and one more piece of
+   * work makes that leaves^(n+1).
+   */
+  private keepsFromDraining(node: number, kind: Kind): number {
+    const { fleet, block, rule } = this;
+    if (rule.leaves === 0 || kind.gpus === 0 || kind.gpus >= block.gpus || (fleet.gpus[node] ?? 0) < block.gpus)
+      return 0;
+    const churn = this.churnStep / CHURN_STEPS;
+    return churn * block.worthGpus * (1 - rule.leaves) * rule.leaves ** (fleet.residents[node] ?? 0);
   }
 
   private fragmentsOf(node: number): number {

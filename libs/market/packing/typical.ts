@@ -1,4 +1,5 @@
 import { gpuSize, type Kind } from './ask.js';
+import type { Fleet } from './fleet.js';
 import type { Weights } from './fragments.js';
 
 /** Share of the demand that counts as typical, the largest kinds first (as the FGD authors have it). */
@@ -28,6 +29,22 @@ export function mixed(first: Weights, second: Weights, share: number): Weights {
   if (share < 1) for (const [kind, w] of first) mix.set(kind, (1 - share) * w);
   for (const [kind, w] of second) mix.set(kind, (mix.get(kind) ?? 0) + share * w);
   return mix;
+}
+
+/** The most GPUs that are asked for at once, and what a block of them is worth: its GPUs by the share of the demand that asks for it. */
+export interface Block {
+  readonly gpus: number;
+  readonly worthGpus: number;
+}
+
+export function largestBlock(demand: ReadonlyMap<Kind, number>, fleet: Pick<Fleet, 'stride'>): Block {
+  const fitting = [...demand].filter(([kind]) => kind.gpus <= fleet.stride);
+  const gpus = Math.max(0, ...fitting.map(([kind]) => kind.gpus));
+  const size = (of: readonly (readonly [Kind, number])[]): number =>
+    of.reduce((sum, [kind, count]) => sum + count * gpuSize(kind), 0);
+  const total = size([...demand]);
+  const share = total === 0 ? 0 : size(fitting.filter(([kind]) => kind.gpus === gpus)) / total;
+  return { gpus, worthGpus: gpus * share };
 }
 
 function scaled(weights: Weights): Weights {

@@ -1,6 +1,7 @@
 export { buildOfferIndex, offerAt, OfferIndex, type OfferChanges } from './columns/catalog-index.js';
 export {
   EGRESS_DOLLARS_PER_GB,
+  EGRESS_DOLLARS_PER_GB_AT,
   placementContext,
   RENTABLE_STALE_AFTER_MS,
   STORAGE_DOLLARS_PER_GB_MONTH,
@@ -18,6 +19,7 @@ export { reasonsFor } from './explain/explain.js';
 export { offerFailures } from './fit/filter.js';
 export { objectiveWeights, type ObjectiveWeights } from './cost/objectives.js';
 export { chooseByDeadline, type DeadlineChoice, type Fallback } from './plan/deadline.js';
+export { chooseOwned, type Reserved } from './plan/owned.js';
 export { failureDomain, planDefaults, planTries, type PlanOptions } from './plan/plan.js';
 export { rankInSlices, rankList, rankOffers, SLICE } from './columns/rank.js';
 export type { NearMiss, RankedOffer, Ranking } from './columns/ranking.js';

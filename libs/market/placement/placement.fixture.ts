@@ -223,6 +223,7 @@ export const anyContext: fc.Arbitrary<PlacementContext> = fc
       nowMs: NOW,
       nearMisses: true,
       projectId: own ? 'prj_mine' : null,
+      egressDollarsPerGBAt: { borealis: 0.01 },
       coolingDown: cooling
         ? [
             { scope: { kind: 'offer', offerId: 'list:0/acme' }, untilMs: NOW + 1 },

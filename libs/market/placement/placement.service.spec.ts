@@ -85,6 +85,32 @@ describe('placing a job', () => {
     expect(await bestOf()).toBe('cheap');
   });
 
+  it('sends no tenant to a zone in which three offers had no capacity, until that is forgotten', async () => {
+    const fourth = offerWith({ id: 'fourth', pricePerHour: usd('0.5'), providerId: 'cloud', zone: 'za' });
+    const elsewhere = { ...fourth, id: 'elsewhere', pricePerHour: usd('0.6'), zone: 'zb' };
+    const publish = () =>
+      store.transaction(WORKER, (tx) =>
+        catalog.publish(
+          tx,
+          [fourth, elsewhere].map((o) => ({ ...o, observedAtMs: clock.now() })),
+        ),
+      );
+    const full = (id: string) =>
+      store.transaction(WORKER, (tx) =>
+        rememberFailure(tx, { ...fourth, id }, { kind: 'no-capacity', scope: 'offer', message: 'm' }),
+      );
+    await publish();
+    room.forget();
+    await full('first');
+    await full('second');
+    expect(await bestOf()).toBe('fourth');
+    await full('third');
+    expect(await bestOf({ organizationId: 'org_2', projectId: 'prj_2' })).toBe('elsewhere');
+    clock.advance(2 * MINUTE);
+    await publish();
+    expect(await bestOf({ organizationId: 'org_2', projectId: 'prj_2' })).toBe('fourth');
+  });
+
   it('says why when nothing fits, and stores that too', async () => {
     const { best, why } = await place({ workload: workloadWith({ accelerator: { count: 8 } }) });
     expect([best, why]).toEqual([
@@ -121,25 +147,25 @@ describe('placing a job', () => {
   });
 });
 
-describe('a quote', () => {
+describe('an estimate', () => {
   it('is what the best offer is expected to cost, and stores nothing', async () => {
-    const quote = await room.quote({ projectId: 'prj_1', workload });
-    expect(quote).toMatchObject({ offer: { id: 'cheap' } });
-    if ('why' in quote) throw new Error(quote.why);
-    expect(quote.expectedNano).toBeGreaterThanOrEqual(usd('1'));
-    expect(quote.expectedS).toBeGreaterThan(3_600);
+    const estimate = await room.estimate({ projectId: 'prj_1', workload });
+    expect(estimate).toMatchObject({ offer: { id: 'cheap' } });
+    if ('why' in estimate) throw new Error(estimate.why);
+    expect(estimate.expectedNano).toBeGreaterThanOrEqual(usd('1'));
+    expect(estimate.expectedS).toBeGreaterThan(3_600);
     expect(store.rows(placements)).toEqual([]);
   });
 
   it('is not put off by what cools down for a moment', async () => {
     const failure = { kind: 'no-capacity', scope: 'account', message: 'm' } as const;
     await store.transaction(WORKER, (tx) => rememberFailure(tx, cheap, failure));
-    expect(await room.quote({ projectId: 'prj_1', workload })).toMatchObject({ offer: { id: 'cheap' } });
+    expect(await room.estimate({ projectId: 'prj_1', workload })).toMatchObject({ offer: { id: 'cheap' } });
   });
 
   it('says why there is none, with hints', async () => {
-    const none = await room.quote({ projectId: 'prj_1', workload: workloadWith({ accelerator: { count: 8 } }) });
-    if (!('why' in none)) throw new Error('there is a quote');
+    const none = await room.estimate({ projectId: 'prj_1', workload: workloadWith({ accelerator: { count: 8 } }) });
+    if (!('why' in none)) throw new Error('there is an estimate');
     expect(none.why).toContain('3 by count');
     expect(none.hints.length).toBeGreaterThan(0);
   });

@@ -1,19 +1,26 @@
 import { setImmediate } from 'node:timers/promises';
 import { newId, notFound, type Clock, type Random } from '#kernel';
-import type { Offer, PlacementView, Workload } from '#contracts';
+import type { Offer, PlacementView, RejectionDimension, Workload } from '#contracts';
+import type { MeasuredMachines } from '#hardware';
 import { within, WORKER, type Actor, type Store, type Tx } from '#platform/database';
 import { Catalog } from '#market/catalog';
 import { blockedScopes, learntPriors, type ReliabilityPriors } from '#market/reliability';
+import { reservedNow } from '#market/reservations';
 import { learntSpeeds } from '#market/speeds';
 import { learntHardwareSpeeds, type Speeds } from './cost/speeds.js';
-import { placementContext, type CoolingDown, type PlacementContext } from './context.js';
+import { placementContext, type CoolingDown, type OwnedMachines, type PlacementContext } from './context.js';
 import type { OfferIndex } from './columns/catalog-index.js';
 import { LiveIndex } from './columns/live-index.js';
 import { chooseByDeadline, type DeadlineChoice, type Fallback } from './plan/deadline.js';
+import { chooseOwned, forTenant, type Reserved } from './plan/owned.js';
+import { isPeer } from './plan/peers.js';
 import { planDefaults, planTries } from './plan/plan.js';
 import { mergeRankings } from './columns/merge.js';
+import { ownedIn } from './columns/owned.js';
 import { rankInSlices, rankList, rankOffers, SLICE } from './columns/rank.js';
 import type { RankedOffer, Ranking } from './columns/ranking.js';
+import { demandOf } from './fit/demand.js';
+import { dimensionsIn, offerFailures } from './fit/filter.js';
 import { placements, type PlacementRow } from './placement.table.js';
 import { replayOf } from './explain/replay.js';
 import { rankingView } from './explain/view.js';
@@ -34,12 +41,26 @@ export interface Placed {
   readonly fallback: Fallback | null;
   /** There is a deadline, and nothing is likely to be done by it. */
   readonly isLate: boolean;
+  /** `best` is a machine that is reserved and paid for: by which reservations, and what its price is made from. */
+  readonly reserved: Reserved | null;
 }
 
 /** Candidates that a job's stored decision keeps; a preview keeps as many as asked. */
 const KEPT = 5;
+/** Candidates among which the host to fill is looked for. */
+const PEERS = 64;
 /** Beliefs change with outcomes of leases, over hours: a minute old is fresh. */
 const LEARNT_TTL_MS = 60_000;
+
+/** What every tenant's leases and shards have taught. */
+interface Learnt {
+  readonly priors: ReliabilityPriors;
+  readonly speeds: Speeds;
+  readonly measured: MeasuredMachines;
+}
+
+/** Which of the same offers of several registered hosts to take, so that blocks of their GPUs stay whole; null: none has room. */
+export type HostsToFill = (tx: Tx, peers: readonly Offer[]) => Promise<Offer | null>;
 
 /** Decides where work goes, and keeps each decision with its reasons. */
 export class Placements {
@@ -47,8 +68,7 @@ export class Placements {
   private readonly market: LiveIndex;
   /** Large rankings run one after the other: side by side each would only be slower. */
   private turn: Promise<unknown> = Promise.resolve();
-  private learnt: { readonly priors: ReliabilityPriors; readonly speeds: Speeds; readonly readAtMs: number } | null =
-    null;
+  private learnt: (Learnt & { readonly readAtMs: number }) | null = null;
 
   constructor(
     private readonly store: Store,
@@ -56,6 +76,7 @@ export class Placements {
     private readonly clock: Clock,
     private readonly random: Random,
     times: PlacementTimes,
+    private readonly toFill: HostsToFill = () => Promise.resolve(null),
   ) {
     this.rentable = new LiveIndex(catalog, 'rentable', times.rentableTtlMs);
     this.market = new LiveIndex(catalog, null, times.marketTtlMs);
@@ -138,29 +159,79 @@ export class Placements {
       atRiskS?: number;
     },
   ): Promise<Placed> {
-    const context = await this.contextOf(tx, { ...request, scope: 'rentable', limit: KEPT });
     const index = await this.rentable.upToDate(tx, this.clock.now());
-    const rank = (workload: Workload): Promise<Ranking> => {
-      const all = rankOffers(index, workload, context);
-      const { warm } = request;
-      return Promise.resolve(warm.length === 0 ? all : mergeRankings(all, rankList(warm, workload, context), KEPT));
-    };
+    const known = await this.contextOf(tx, { ...request, scope: 'rentable', limit: PEERS });
+    // Previews and quotes go by prices: whoever asks is charged by them. What is paid for already matters to who rents.
+    const context = { ...known, owned: ownedIn(index, await reservedNow(tx)) };
     const tried = request.avoidOffers.flatMap((id) => index.find(id) ?? []);
     const firstOf = ({ ranked }: Ranking): RankedOffer | undefined => planTries(ranked, planDefaults, tried)[0];
-    const { ranking, fallback, isLate } = await choose(rank, request, firstOf);
+    const peersOf = new WeakMap<Ranking, readonly RankedOffer[]>();
+    const decide = (owned: readonly OwnedMachines[]): Promise<DeadlineChoice> => {
+      const knowing = { ...context, owned };
+      const rank = (workload: Workload): Promise<Ranking> => {
+        const wide = rankOffers(index, workload, knowing);
+        const { warm } = request;
+        const all = { ...wide, ranked: wide.ranked.slice(0, KEPT) };
+        const kept = warm.length === 0 ? all : mergeRankings(all, rankList(warm, workload, knowing), KEPT);
+        peersOf.set(kept, wide.ranked);
+        return Promise.resolve(kept);
+      };
+      return choose(rank, request, firstOf);
+    };
+    const { choice, reserved } = await chooseOwned(decide, context, firstOf);
+    const { fallback, isLate } = choice;
+    const first = firstOf(choice.ranking);
+    const { ranking, best } = await this.settled(
+      tx,
+      choice.ranking,
+      first,
+      reserved,
+      peersOf.get(choice.ranking) ?? [],
+    );
     const row = this.row(request, request.jobId, ranking, KEPT, tried);
     await tx.insert(placements, row);
     return {
       placementId: row.id,
-      best: firstOf(ranking)?.offer ?? null,
+      best: best?.offer ?? null,
       fallback,
       isLate,
+      reserved,
       why: ranking.ranked.length > 0 ? '' : whyNothing(ranking),
     };
   }
 
+  /**
+   * What is rented, and the ranking as it is kept: a reserved machine as it is, with prices only; else the host to be filled first, where the
+   * best is one of several that are the same.
+   */
+  private async settled(
+    tx: Tx,
+    ranking: Ranking,
+    best: RankedOffer | undefined,
+    reserved: Reserved | null,
+    wide: readonly RankedOffer[],
+  ): Promise<{ ranking: Ranking; best: RankedOffer | undefined }> {
+    if (best === undefined) return { ranking, best };
+    if (reserved) return { ranking: forTenant(ranking, best, reserved), best };
+    const peers = wide.filter((other) => isPeer(best, other));
+    const offer =
+      peers.length < 2
+        ? null
+        : await this.toFill(
+            tx,
+            peers.map((peer) => peer.offer),
+          );
+    const chosen = peers.find((peer) => peer.offer.id === offer?.id);
+    if (!chosen) return { ranking, best };
+    const others = ranking.ranked.filter((r) => r.offer.id !== chosen.offer.id);
+    return {
+      ranking: { ...ranking, ranked: [chosen, ...others].slice(0, KEPT), packedAmong: peers.length },
+      best: chosen,
+    };
+  }
+
   /** What the work is expected to cost on the best offer that can be rented now; nothing is stored. */
-  async quote(request: {
+  async estimate(request: {
     projectId: string;
     workload: Workload;
     atRiskS?: number;
@@ -168,7 +239,7 @@ export class Placements {
     | { offer: Offer; expectedNano: bigint; expectedS: number; fallback: Fallback | null }
     | { why: string; hints: readonly string[] }
   > {
-    // A quote is not put off by what cools down for a moment: the job itself will wait or go elsewhere.
+    // An estimate is not put off by what cools down for a moment: the job itself will wait or go elsewhere.
     const nowMs = this.clock.now();
     const known = this.rentable.fresh(nowMs);
     const learnt = this.learntFresh(nowMs);
@@ -195,12 +266,32 @@ export class Placements {
     return { offer: best.offer, expectedNano: best.cost.total, expectedS: best.time.expectedS, fallback };
   }
 
+  /** One offer as it is now, and what keeps it from being rented at once for that work, price apart; null when it is gone. The transaction must be a worker's. */
+  async offerNow(
+    tx: Tx,
+    of: { offerId: string; projectId: string; workload: Workload },
+  ): Promise<{ offer: Offer; unavailable: RejectionDimension | null } | null> {
+    const index = await this.rentable.upToDate(tx, this.clock.now());
+    const offer = index.find(of.offerId);
+    if (!offer) return null;
+    const context = await this.contextOf(tx, { ...of, scope: 'rentable', avoidOffers: [], limit: 1 });
+    const failing = dimensionsIn(offerFailures(context, demandOf(of.workload), offer));
+    return { offer, unavailable: failing[0] ?? null };
+  }
+
   /** Reads the offers as they are now; they do not change while `read` runs, however often it pauses. */
   async look<T>(scope: 'market' | 'rentable', read: (index: OfferIndex) => Promise<T>): Promise<T> {
     const live = scope === 'rentable' ? this.rentable : this.market;
     const nowMs = this.clock.now();
     const index = live.fresh(nowMs) ?? (await this.store.transaction(WORKER, (tx) => live.upToDate(tx, nowMs)));
     return live.unchanged(() => read(index));
+  }
+
+  /** Speeds of whole machines as Berth's own leases had them, as of a moment ago. */
+  async measuredSpeeds(): Promise<MeasuredMachines> {
+    const learnt =
+      this.learntFresh(this.clock.now()) ?? (await this.store.transaction(WORKER, (tx) => this.learntBy(tx)));
+    return learnt.measured;
   }
 
   /** The catalog changed in a way that must be seen at once (a host came or went). */
@@ -238,17 +329,17 @@ export class Placements {
     return mine;
   }
 
-  private learntFresh(nowMs: number): { readonly priors: ReliabilityPriors; readonly speeds: Speeds } | null {
+  private learntFresh(nowMs: number): Learnt | null {
     return this.learnt && nowMs - this.learnt.readAtMs < LEARNT_TTL_MS ? this.learnt : null;
   }
 
-  /** What every tenant's leases and shards have taught, as of a moment ago: the same objects meanwhile, so that terms are shared. */
-  private async learntBy(tx: Tx): Promise<{ readonly priors: ReliabilityPriors; readonly speeds: Speeds }> {
+  /** As of a moment ago: the same objects meanwhile, so that terms are shared. */
+  private async learntBy(tx: Tx): Promise<Learnt> {
     const known = this.learntFresh(this.clock.now());
     if (known) return known;
     const priors = await learntPriors(tx);
-    const speeds = learntHardwareSpeeds(await learntSpeeds(tx));
-    this.learnt = { priors, speeds, readAtMs: this.clock.now() };
+    const measured = await learntSpeeds(tx);
+    this.learnt = { priors, speeds: learntHardwareSpeeds(measured), measured, readAtMs: this.clock.now() };
     return this.learnt;
   }
 

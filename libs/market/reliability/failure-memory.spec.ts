@@ -4,7 +4,12 @@ import { vendorErrorKinds } from '#contracts';
 import { MemoryStore, WORKER } from '#platform/database';
 import { blockedScopes, failureMemory, rememberFailure } from './failure-memory.js';
 
-const offer = { id: 'sandbox:prv_1/gpu:x/r1', providerId: 'prv_1', region: 'eu/north:1' };
+const offer = {
+  id: 'sandbox:prv_1/gpu:x/r1',
+  providerId: 'prv_1',
+  region: 'eu/north:1',
+  pricing: 'on-demand',
+} as const;
 let clock: ManualClock;
 let store: MemoryStore;
 
@@ -59,6 +64,79 @@ describe('the memory of failures', () => {
     expect((await blocked()).map((b) => b.scope)).toEqual([
       { kind: 'offer', offerId: offer.id },
       { kind: 'region', providerId: 'prv_1', region: 'eu/north:1' },
+      { kind: 'account', providerId: 'prv_1' },
+    ]);
+  });
+
+  it('takes a zone to be full after three refusals of offers in it, for a while that grows and fades', async () => {
+    const inZone = (n: number, over: Partial<Failure> = {}) =>
+      store.transaction(WORKER, (tx) =>
+        rememberFailure(
+          tx,
+          { id: `offer-${n}`, providerId: 'prv_1', region: 'eu', zone: 'eu/a:1', pricing: 'on-demand' },
+          { kind: 'no-capacity', scope: 'offer', message: 'm', ...over },
+        ),
+      );
+    const zone = async () => (await blocked()).find((b) => b.scope.kind === 'zone');
+    // Whatever else goes wrong with offers there says nothing about the zone.
+    for (const kind of ['boot-failed', 'lost', 'invalid-request'] as const) await inZone(0, { kind });
+    await inZone(1);
+    await inZone(2);
+    expect(await zone()).toBeUndefined();
+    await inZone(3);
+    expect(await zone()).toEqual({
+      scope: { kind: 'zone', providerId: 'prv_1', zone: 'eu/a:1' },
+      untilMs: clock.now() + 2 * MINUTE,
+    });
+    await inZone(4);
+    expect((await zone())?.untilMs).toBe(clock.now() + 4 * MINUTE);
+    clock.advance(4 * MINUTE);
+    expect(await zone()).toBeUndefined();
+    // Four strikes are two after 20 minutes: the next is the third again.
+    clock.advance(16 * MINUTE);
+    await inZone(5);
+    expect((await zone())?.untilMs).toBe(clock.now() + 2 * MINUTE);
+    clock.advance(40 * MINUTE);
+    await inZone(6);
+    expect(await zone()).toBeUndefined();
+  });
+
+  it.each([
+    ['a second', 1_000],
+    ['a minute', MINUTE],
+    ['five minutes', 5 * MINUTE],
+  ])('counts refusals in a zone that come %s apart', async (_, apartMs) => {
+    const zone = async () => (await blocked()).find((b) => b.scope.kind === 'zone');
+    for (const id of ['first', 'second', 'third']) {
+      expect(await zone()).toBeUndefined();
+      clock.advance(apartMs);
+      await store.transaction(WORKER, (tx) =>
+        rememberFailure(tx, { ...offer, id, zone: 'a' }, { kind: 'no-capacity', scope: 'offer', message: 'm' }),
+      );
+    }
+    expect((await zone())?.untilMs).toBe(clock.now() + 2 * MINUTE);
+  });
+
+  it('takes no zone to be full because it has no spot machines', async () => {
+    for (const id of ['first', 'second', 'third', 'fourth'])
+      await store.transaction(WORKER, (tx) =>
+        rememberFailure(
+          tx,
+          { ...offer, id, zone: 'a', pricing: 'spot' },
+          { kind: 'no-capacity', scope: 'offer', message: 'm' },
+        ),
+      );
+    expect((await blocked()).map((b) => b.scope.kind)).toEqual(['offer', 'offer', 'offer', 'offer']);
+  });
+
+  it('blocks a zone at once where the vendor names it, and the account for what is the account’s', async () => {
+    const there = { ...offer, zone: 'a' };
+    const failed = (kind: Failure['kind'], scope: Failure['scope']) =>
+      store.transaction(WORKER, (tx) => rememberFailure(tx, there, { kind, scope, message: 'm' }));
+    await failed('no-capacity', 'zone');
+    await failed('payment-required', 'offer');
+    expect((await blocked()).map((b) => b.scope)).toEqual([
+      { kind: 'zone', providerId: 'prv_1', zone: 'a' },
       { kind: 'account', providerId: 'prv_1' },
     ]);
   });

@@ -1,12 +1,13 @@
 import { MINUTE } from '#kernel';
-import type { VendorError, VendorErrorKind } from '#contracts';
+import type { PricingModel, VendorError, VendorErrorKind } from '#contracts';
 import { table, type Tx } from '#platform/database';
 
 /** What failed, where, and until when not to try again: shared by all tenants (D14). */
 export interface FailureRow {
-  /** `offer:<id>`, `region:<provider>/<region>` or `account:<provider>`. */
+  /** `offer:<id>`, `zone:<provider>/<zone>`, `region:<provider>/<region>` or `account:<provider>`. */
   scope: string;
   kind: string;
+  /** Those against a zone fade, so they are no whole number. */
   strikes: number;
   blockedUntil: number;
   lastAt: number;
@@ -15,7 +16,7 @@ export interface FailureRow {
 
 export const failureMemory = table<FailureRow>(
   'failure_memory',
-  { scope: 'text', kind: 'text', strikes: 'int', blockedUntil: 'time', lastAt: 'time', message: 'text' },
+  { scope: 'text', kind: 'text', strikes: 'float', blockedUntil: 'time', lastAt: 'time', message: 'text' },
   { key: ['scope'] },
 );
 
@@ -35,38 +36,74 @@ const FIRST_BLOCK_MS: Partial<Record<VendorErrorKind | 'boot-failed' | 'lost' | 
 };
 
 const LONGEST_MS = 60 * MINUTE;
+/** Refusals of single offers after which their whole zone is taken to be full, and how fast such refusals are forgotten. */
+const ZONE_FULL_AFTER = 3;
+const ZONE_HALF_LIFE_MS = 20 * MINUTE;
 
-function scopeKey(offer: { id: string; providerId: string; region: string }, scope: VendorError['scope']): string {
-  if (scope === 'account') return `account:${offer.providerId}`;
-  if (scope === 'region') return `region:${offer.providerId}/${offer.region}`;
-  return `offer:${offer.id}`;
+/** What was asked for when it failed. */
+export interface FailedOffer {
+  readonly id: string;
+  readonly providerId: string;
+  readonly region: string;
+  readonly zone?: string | null;
+  readonly pricing: PricingModel;
 }
 
-/** Backoff belongs to what failed, never to the job that met it. */
-export async function rememberFailure(
+export interface Failure {
+  readonly kind: VendorErrorKind | 'boot-failed' | 'lost' | 'preempted';
+  readonly scope: VendorError['scope'];
+  readonly message: string;
+  readonly retryAfterMs?: number | null;
+}
+
+const zoneKey = ({ providerId, zone }: FailedOffer): string | null =>
+  zone === null || zone === undefined ? null : `zone:${providerId}/${zone}`;
+
+/** How far a failure reaches: what is wrong with the account is wrong everywhere, whatever was asked for when it showed. */
+function scopeKey(offer: FailedOffer, { kind, scope }: Failure): string {
+  if (scope === 'account' || kind === 'unauthorized' || kind === 'payment-required')
+    return `account:${offer.providerId}`;
+  if (scope === 'region') return `region:${offer.providerId}/${offer.region}`;
+  return (scope === 'zone' ? zoneKey(offer) : null) ?? `offer:${offer.id}`;
+}
+
+/**
+ * Backoff belongs to what failed, never to the job that met it: it holds for every tenant. An offer without capacity counts
+ * against its zone too: from the third such refusal, of whatever offers, nobody is sent there for a while. That there is no spot machine says nothing about the others.
+ */
+export async function rememberFailure(tx: Tx, offer: FailedOffer, failure: Failure): Promise<void> {
+  const scope = scopeKey(offer, failure);
+  await strike(tx, scope, failure);
+  const zone = zoneKey(offer);
+  if (failure.kind === 'no-capacity' && offer.pricing !== 'spot' && scope.startsWith('offer:') && zone !== null)
+    await strike(tx, zone, { ...failure, retryAfterMs: null }, { freeStrikes: ZONE_FULL_AFTER - 1 });
+}
+
+/** A strike against one scope; the block doubles with each, after those that are free. */
+async function strike(
   tx: Tx,
-  offer: { id: string; providerId: string; region: string },
-  failure: {
-    kind: VendorErrorKind | 'boot-failed' | 'lost' | 'preempted';
-    scope: VendorError['scope'];
-    message: string;
-    retryAfterMs?: number | null;
-  },
+  scope: string,
+  failure: Failure,
+  { freeStrikes = 0 }: { freeStrikes?: number } = {},
 ): Promise<void> {
   const first = FIRST_BLOCK_MS[failure.kind];
   if (first === undefined) return;
   const now = await tx.now();
-  const scope = scopeKey(offer, failure.scope);
-  const before = await tx.first(failureMemory, { scope });
-  // A quiet hour forgives everything.
-  const strikes = before && now - before.lastAt < LONGEST_MS ? before.strikes + 1 : 1;
-  const blockMs = failure.retryAfterMs ?? Math.min(LONGEST_MS, first * 2 ** Math.min(strikes - 1, 10));
+  const before = await tx.first(failureMemory, { scope }, { lock: 'update' });
+  // A quiet hour forgives everything; strikes against a zone fade before that.
+  const quietMs = before ? now - before.lastAt : Infinity;
+  const known = before && quietMs < LONGEST_MS ? before.strikes : 0;
+  const strikes = (freeStrikes > 0 ? known * 0.5 ** (quietMs / ZONE_HALF_LIFE_MS) : known) + 1;
+  // To the nearest whole one: three refusals never come in the same instant.
+  const counted = Math.round(strikes) - freeStrikes;
+  const blockMs =
+    counted <= 0 ? 0 : (failure.retryAfterMs ?? Math.min(LONGEST_MS, first * 2 ** Math.min(counted - 1, 10)));
   await tx.upsert(failureMemory, [
     {
       scope,
       kind: failure.kind,
       strikes,
-      blockedUntil: now + blockMs,
+      blockedUntil: Math.max(now + blockMs, freeStrikes > 0 ? (before?.blockedUntil ?? 0) : 0),
       lastAt: now,
       message: failure.message.slice(0, 500),
     },
@@ -77,6 +114,7 @@ export async function rememberFailure(
 export interface BlockedScope {
   readonly scope:
     | { readonly kind: 'offer'; readonly offerId: string }
+    | { readonly kind: 'zone'; readonly providerId: string; readonly zone: string }
     | { readonly kind: 'region'; readonly providerId: string; readonly region: string }
     | { readonly kind: 'account'; readonly providerId: string };
   readonly untilMs: number;
@@ -90,8 +128,9 @@ export async function blockedScopes(tx: Tx): Promise<BlockedScope[]> {
     const [kind, rest = ''] = splitOnce(r.scope, ':');
     if (kind === 'offer') return [{ scope: { kind, offerId: rest }, untilMs: r.blockedUntil }];
     if (kind === 'account') return [{ scope: { kind, providerId: rest }, untilMs: r.blockedUntil }];
-    const [providerId = '', region = ''] = splitOnce(rest, '/');
-    return kind === 'region' ? [{ scope: { kind, providerId, region }, untilMs: r.blockedUntil }] : [];
+    const [providerId = '', place = ''] = splitOnce(rest, '/');
+    if (kind === 'zone') return [{ scope: { kind, providerId, zone: place }, untilMs: r.blockedUntil }];
+    return kind === 'region' ? [{ scope: { kind, providerId, region: place }, untilMs: r.blockedUntil }] : [];
   });
 }
 

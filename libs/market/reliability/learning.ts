@@ -2,7 +2,14 @@ import { StaleVersion } from '#kernel';
 import { providerKinds } from '#contracts';
 import type { Tx } from '#platform/database';
 import { believed, depthOf, learn, scopeBeliefs, scopesOf } from './beliefs.js';
-import { leaseOutcomes, reliabilityEvidence, type OutcomeRow, type ScopeEvidence } from './outcomes.table.js';
+import { learntGangs } from './gangs.js';
+import {
+  leaseOutcomes,
+  reliabilityEvidence,
+  reliabilityProgress,
+  type OutcomeRow,
+  type ScopeEvidence,
+} from './outcomes.table.js';
 import { defaultPriors } from './priors.js';
 import type { ReliabilityPriors } from './reliability.js';
 
@@ -12,6 +19,20 @@ const BATCH = 500;
 /** Written with the change that it tells of, by whichever tenant's lease: one insert, no row that others wait for. */
 export async function noteOutcome(tx: Tx, outcome: OutcomeRow): Promise<void> {
   await tx.insertNew(leaseOutcomes, [outcome]);
+}
+
+/**
+ * Takes it upon the caller's transaction to tell what happened up to `until`; answers through when it was told before (0: never), null
+ * where there is nothing new. `StaleVersion`: somebody else took it first.
+ */
+export async function tellThrough(tx: Tx, name: string, until: number): Promise<number | null> {
+  const progress = await tx.first(reliabilityProgress, { name });
+  if (progress && progress.through >= until) return null;
+  const moved = progress
+    ? await tx.update(reliabilityProgress, { name, through: progress.through }, { through: until })
+    : await tx.insertNew(reliabilityProgress, [{ name, through: until }]);
+  if (moved.length === 0) throw new StaleVersion('reliability progress', name);
+  return progress?.through ?? 0;
 }
 
 /** Folds the oldest outcomes into the evidence of their scopes and takes them away. Returns how many there were. */
@@ -52,7 +73,8 @@ const NARROW_SCOPES = 20_000;
 /** The table of beliefs with what was learnt: each kind that has a history, and below it as far down as anything was seen. */
 export async function learntPriors(tx: Tx): Promise<ReliabilityPriors> {
   const wide = await tx.find(reliabilityEvidence, { depth: { in: [0, 1] } });
-  if (wide.length === 0) return defaultPriors;
+  const gang = await learntGangs(tx);
+  if (wide.length === 0) return Object.keys(gang).length > 0 ? { ...defaultPriors, gang } : defaultPriors;
   const narrow = await tx.find(
     reliabilityEvidence,
     { depth: { gt: 1 } },
@@ -68,5 +90,5 @@ export async function learntPriors(tx: Tx): Promise<ReliabilityPriors> {
       spot: believed(known, { providerKind, pricing: 'spot' }, nowMs) ?? spot,
     };
   }
-  return { byKind, byProvider: {}, byScope: scopeBeliefs(known, nowMs) };
+  return { byKind, byProvider: {}, byScope: scopeBeliefs(known, nowMs), gang };
 }

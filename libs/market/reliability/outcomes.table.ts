@@ -1,6 +1,6 @@
 import type { PricingModel, ProviderKind } from '#contracts';
 import { table } from '#platform/database';
-import type { DurationEvidence, ProportionEvidence, RateEvidence } from '#market/survival';
+import type { DurationEvidence, GangEvidence, ProportionEvidence, RateEvidence } from '#market/survival';
 
 /** What a lease was of, from the widest to the narrowest scope. */
 export interface LeaseScope {
@@ -66,7 +66,15 @@ export const reliabilityEvidence = table<EvidenceRow>(
   { key: ['scope'] },
 );
 
-/** Through when the hours of running leases have been told. */
+/** How machines of one place are lost together, of all tenants: spot and steady ones apart. */
+export interface GangRow {
+  way: 'spot' | 'steady';
+  evidence: GangEvidence;
+}
+
+export const gangEvidence = table<GangRow>('gang_evidence', { way: 'text', evidence: 'json' }, { key: ['way'] });
+
+/** Through when the hours of running leases, or the losses among them, have been told. */
 export interface ProgressRow {
   name: string;
   through: number;

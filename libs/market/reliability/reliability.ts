@@ -56,6 +56,14 @@ export interface ReliabilityPriors {
   readonly byProvider: Readonly<Record<string, Reliability>>;
   /** Beliefs below the providers, by `providerScope`; absent where nothing was seen. */
   readonly byScope?: ReadonlyMap<string, ScopeBelief>;
-  /** The g of n^g: how many times as often n machines of one place are lost. Absent: `GANG_EXPONENT`. */
-  readonly gang?: { readonly exponent: number; readonly losses: number };
+  /** By way of renting, learnt from machines of one place that were lost together; absent where none were: the prior. */
+  readonly gang?: { readonly spot?: GangBelief; readonly steady?: GangBelief };
+}
+
+/** How often a gang is lost. */
+export interface GangBelief {
+  /** The g of n^g: how many times as often n machines of one place are lost as one, at least one of them. */
+  readonly exponent: number;
+  /** Losses that it was learnt from; those within ten minutes are one. */
+  readonly batches: number;
 }

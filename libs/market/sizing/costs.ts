@@ -49,16 +49,27 @@ export function deliveredRequestsPerS(q: SizingQuery, shape: Shape): number {
   return q.load.kind === 'rate' ? q.load.meanPerS : shape.speed.requestsPerS * shape.replicas;
 }
 
+/** The shape over the worst link, sized once however many offers have it; null when it does not go there or misses the target. */
+export function overWorstLink(q: SizingQuery, shape: Shape): () => Shape | null {
+  let known: Shape | null | undefined;
+  return () => {
+    if (known !== undefined) return known;
+    const relinked = shapeOf(q, { ...shape.accelerator, ...WORST_LINK }, shape.precision, shape.split);
+    return (known = 'speed' in relinked && relinked.meetsLatency ? relinked : null);
+  };
+}
+
 /** The cost of a shape on one offer; null when it does not go there or would miss the target over its link. */
-export function costOn(q: SizingQuery, shape: Shape, offer: Offer): ShapeCost | null {
+export function costOn(
+  q: SizingQuery,
+  shape: Shape,
+  offer: Offer,
+  relinked: () => Shape | null = overWorstLink(q, shape),
+): ShapeCost | null {
   const { accelerator, note } =
     shape.split.tensor > 1 ? linkedAs(shape.accelerator, offer) : { accelerator: shape.accelerator, note: null };
-  let here: Shape = shape;
-  if (accelerator !== shape.accelerator) {
-    const relinked = shapeOf(q, accelerator, shape.precision, shape.split);
-    if (!('speed' in relinked) || !relinked.meetsLatency) return null;
-    here = relinked;
-  }
+  const here = accelerator === shape.accelerator ? shape : relinked();
+  if (here === null) return null;
   const machines = machinesFor(here, offer.count);
   if (machines === null) return null;
   if (offer.stock !== null && offer.stock < machines) return null;
@@ -87,7 +98,8 @@ export function costOn(q: SizingQuery, shape: Shape, offer: Offer): ShapeCost | 
 
 /** The cheapest offers for a shape, per token first; the same machine and price in another region counts once. */
 export function cheapestFor(q: SizingQuery, shape: Shape, offers: readonly Offer[], most: number): ShapeCost[] {
-  const costs = offers.flatMap((o) => costOn(q, shape, o) ?? []);
+  const relinked = overWorstLink(q, shape);
+  const costs = offers.flatMap((o) => costOn(q, shape, o, relinked) ?? []);
   costs.sort((a, b) => a.perMillion - b.perMillion || (a.offer.id < b.offer.id ? -1 : 1));
   const seen = new Set<string>();
   const kept: ShapeCost[] = [];

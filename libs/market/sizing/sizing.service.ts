@@ -1,9 +1,9 @@
-import { setImmediate } from 'node:timers/promises';
 import {
   hasFastLink,
   loadModelLibrary,
-  shapesOf,
+  shapesStepwise,
   usefulSeconds,
+  warmServingModel,
   accelerator as acceleratorNamed,
   type Miss,
   type ModelLibrary,
@@ -15,6 +15,7 @@ import type { Offer, SizingRequest, SizingView, TraceSummary } from '#contracts'
 import type { Placements } from '#market/placement';
 import { cheapestFor, linkedAs } from './costs.js';
 import { reportOf } from './traces.js';
+import { Turns } from './turns.js';
 import { acceleratorsFor, modelOf, queryOf } from './demand.js';
 import { readPrices, type PriceBook } from './price-book.js';
 import { inOrder, missView, modelView, offerView, quantizationView, shapeView, type CostedShape } from './view.js';
@@ -25,35 +26,41 @@ type Hardware = Extract<SizingRequest['workload'], { kind: 'gpu-hours' | 'hardwa
 export class Sizing {
   private known: ModelLibrary | null = null;
 
-  constructor(private readonly placements: Placements) {}
+  constructor(
+    private readonly placements: Pick<Placements, 'look' | 'measuredSpeeds'>,
+    private readonly turns = new Turns(),
+  ) {}
 
   /** Nothing is stored, and nothing is asked of anybody but the catalog. */
   async size(request: SizingRequest): Promise<SizingView> {
     const { workload } = request;
+    const { pause } = this.turns;
+    await pause();
     if (workload.kind === 'gpu-hours' || workload.kind === 'hardware') return this.machines(request, workload);
     const model = modelOf(workload, this.library());
-    const report = reportOf(workload);
+    const report = await reportOf(workload, pause);
     const summary = report?.summary ?? null;
-    const query = queryOf(request, model, summary);
+    const query = { ...queryOf(request, model, summary), measured: await this.placements.measuredSpeeds() };
     const gpus = acceleratorsFor(request.gpus);
     const book = await this.prices(request);
     const costed: CostedShape[] = [];
     const misses: Miss[] = [];
     for (const a of gpus)
       for (const precision of query.precisions) {
-        // Predictions take a millisecond each: others work in between.
-        await setImmediate();
-        const found = shapesOf({ ...query, precisions: [precision] }, a);
-        misses.push(...found.misses);
-        for (const shape of found.shapes) {
+        const steps = shapesStepwise({ ...query, precisions: [precision] }, a);
+        let step = steps.next();
+        for (; step.done !== true; step = steps.next()) await pause();
+        misses.push(...step.value.misses);
+        for (const shape of step.value.shapes) {
           if (!shape.meetsLatency) misses.push(tooSlow(query, shape));
           else costed.push({ shape, costs: cheapestFor(query, shape, book.get(a.name) ?? [], request.offersPerShape) });
+          await pause();
         }
       }
     const ordered = inOrder(costed);
     const shapes: SizingView['shapes'] = [];
     for (const one of ordered.slice(0, request.limit)) {
-      await setImmediate();
+      await pause();
       shapes.push(shapeView(query, one));
     }
     return {
@@ -77,6 +84,14 @@ export class Sizing {
     };
   }
 
+  /** Reads the tables that the first question would wait for. */
+  async warm(): Promise<void> {
+    await this.turns.pause();
+    this.library();
+    await this.turns.pause();
+    await warmServingModel(this.turns.pause);
+  }
+
   private library(): ModelLibrary {
     return (this.known ??= loadModelLibrary());
   }
@@ -93,7 +108,7 @@ export class Sizing {
           providers: request.providers,
           maxPricePerHour: request.maxPricePerHour === undefined ? undefined : BigInt(request.maxPricePerHour),
         },
-        () => setImmediate(),
+        this.turns.pause,
       ),
     );
   }
@@ -110,27 +125,40 @@ export class Sizing {
     // GPU-hours are hours on `count` of the reference, as placement reads them.
     const alone = work.kind === 'gpu-hours' ? usefulSeconds(todo, work.reference, work.count) : null;
     const onReference = alone === null || alone <= 0 ? 1 : (work.hours * 3_600) / alone;
-    const found: SizingView['machines'] = [];
+    const found: TimedOffer[] = [];
     for (const [name, offers] of book) {
       if (gpus && !gpus.some((a) => a.name === name)) continue;
       if (work.kind === 'hardware' && request.gpus === undefined && name === 'CPU') continue;
+      await this.turns.pause();
       for (const offer of offers) {
         const one = timed(work, todo, offer, onReference);
         if (one !== null) found.push(one);
       }
     }
-    found.sort((a, b) => Number(BigInt(a.total) - BigInt(b.total)) || (a.id < b.id ? -1 : 1));
+    found.sort((a, b) => a.totalNano - b.totalNano || (a.offer.id < b.offer.id ? -1 : 1));
     return {
       ...nothing(work.kind),
-      machines: found.slice(0, request.limit),
+      machines: found.slice(0, request.limit).map(({ offer, notes, hours, totalNano }) => ({
+        ...offerView(offer, 1, offer.pricePerHour, notes),
+        hours: Number(hours.toFixed(4)),
+        total: BigInt(totalNano).toString(),
+      })),
       notes:
         found.length === 0 ? ['nothing on offer has that; relax the count, the memory, the link or the place'] : [],
     };
   }
 }
 
+interface TimedOffer {
+  readonly offer: Offer;
+  readonly hours: number;
+  /** Whole nano-dollars. */
+  readonly totalNano: number;
+  readonly notes: readonly string[];
+}
+
 /** `onReference`: how many times the work is what one of the reference does in its hours. */
-function timed(work: Hardware, todo: Work, offer: Offer, onReference: number): SizingView['machines'][number] | null {
+function timed(work: Hardware, todo: Work, offer: Offer, onReference: number): TimedOffer | null {
   const a = acceleratorNamed(offer.accelerator);
   if (!a || offer.count < work.count) return null;
   const notes: string[] = [];
@@ -148,11 +176,7 @@ function timed(work: Hardware, todo: Work, offer: Offer, onReference: number): S
   if (seconds === null) return null;
   if (offer.count > work.count) notes.push(`${offer.count - work.count} of ${offer.count} GPUs stay idle`);
   const hours = seconds / 3_600;
-  return {
-    ...offerView(offer, 1, offer.pricePerHour, notes),
-    hours: Number(hours.toFixed(4)),
-    total: BigInt(Math.round(Number(offer.pricePerHour) * hours)).toString(),
-  };
+  return { offer, hours, totalNano: Math.round(Number(offer.pricePerHour) * hours), notes };
 }
 
 function nothing(kind: SizingView['kind']): SizingView {

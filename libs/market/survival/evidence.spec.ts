@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { SeededRandom } from '#kernel';
 import {
   durationOf,
   durationQuantileS,
@@ -10,11 +11,12 @@ import {
   noProportionEvidence,
   noRateEvidence,
   observeDuration,
-  observeGang,
+  observeBatch,
   observeRate,
   observeTrial,
   proportionOf,
   ratioOf,
+  type GangEvidence,
   type ProportionEvidence,
   type RateEvidence,
 } from './index.js';
@@ -169,16 +171,64 @@ describe('times to boot', () => {
 });
 
 describe('the exponent of gangs', () => {
-  it('starts at 0.4 and is learnt from gangs only', () => {
-    expect(gangExponent(noGangEvidence)).toBeCloseTo(0.4, 2);
-    expect(observeGang(noGangEvidence, { members: 1, events: 5, expectedOfOne: 1 })).toBe(noGangEvidence);
-    const gangs = (perGang: number): number => {
-      let e = noGangEvidence;
-      for (let i = 0; i < 40; i++) e = observeGang(e, { members: 16, events: perGang, expectedOfOne: 1 });
-      return gangExponent(e);
-    };
+  const seen = (batches: readonly { members: number; lost: number; atMs?: number }[]): GangEvidence =>
+    batches.reduce((e, b) => observeBatch(e, { atMs: 0, ...b }), noGangEvidence(0));
+  const many = (members: number, lost: number, n = 60): GangEvidence =>
+    seen(Array.from({ length: n }, () => ({ members, lost })));
+
+  it('is 0.4 before any was seen, and nothing is learnt from a machine alone or from no loss', () => {
+    expect(gangExponent(noGangEvidence(0), 0)).toBeCloseTo(0.4, 2);
+    const none = noGangEvidence(0);
+    expect(observeBatch(none, { atMs: 5, members: 1, lost: 1 })).toBe(none);
+    expect(observeBatch(none, { atMs: 5, members: 9, lost: 0 })).toBe(none);
+  });
+
+  it('comes to one where machines are lost one by one, to zero where all go at once, and to n^g = members / lost between', () => {
+    expect(gangExponent(many(16, 1), 0)).toBeGreaterThan(0.9);
+    expect(gangExponent(many(16, 16), 0)).toBeLessThan(0.1);
     // 16^0.25 = 2 and 16^0.75 = 8.
-    expect(gangs(2)).toBeCloseTo(0.25, 1);
-    expect(gangs(8)).toBeCloseTo(0.75, 1);
+    expect(gangExponent(many(16, 8), 0)).toBeCloseTo(0.25, 1);
+    expect(gangExponent(many(16, 2), 0)).toBeCloseTo(0.75, 1);
+    expect(many(16, 2).batches).toBe(60);
+  });
+
+  it('is found again in a market that was made with it', () => {
+    // Each batch takes each machine with p: n machines are lost (1 - (1-p)^n) / p times as often as one.
+    const random = new SeededRandom(7);
+    const taken = (p: number): number => Array.from({ length: 8 }, () => random.float() < p).filter(Boolean).length;
+    for (const p of [0.05, 0.35, 0.9]) {
+      const times = (1 - (1 - p) ** 8) / p;
+      const batches = Array.from({ length: 3_000 }, () => ({ members: 8, lost: taken(p) }));
+      expect(8 ** gangExponent(seen(batches), 0) / times).toBeCloseTo(1, 1);
+    }
+  });
+
+  it('stays within 0 and 1, does not depend on the order at one moment, and is forgotten over months', () => {
+    const batch = fc.integer({ min: 2, max: 500 }).chain((members) =>
+      fc.record({
+        members: fc.constant(members),
+        lost: fc.integer({ min: 1, max: members }),
+        atMs: fc.integer({ min: 0, max: 100 }).map((h) => h * HOUR),
+      }),
+    );
+    fc.assert(
+      fc.property(fc.array(batch, { maxLength: 30 }), (batches) => {
+        const g = gangExponent(seen(batches), 100 * HOUR);
+        expect(g).toBeGreaterThanOrEqual(0);
+        expect(g).toBeLessThanOrEqual(1);
+        expect(gangExponent(seen(batches.toReversed()), 100 * HOUR)).toBeCloseTo(g, 6);
+      }),
+      { numRuns: 100 },
+    );
+    const alone = many(16, 1, 5);
+    const [now, year] = [gangExponent(alone, 0), gangExponent(alone, 365 * 24 * HOUR)];
+    expect(now).toBeGreaterThan(0.5);
+    expect(year).toBeCloseTo(0.4, 2);
+    // What comes after a year of silence counts for more than what stood before it.
+    const turned = Array.from({ length: 20 }).reduce<GangEvidence>(
+      (e) => observeBatch(e, { atMs: 365 * 24 * HOUR, members: 16, lost: 16 }),
+      many(16, 1, 20),
+    );
+    expect(gangExponent(turned, 365 * 24 * HOUR)).toBeLessThan(0.25);
   });
 });

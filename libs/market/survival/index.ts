@@ -12,7 +12,7 @@ export {
   type DurationPrior,
 } from './duration.js';
 export { HALF_LIVES_H } from './forgetting.js';
-export { gangExponent, noGangEvidence, observeGang, type GangEvidence } from './gang.js';
+export { GANG_PRIOR, gangExponent, noGangEvidence, observeBatch, type GangEvidence, type LossBatch } from './gang.js';
 export type { Posterior } from './posterior.js';
 export { SPOT_HAZARD, SPOT_REPAIR, SPOT_UP_SHARE } from './priors.js';
 export {

@@ -1,10 +1,11 @@
-import { DAY, DomainError, HOUR, newId, StaleVersion, type Clock, type Random } from '#kernel';
+import { DAY, HOUR, newId, StaleVersion, type Clock, type Random } from '#kernel';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import type { Reconciler } from '#platform/reconcile';
-import { account, type Ledger } from '#money/ledger';
+import { account, accounts, type Ledger } from '#money/ledger';
 import { monthEnd, monthStart, usageRecords, usageRow } from '#money/metering';
-import { creditRoomOf, type Holds } from '#money/quotas';
-import { commitments, shortfall, type CommitmentRow } from '#money/rating';
+import { creditRoomOf, type Quotas } from '#money/quotas';
+import { commitments, promisedOf, shortfallOfHours, type CommitmentRow } from '#money/rating';
+import { chargedInHours } from './charged.js';
 
 /** Usage of a month may still come in for so long before what is missing is counted. */
 const GRACE_MS = HOUR;
@@ -17,7 +18,7 @@ export class CommitmentReconciler implements Reconciler {
     private readonly d: {
       readonly store: Store;
       readonly ledger: Ledger;
-      readonly holds: Holds;
+      readonly quotas: Pick<Quotas, 'spend'>;
       readonly clock: Clock;
       readonly random: Random;
     },
@@ -53,48 +54,39 @@ export class CommitmentReconciler implements Reconciler {
 
   private async settle(tx: Tx, row: CommitmentRow, toMs: number, now: number): Promise<void> {
     const fromMs = row.settledThrough;
-    const charges = await tx.find(usageRecords, {
-      organizationId: row.organizationId,
-      side: 'charge',
-      toAt: { gt: fromMs },
-      fromAt: { lt: toMs },
-    });
-    const missing = shortfall(
-      row,
-      { fromMs, toMs, lengthMs: monthEnd(fromMs) - monthStart(fromMs) },
-      charges.filter((c) => c.meter !== 'commitment'),
-    );
+    const period = { fromMs, toMs, lengthMs: monthEnd(fromMs) - monthStart(fromMs) };
+    const missing = shortfallOfHours(row, period, await chargedInHours(tx, row, promisedOf(row, period)));
     await this.change(tx, row, { settledThrough: toMs, owedNano: row.owedNano + missing, wakeAt: now });
   }
 
-  /** Takes what is owed out of the credit as far as it goes, as a usage record that its invoice shows. */
+  /**
+   * Takes what is owed out of the credit as far as it goes, as a usage record that its invoice shows. What is held for jobs is not touched;
+   * budgets count it and refuse nothing, since it was promised before.
+   */
   private async collect(tx: Tx, row: CommitmentRow): Promise<bigint> {
     const { organizationId, owedNano } = row;
-    const most = await creditRoomOf(tx, await this.d.ledger.creditOf(tx, organizationId));
+    const creditId = account.credit(organizationId);
+    const credit = await tx.first(accounts, { id: creditId }, { lock: 'update' });
+    const most = credit ? await creditRoomOf(tx, credit) : 0n;
     const amountNano = most < owedNano ? most : owedNano;
     if (amountNano <= 0n) return 0n;
-    // The organization as a whole has promised, none of its projects.
-    const projectId = organizationId;
-    let holdId: string;
-    try {
-      holdId = (await this.d.holds.take(tx, { organizationId, projectId, amountNano })).id;
-    } catch (error) {
-      if (error instanceof DomainError) return 0n;
-      throw error;
-    }
+    // Where the organization as a whole has promised, it is none of its projects.
+    const projectId = row.projectId ?? organizationId;
     const now = await tx.now();
     const key = `commitment:${row.id}:${row.version}`;
-    await this.d.holds.spend(tx, holdId, amountNano);
     const transactionId = await this.d.ledger.post(tx, {
       idempotencyKey: key,
       kind: 'usage',
       organizationId,
       reference: row.id,
       entries: [
-        { accountId: account.credit(organizationId), amountNano: -amountNano, from: 'held' },
+        // The room was looked at above, with the account locked: a credit limit may be used, which a plain entry must not.
+        { accountId: creditId, amountNano: -amountNano, below: true },
         { accountId: account.revenue, amountNano },
       ],
     });
+    if (transactionId === null) throw new StaleVersion('commitment', row.id);
+    await this.d.quotas.spend(tx, organizationId, [{ holder: key, projectId, amountNano }]);
     await tx.insert(
       usageRecords,
       usageRow({
@@ -118,7 +110,6 @@ export class CommitmentReconciler implements Reconciler {
         createdAt: now,
       }),
     );
-    await this.d.holds.settle(tx, holdId);
     return amountNano;
   }
 

@@ -1,1 +1,2 @@
+export { chargedInHours } from './charged.js';
 export { CommitmentReconciler } from './commitment.reconciler.js';

@@ -118,6 +118,12 @@ describe.each(specStores)('posting, $name', ({ name, open }) => {
     expect(await again(17n)).toMatchObject({ outcome: 'short' });
     expect(await again(16n)).toEqual(posted);
     expect(await pockets(id)).toEqual([-5n, -5n, 0n]);
+    const held = await opens({ creditLimitNano: 5n, availableNano: 6n, heldNano: 4n });
+    const out = (n: bigint) => [entry(held, -n, { from: 'held' }), entry(account.cash, n)];
+    const other = args([entry(held, 1n), entry(account.cash, -1n)]);
+    await till.tx((tx) => tx.call(ledgerPost, other));
+    expect(await post(out(5n), { reverses: other.id })).toEqual({ outcome: 'short', shortAccount: held });
+    expect(await post(out(4n), { reverses: other.id })).toEqual(posted);
   });
 
   it('lets what is forced go below, and writes what was posted as it was', async () => {
@@ -136,6 +142,10 @@ describe.each(specStores)('posting, $name', ({ name, open }) => {
       { ...common, n: 0, accountId: account.cash, organizationId: null, amountNano: 12n },
       { ...common, n: 1, accountId: id, organizationId, amountNano: -12n },
     ]);
+    // What comes in is taken though it does not lift the account above its bound.
+    expect(await post([entry(id, 1n), entry(account.cash, -1n)])).toEqual(posted);
+    expect(await post([entry(id, 0n), entry(account.cash, 0n)])).toEqual(posted);
+    expect(await pockets(id)).toEqual([-1n, -1n, 0n]);
     const waits = { transactionId: given.id };
     expect(await till.tx((tx) => tx.first(unsealed, waits))).toMatchObject({ at: now - 5_000 });
     expect(await till.tx((tx) => tx.first(transactions, { id: given.id }))).toMatchObject({

@@ -7,6 +7,8 @@ import { monthEnd, usageRecords, usageRow, type Meter, type UsageRow } from './u
 
 /** Of records of what a vendor's least time and increment add at a lease's end: nobody used it. */
 const TAIL = 'lease-tail';
+/** Of records of a machine that is paid for in advance: it costs nothing more. */
+const RESERVED = 'reservation';
 
 /** A leased machine as usage tells of it. */
 export type Machine = Pick<UsageRow, 'providerClass' | 'model' | 'sku'>;
@@ -37,6 +39,8 @@ export interface LeaseInterval {
     readonly toMs: number;
     /** Where the use ended; what lies beyond it the vendor's least time and increment add. Left out: all of it was used. */
     readonly usedToMs?: number;
+    /** Until then the machine belongs to a reservation that is paid for. Left out: it never did. */
+    readonly reservedToMs?: number;
   } | null;
 }
 
@@ -86,21 +90,28 @@ export class Metering {
       const s = interval[side];
       if (!s || s.toMs <= s.fromMs) continue;
       const usedTo = 'usedToMs' in s ? (s.usedToMs ?? s.toMs) : s.toMs;
-      // Cut at month ends, so that each record belongs to one invoice, and where the use ended.
+      const reservedTo = 'reservedToMs' in s ? (s.reservedToMs ?? -Infinity) : -Infinity;
+      // Cut at month ends, so that each record belongs to one invoice, where the use ended, and where a reservation does.
       for (let from = s.fromMs; from < s.toMs;) {
-        const to = Math.min(s.toMs, monthEnd(from), from < usedTo ? usedTo : Infinity);
+        const isReserved = from < reservedTo;
+        const to = Math.min(
+          s.toMs,
+          monthEnd(from),
+          from < usedTo ? usedTo : Infinity,
+          isReserved ? reservedTo : Infinity,
+        );
         pieces.push(
           this.row(interval, {
             ...interval.machine,
-            ...(from < usedTo ? {} : { source: TAIL }),
+            ...(isReserved ? { source: RESERVED } : from < usedTo ? {} : { source: TAIL }),
             key: `${interval.leaseId}:lease-time:${side}:${from}`,
             meter: 'lease-time',
             side,
             fromAt: from,
             toAt: to,
             quantity: BigInt(to - from),
-            unitPriceNano: s.perHour,
-            amountNano: chargeBetween(s.perHour, s.startMs, from, to),
+            unitPriceNano: isReserved ? 0n : s.perHour,
+            amountNano: isReserved ? 0n : chargeBetween(s.perHour, Math.max(s.startMs, reservedTo), from, to),
           }),
         );
         from = to;

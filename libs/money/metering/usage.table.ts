@@ -27,7 +27,7 @@ export interface UsageRow {
   model: string | null;
   /** The vendor's name for the machine. */
   sku: string | null;
-  /** Who measured: `lease` (`lease-tail`: what the vendor bills beyond the use), `shard`, `storage`, or the source of an event. */
+  /** Who measured: `lease` (`lease-tail`: what the vendor bills beyond the use; `reservation`: a machine that is paid for in advance), `shard`, `storage`, or the source of an event. */
   source: string;
   fromAt: number;
   toAt: number;

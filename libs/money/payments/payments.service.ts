@@ -5,7 +5,7 @@ import type { Reconciler } from '#platform/reconcile';
 import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
 import { ClosingEffect, closeStale, retryClosing } from './closing.effect.js';
-import { sweepDisputes } from './dispute-sweep.js';
+import { sweepDisputes, sweepRefunds } from './dispute-sweep.js';
 import { decideCollection } from './collect.js';
 import { EffectReconciler } from './effect.reconciler.js';
 import { takeEvent, type EventEffect } from './events.js';
@@ -263,6 +263,12 @@ export class Payments {
   sweepDisputes(): Promise<number> {
     const { port } = this.d;
     return port === null ? Promise.resolve(0) : sweepDisputes({ ...this.d, port });
+  }
+
+  /** The same for refunds that were made at the processor. */
+  sweepRefunds(): Promise<number> {
+    const { port } = this.d;
+    return port === null ? Promise.resolve(0) : sweepRefunds({ ...this.d, port });
   }
 
   /** Charges the cards of tenants whose credit runs low. To be called every few seconds. */

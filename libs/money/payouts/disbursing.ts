@@ -12,6 +12,12 @@ import { move, termsOf, type PayoutParts } from './parts.js';
 import { payoutReversals, payouts, type PayoutRow, type ReversalRow } from './rows/payouts.table.js';
 import type { PayoutMethod } from './terms.js';
 
+/** What of a payout is taken back, and why, for the provider; without an amount all that is left. */
+export interface TakenBack {
+  readonly reason: string;
+  readonly amountCents?: bigint;
+}
+
 /** What administrators do about money that a statement has set aside. */
 export class Disbursing {
   constructor(private readonly d: PayoutParts) {}
@@ -56,25 +62,50 @@ export class Disbursing {
     });
   }
 
-  /** Takes a paid payout back: a transfer at the processor, which takes its time; what was paid by hand at once. */
-  reverse(id: string, reason: string, by: Author): Promise<PayoutRow> {
+  /**
+   * Takes a paid payout back, or a part of it, again and again up to its whole: a transfer at the processor, one part at a time, which
+   * takes its time; what was paid by hand at once. `also` runs in the same transaction.
+   */
+  reverse(
+    id: string,
+    part: TakenBack,
+    by: Author,
+    also?: (tx: Tx, row: PayoutRow) => Promise<void>,
+  ): Promise<PayoutRow> {
     return this.act(id, 'reverse', by, ['paid'], async (tx, row) => {
-      if (row.processorId === null) return takeBack(tx, this.d, row, account.cash, reason);
-      if (this.d.port === null) throw noProcessor();
-      const now = await tx.now();
-      const reversal: ReversalRow = {
-        ...freshEffect(idFor(this.d, 'payoutReversal', now), row.organizationId, now, now),
-        state: 'intended',
-        payoutId: id,
-        transferId: row.processorId,
-        amountCents: row.amountCents,
-        reason,
-        slot: id,
-      };
-      const [begun] = await tx.insertNew(payoutReversals, [reversal]);
-      if (begun) tx.afterCommit(() => this.d.wake.wake('payout-reversal', begun.id));
-      return row;
+      const after = await this.takeBack(tx, row, part);
+      await also?.(tx, after);
+      return after;
     });
+  }
+
+  private async takeBack(tx: Tx, row: PayoutRow, { reason, amountCents: asked }: TakenBack): Promise<PayoutRow> {
+    const leftCents = row.amountCents - row.reversedCents;
+    const amountCents = asked ?? leftCents;
+    const { id } = row;
+    if (row.processorId === null) {
+      if (amountCents > leftCents) throw tooMuch(row, leftCents);
+      const back = { upToCents: row.reversedCents + amountCents, from: account.cash, why: reason };
+      return takeBack(tx, this.d, row, back);
+    }
+    if (this.d.port === null) throw noProcessor();
+    const underWay = await tx.first(payoutReversals, { slot: id });
+    // Also where it is equal: it may be a second part. The same request again is known by its Idempotency-Key, before it comes here.
+    if (underWay) throw oneAtATime(row, underWay);
+    if (amountCents > leftCents) throw tooMuch(row, leftCents);
+    const now = await tx.now();
+    const reversal: ReversalRow = {
+      ...freshEffect(idFor(this.d, 'payoutReversal', now), row.organizationId, now, now),
+      state: 'intended',
+      payoutId: id,
+      transferId: row.processorId,
+      amountCents,
+      reason,
+      slot: id,
+    };
+    await tx.insert(payoutReversals, reversal);
+    tx.afterCommit(() => this.d.wake.wake('payout-reversal', reversal.id));
+    return row;
   }
 
   list(
@@ -145,9 +176,10 @@ const own = (actor: Actor): { organizationId?: string } => {
   return organizationId === undefined ? {} : { organizationId };
 };
 
-const shown = ({ state, amountCents, method, reference, message }: PayoutRow) => ({
+const shown = ({ state, amountCents, reversedCents, method, reference, message }: PayoutRow) => ({
   state,
   amountCents,
+  reversedCents,
   method,
   reference,
   message,
@@ -156,6 +188,20 @@ const shown = ({ state, amountCents, method, reference, message }: PayoutRow) =>
 function wrongState({ id, state }: PayoutRow, action: string): DomainError {
   return new DomainError('conflict', 'wrong-state', `Payout ${id} is ${state}: there is nothing to ${action}.`, {
     facts: { state },
+  });
+}
+
+function tooMuch({ id }: PayoutRow, leftCents: bigint): DomainError {
+  return new DomainError('conflict', 'reversal-too-large', `Of payout ${id} ${leftCents} cents can be taken back.`, {
+    facts: { leftCents: String(leftCents) },
+  });
+}
+
+function oneAtATime({ id }: PayoutRow, { amountCents, reason }: ReversalRow): DomainError {
+  const detail = `A part of payout ${id} is on its way back already: ${amountCents} cents, for "${reason}".`;
+  return new DomainError('conflict', 'reversal-under-way', detail, {
+    fix: 'Wait until it is back; then take back what more is to come back.',
+    facts: { underWayCents: String(amountCents) },
   });
 }
 

@@ -32,7 +32,14 @@ const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant('pay' as const), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('mark paid' as const), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cancel' as const), pick }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('reverse' as const), pick }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('reverse' as const),
+      pick,
+      cents: fc.option(fc.bigInt({ min: 1n, max: 900n })),
+    }),
+  },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('mood' as const), mood: fc.constantFrom(...moods) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('drive' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('state' as const) }) },
@@ -91,7 +98,10 @@ async function live(months: readonly (readonly Step[])[], holdbackBps: number, m
       if (s.do === 'pay') await disbursing.pay(await paid(s.pick), BROKER).catch(refused);
       if (s.do === 'mark paid') await disbursing.markPaid(await paid(s.pick), 'wire', BROKER).catch(refused);
       if (s.do === 'cancel') await disbursing.cancel(await paid(s.pick), 'r', BROKER).catch(refused);
-      if (s.do === 'reverse') await disbursing.reverse(await paid(s.pick), 'r', BROKER).catch(refused);
+      if (s.do === 'reverse')
+        await disbursing
+          .reverse(await paid(s.pick), { reason: 'r', ...(s.cents === null ? {} : { amountCents: s.cents }) }, BROKER)
+          .catch(refused);
       if (s.do === 'mood') rig.bank.moods.push(s.mood);
       if (s.do === 'drive') await rig.drive();
       if (s.do === 'state' && m > 0) await make(m - 1);
@@ -183,7 +193,10 @@ describe('histories of payouts', () => {
           expect(new Set(references).size).toBe(references.length);
           expect(await balanceOf(till, account.clearing)).toBe(rig.bank.paidCents * NANO_PER_CENT);
           const byHand = all.paid.filter((p) => p.state === 'paid' && p.processorId === null);
-          expect(await balanceOf(till, account.cash)).toBe(sum(byHand, (p) => p.amountCents) * NANO_PER_CENT);
+          const kept = sum(byHand, (p) => p.amountCents - p.reversedCents);
+          expect(await balanceOf(till, account.cash)).toBe(kept * NANO_PER_CENT);
+          for (const t of rig.bank.transfers)
+            expect(all.paid.find((p) => p.processorId === t.id)?.reversedCents).toBe(t.reversedCents);
           for (const p of byHand) expect(references).not.toContain(p.id);
           await till.audit();
         },

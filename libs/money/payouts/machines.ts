@@ -17,7 +17,7 @@ export type PayoutState = (typeof payoutStates)[number];
 /**
  * proposed: set aside by a statement, waits for an administrator. awaiting: approved, to be paid by hand. intended to retrying: on its
  * way through the payment processor, as every effect. failed: it surely did not happen; tried again it is looked up first.
- * Should a transfer be found all the same, failed still becomes paid.
+ * Should a transfer be found all the same, failed still becomes paid. reversed: all of it came back; after a part it stays paid.
  */
 export const payoutMachine = new StateMachine<PayoutState>('payout', 'proposed', {
   proposed: ['awaiting', 'intended', 'canceled'],
@@ -35,7 +35,7 @@ export const payoutMachine = new StateMachine<PayoutState>('payout', 'proposed',
 export const reversalStates = ['intended', 'calling', 'unknown', 'retrying', 'done', 'failed'] as const;
 export type ReversalState = (typeof reversalStates)[number];
 
-/** A transfer on its way back. */
+/** A transfer on its way back, or a part of it. */
 export const reversalMachine = new StateMachine<ReversalState>('payout-reversal', 'intended', {
   intended: ['calling', 'failed', 'done'],
   calling: ['done', 'failed', 'retrying', 'unknown'],

@@ -55,6 +55,8 @@ export interface Move {
   /** What it adds to `due`; the other account has the opposite. */
   readonly amountNano: bigint;
   readonly against: string;
+  /** Tells changes of one kind and reference apart; each happens once. */
+  readonly step?: string;
 }
 
 /** Posts the change and writes it down for the next statement, together; again changes nothing. */
@@ -62,10 +64,10 @@ export async function move(
   tx: Tx,
   d: Pick<PayoutParts, 'ledger' | 'random'>,
   of: Payee,
-  { kind, reference, note, amountNano, against }: Move,
+  { kind, reference, note, amountNano, against, step }: Move,
 ): Promise<string | null> {
   const transactionId = await d.ledger.post(tx, {
-    idempotencyKey: `payout:${kind}:${reference}`,
+    idempotencyKey: `payout:${kind}:${reference}${step === undefined ? '' : `:${step}`}`,
     kind: kind.startsWith('payout') ? kind : `payout-${kind}`,
     organizationId: of.organizationId,
     reference,

@@ -13,6 +13,7 @@ import { PayoutEffect } from './effects/payout.effect.js';
 import { ReversalEffect } from './effects/reversal.effect.js';
 import { Disbursing } from './disbursing.js';
 import { Filing } from './statements/filing.js';
+import { sweepReversals } from './reversal-sweep.js';
 import { Statements } from './statements/statements.js';
 import type { PayoutAccountState, PayoutState, ReversalState } from './machines.js';
 import { move, type PayoutParts, type TransferParts } from './parts.js';
@@ -120,6 +121,12 @@ export class Payouts {
     if (now < thisMonth + this.d.settings.graceMs) return { released, made: 0 };
     const { made } = await this.run(thisMonth - 1, BROKER);
     return { released, made: made.length };
+  }
+
+  /** Finds transfers that were reversed at the processor without a word; answers how many payouts look again. To be called every hour. */
+  sweepReversals(): Promise<number> {
+    const { port } = this.d;
+    return port === null ? Promise.resolve(0) : sweepReversals({ ...this.d, port });
   }
 
   /** Gives back what was kept back for long enough; each holdback once. */

@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { DAY, SeededRandom, usd } from '#kernel';
-import { BROKER } from '#identity/audit';
+import { auditLog, BROKER } from '#identity/audit';
+import { NANO_PER_CENT } from '#money/billing';
 import { account } from '#money/ledger';
 import { monthStart } from '#money/metering';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
-import { payouts as payoutRows, statements, type ProviderToPay } from './index.js';
+import { movements, payouts as payoutRows, statements, type ProviderToPay } from './index.js';
 import { balanceOf, earn, openPayouts } from '#testing/payouts';
 
 describe.each(specStores)('payouts, $name', ({ open }) => {
@@ -117,9 +118,95 @@ describe.each(specStores)('payouts, $name', ({ open }) => {
     expect((await rig.payouts.disbursing.markPaid(id, 'wire 1', BROKER)).state).toBe('paid');
     await expect(rig.payouts.disbursing.markPaid(id, 'wire 1', BROKER)).rejects.toMatchObject({ code: 'wrong-state' });
     expect((await balanceOf(till, account.cash)) - cash).toBe(usd('12.34'));
-    expect((await rig.payouts.disbursing.reverse(id, 'the bank sent it back', BROKER)).state).toBe('reversed');
+    const back = { reason: 'the bank sent it back' };
+    expect((await rig.payouts.disbursing.reverse(id, back, BROKER)).state).toBe('reversed');
     expect(await balanceOf(till, account.cash)).toBe(cash);
     expect((await state(provider)).due).toBe(usd('12.34'));
+  });
+
+  it('by hand, taken back in parts up to their whole, each a line of its own', async () => {
+    const provider = await earned('12.34');
+    await make(provider);
+    const { id } = await payoutOf(provider);
+    const { disbursing } = rig.payouts;
+    const cash = await balanceOf(till, account.cash);
+    await disbursing.markPaid(id, 'wire 2', BROKER);
+    expect(await disbursing.reverse(id, { reason: 'one lease too many', amountCents: 234n }, BROKER)).toMatchObject({
+      state: 'paid',
+      reversedCents: 234n,
+      reversedAt: null,
+    });
+    expect((await balanceOf(till, account.cash)) - cash).toBe(usd('10'));
+    const tooMuch = disbursing.reverse(id, { reason: 'all of it', amountCents: 1_001n }, BROKER);
+    await expect(tooMuch).rejects.toMatchObject({
+      code: 'reversal-too-large',
+      message: expect.stringContaining('1000 cents'),
+    });
+    await disbursing.reverse(id, { reason: 'and another', amountCents: 234n }, BROKER);
+    expect(await disbursing.reverse(id, { reason: 'the rest' }, BROKER)).toMatchObject({
+      state: 'reversed',
+      reversedCents: 1_234n,
+    });
+    expect(await balanceOf(till, account.cash)).toBe(cash);
+    expect((await state(provider)).due).toBe(usd('12.34'));
+    const rows = await till.tx((tx) => tx.find(movements, { reference: id, kind: 'payout-reversed' }));
+    expect(rows.map((m) => [m.note, m.amountNano / NANO_PER_CENT]).sort()).toEqual([
+      ['and another', 234n],
+      ['one lease too many', 234n],
+      ['the rest', 766n],
+    ]);
+  });
+
+  it('by transfer, taken back in parts, one at a time', async () => {
+    const provider = await earned('20');
+    await make(provider);
+    await withAccount(provider);
+    const { id } = await payoutOf(provider);
+    const { disbursing } = rig.payouts;
+    await disbursing.approve(id, BROKER);
+    await rig.drive();
+    const clearing = await balanceOf(till, account.clearing);
+    const part = { reason: 'a disputed lease', amountCents: 500n };
+    await disbursing.reverse(id, part, BROKER);
+    const audited = () => till.tx((tx) => tx.find(auditLog, { subject: id, action: 'payout.reverse' }));
+    // Neither another part, nor all that is left, nor a second part that is equal may pass for the one that is under way.
+    for (const more of [{ ...part, amountCents: 501n }, { reason: 'all of it' }, part])
+      await expect(disbursing.reverse(id, more, BROKER)).rejects.toMatchObject({
+        code: 'reversal-under-way',
+        message: expect.stringContaining('500 cents'),
+        details: { facts: { underWayCents: '500' } },
+      });
+    expect(await audited()).toHaveLength(1);
+    await rig.drive();
+    expect(await payoutOf(provider)).toMatchObject({ state: 'paid', reversedCents: 500n });
+    expect(clearing - (await balanceOf(till, account.clearing))).toBe(usd('5'));
+    await disbursing.reverse(id, { reason: 'the rest' }, BROKER);
+    await rig.drive();
+    expect(await payoutOf(provider)).toMatchObject({ state: 'reversed', reversedCents: 2_000n, message: 'the rest' });
+    expect((await state(provider)).due).toBe(usd('20'));
+    expect(rig.bank.transfers.filter((t) => t.reference === id)).toMatchObject([{ reversedCents: 2_000n }]);
+    const rows = await till.tx((tx) => tx.find(movements, { reference: id, kind: 'payout-reversed' }));
+    expect(rows.map((m) => [m.note, m.amountNano / NANO_PER_CENT]).sort()).toEqual([
+      ['a disputed lease', 500n],
+      ['the rest', 1_500n],
+    ]);
+  });
+
+  it('say so when the processor does not take a part back', async () => {
+    const provider = await earned('6');
+    await make(provider);
+    await withAccount(provider);
+    const { id } = await payoutOf(provider);
+    await rig.payouts.disbursing.approve(id, BROKER);
+    await rig.drive();
+    rig.bank.moods.push('refused');
+    await rig.payouts.disbursing.reverse(id, { reason: 'r', amountCents: 1n }, BROKER);
+    await rig.drive();
+    expect(await payoutOf(provider)).toMatchObject({
+      state: 'paid',
+      reversedCents: 0n,
+      message: 'not taken back: not allowed',
+    });
   });
 
   it('by transfer: to the provider’s account, and back', async () => {
@@ -133,8 +220,9 @@ describe.each(specStores)('payouts, $name', ({ open }) => {
     await rig.drive();
     expect(await payoutOf(provider)).toMatchObject({ state: 'paid', processorId: expect.stringMatching(/^tr_/) });
     const clearing = await balanceOf(till, account.clearing);
-    await rig.payouts.disbursing.reverse(id, 'wrong account', BROKER);
-    await rig.payouts.disbursing.reverse(id, 'asked twice', BROKER);
+    await rig.payouts.disbursing.reverse(id, { reason: 'wrong account' }, BROKER);
+    const twice = rig.payouts.disbursing.reverse(id, { reason: 'asked twice' }, BROKER);
+    await expect(twice).rejects.toMatchObject({ code: 'reversal-under-way' });
     await rig.drive();
     expect(await payoutOf(provider)).toMatchObject({ state: 'reversed', message: 'wrong account' });
     expect(clearing - (await balanceOf(till, account.clearing))).toBe(usd('20'));

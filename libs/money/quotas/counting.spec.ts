@@ -3,7 +3,14 @@ import { DAY, HOUR, newId, SeededRandom } from '#kernel';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
 import { cohorts, quotas, quotaUses, type QuotaRow } from './index.js';
-import { quotaGiveBack, quotaRelease, quotaSet, quotaTake, type QuotaAmounts } from './quotas.procedures.js';
+import {
+  quotaGiveBack,
+  quotaRelease,
+  quotaSet,
+  quotaSpend,
+  quotaTake,
+  type QuotaAmounts,
+} from './quotas.procedures.js';
 import { windowStart } from './room.js';
 
 /** The functions behind limits, asked one by one: what is at a boundary, and what belongs to somebody else. */
@@ -110,6 +117,10 @@ describe.each(specStores)('counting for limits, $name', ({ name, open }) => {
     const soft = await set(tenant, { dimension: 'leases', limitN: 10n, mode: 'soft' });
     expect((await take(tenant, 'hard', { gpus: 9n })).alerts).toEqual([]);
     expect((await get(id)).alerted).toBe(0);
+    const budget = await set(tenant, { dimension: 'spend', limitN: 10n, per: 'month' });
+    expect((await take(tenant, newId('hold', now, random), { spend: 8n })).alerts).toMatchObject([
+      { quotaId: budget, percent: 80, used: '8' },
+    ]);
     expect((await take(tenant, 's1', { leases: 4n })).alerts).toEqual([]);
     const { alerts } = await take(tenant, 's2', { leases: 1n });
     expect(alerts).toMatchObject([
@@ -215,7 +226,8 @@ describe.each(specStores)('counting for limits, $name', ({ name, open }) => {
     });
     await till.tx((tx) => tx.update(quotas, { id: month }, { alerted: 80 }));
     expect(await set(tenant, { dimension: 'spend', limitN: 70n, per: 'month', mode: 'soft' })).toBe(month);
-    expect(await get(month)).toMatchObject({ limitN: 70n, mode: 'soft', used: 11n, alerted: 0 });
+    expect(await get(month)).toMatchObject({ limitN: 70n, mode: 'soft', used: 11n, alerted: 0, owed: 0n, claims: [] });
+    expect(await get(project)).toMatchObject({ limitN: 9n, mode: 'hard', used: 9n });
   });
 
   it('remembers what an owner was refused of its own part, and forgets it when it has it', async () => {
@@ -230,7 +242,23 @@ describe.each(specStores)('counting for limits, $name', ({ name, open }) => {
     await take(owner, 'o1', { gpus: 5n });
     expect((await get(own)).wantedUntil).toBeNull();
     const refused = await take(owner, 'o1', { gpus: 4n });
-    expect(refused.refusal).toMatchObject({ cohortId, room: '0' });
+    expect(refused).toEqual({
+      taken: false,
+      alerts: [],
+      refusal: {
+        quotaId: own,
+        scope: 'organization',
+        scopeId: owner.organizationId,
+        dimension: 'gpus',
+        per: 'ever',
+        cohortId,
+        limit: '4',
+        used: '0',
+        asked: '4',
+        room: '0',
+      },
+    });
+    expect(await get(theirs)).toMatchObject({ wantedN: 0n, wantedUntil: null });
     const { wantedN, wantedUntil } = await get(own);
     expect([wantedN, (wantedUntil ?? 0) - now >= 120_000]).toEqual([4n, true]);
     await till.tx((tx) => tx.call(quotaRelease, { holder: lease, dimensions: ['gpus'] }));
@@ -238,5 +266,125 @@ describe.each(specStores)('counting for limits, $name', ({ name, open }) => {
     expect((await take(owner, 'o1', { gpus: 4n })).taken).toBe(true);
     expect(await get(own)).toMatchObject({ wantedN: 0n, wantedUntil: null, used: 4n });
     expect((await get(theirs)).used).toBe(0n);
+  });
+
+  it('has no claim on more of its own part than what is left of it', async () => {
+    const [owner, borrower] = [await till.tenant('0'), await till.tenant('0')];
+    const cohortId = newId('cohort', now, random);
+    const share = { dimension: 'gpus', limitN: 4n, cohortId };
+    await till.tx((tx) => tx.insert(cohorts, { id: cohortId, name: cohortId, createdAt: now }));
+    const own = await set(owner, share);
+    await set(borrower, share);
+    await take(owner, newId('lease', now, random), { gpus: 1n });
+    await take(borrower, newId('lease', now, random), { gpus: 7n });
+    expect((await take(owner, newId('lease', now, random), { gpus: 4n })).taken).toBe(false);
+    expect(await get(own)).toMatchObject({ used: 1n, wantedN: 0n, wantedUntil: null });
+    expect((await take(owner, newId('lease', now, random), { gpus: 3n })).taken).toBe(false);
+    expect((await get(own)).wantedN).toBe(3n);
+  });
+
+  it('borrows of the same cohort in the same dimension, and of nobody else', async () => {
+    const [borrower, mate, stranger] = [await till.tenant('0'), await till.tenant('0'), await till.tenant('0')];
+    const [cohortId, other] = [newId('cohort', now, random), newId('cohort', now, random)];
+    await till.tx((tx) =>
+      tx.insert(
+        cohorts,
+        [cohortId, other].map((id) => ({ id, name: id, createdAt: now })),
+      ),
+    );
+    await set(borrower, { dimension: 'gpus', limitN: 2n, cohortId });
+    await set(mate, { dimension: 'gpus', limitN: 3n, cohortId });
+    await set(mate, { dimension: 'gpus:H100', limitN: 90n, cohortId });
+    await set(stranger, { dimension: 'gpus', limitN: 90n, cohortId: other });
+    expect((await take(borrower, newId('lease', now, random), { gpus: 6n })).refusal).toMatchObject({ room: '5' });
+    expect((await take(borrower, newId('lease', now, random), { gpus: 5n })).taken).toBe(true);
+  });
+
+  it('names the first of several limits that say no, by their ids', async () => {
+    const tenant = await till.tenant('0');
+    const { projectId } = tenant;
+    const [first, second] = [newId('quota', now, random), newId('quota', now, random)].sort() as [string, string];
+    await set(tenant, { id: second, dimension: 'gpus', limitN: 1n });
+    await set(tenant, { id: first, dimension: 'gpus', limitN: 1n, scope: 'project', scopeId: projectId, projectId });
+    expect((await take(tenant, null, { gpus: 2n })).refusal).toMatchObject({ quotaId: first, scope: 'project' });
+  });
+
+  it('counts what was spent without a hold for budgets of its project and organization, whatever they allow, once', async () => {
+    const tenant = await till.tenant('0');
+    const { organizationId, projectId } = tenant;
+    const second = newId('project', now, random);
+    const ids = [0, 1, 2, 3].map(() => newId('quota', now, random)).sort() as [string, string, string, string];
+    const budget = { dimension: 'spend', per: 'month' } as const;
+    const of = (id: string) => ({ scope: 'project', scopeId: id, projectId: id }) as const;
+    await set(tenant, { ...budget, id: ids[2], limitN: 4n, ...of(projectId) });
+    await set(tenant, { ...budget, id: ids[0], limitN: 10n });
+    await set(tenant, { ...budget, id: ids[1], limitN: 100n, ...of(second) });
+    const third = await set(tenant, { ...budget, limitN: 4n, ...of(newId('project', now, random)) });
+    const ofKey = await set(tenant, { ...budget, limitN: 4n, scope: 'key', scopeId: 'key_z', keyId: 'key_z' });
+    const apart = await set(tenant, { dimension: 'gpus', limitN: 4n });
+    const stranger = await set(await till.tenant('0'), { ...budget, limitN: 4n });
+    const [a, b, c] = [0, 1, 2].map(() => newId('hold', now, random)) as [string, string, string];
+    const spend = (...spent: [holder: string, projectId: string, amountNano: bigint][]) =>
+      till.tx((tx) =>
+        tx.call(quotaSpend, {
+          organizationId,
+          spent: spent.map(([holder, project, amountNano]) => ({ holder, projectId: project, amountNano })),
+        }),
+      );
+    const alert = (quotaId: string, scope: string, scopeId: string, limit: string, used: string, percent: number) => ({
+      ...{ quotaId, scope, scopeId, dimension: 'spend', per: 'month', limit, used, percent },
+    });
+    const counted = () =>
+      Promise.all([...ids.slice(0, 3), third, ofKey, apart, stranger].map(async (id) => (await get(id)).used));
+    expect(await spend([a, projectId, 3n], [b, second, 2n])).toEqual({
+      alerts: [
+        alert(ids[0], 'organization', organizationId, '10', '5', 50),
+        alert(ids[2], 'project', projectId, '4', '3', 50),
+      ],
+    });
+    expect(await counted()).toEqual([5n, 2n, 3n, 0n, 0n, 0n, 0n]);
+    expect(await uses(b)).toEqual([
+      {
+        holder: b,
+        dimension: 'spend',
+        organizationId,
+        projectId: second,
+        keyId: null,
+        amount: 2n,
+        takenAt: expect.any(Number),
+      },
+    ]);
+    expect(await spend([a, projectId, 3n], [b, second, 2n])).toEqual({ alerts: [] });
+    expect(await counted()).toEqual([5n, 2n, 3n, 0n, 0n, 0n, 0n]);
+    expect(await spend([a, projectId, 3n], [c, projectId, 3n])).toEqual({
+      alerts: [
+        alert(ids[0], 'organization', organizationId, '10', '8', 80),
+        alert(ids[2], 'project', projectId, '4', '6', 100),
+      ],
+    });
+    // Nothing is told again in the same window.
+    expect(await spend([newId('hold', now, random), projectId, 1n])).toEqual({ alerts: [] });
+    expect(await counted()).toEqual([9n, 2n, 7n, 0n, 0n, 0n, 0n]);
+  });
+
+  it('counts what was spent without a hold in the window that is, and in one that has begun ahead', async () => {
+    const tenant = await till.tenant('0');
+    const { organizationId, projectId } = tenant;
+    const start = windowStart('month', await till.tx((tx) => tx.now()));
+    const month = await set(tenant, { dimension: 'spend', per: 'month', limitN: 10n });
+    const spend = async (amountNano: bigint) => {
+      const holder = newId('hold', now, random);
+      const { alerts } = await till.tx((tx) =>
+        tx.call(quotaSpend, { organizationId, spent: [{ holder, projectId, amountNano }] }),
+      );
+      return [alerts.map((x) => x.percent), (await uses(holder))[0]?.takenAt] as const;
+    };
+    await till.tx((tx) => tx.update(quotas, { id: month }, { used: 9n, alerted: 80, windowStart: start - 1 }));
+    expect((await spend(5n))[0]).toEqual([50]);
+    expect(await get(month)).toMatchObject({ used: 5n, alerted: 50, windowStart: start });
+    const ahead = windowStart('month', start + 40 * DAY);
+    await till.tx((tx) => tx.update(quotas, { id: month }, { windowStart: ahead }));
+    expect(await spend(1n)).toEqual([[], ahead]);
+    expect(await get(month)).toMatchObject({ used: 6n, alerted: 50, windowStart: ahead });
   });
 });

@@ -86,7 +86,10 @@ export const grantsFold: Procedure<{ organizationId: string }, { paidNano: bigin
   },
 };
 
-function firstSpent(a: GrantRow, b: GrantRow): number {
-  const soon = (g: GrantRow): number => g.expiresAt ?? Number.MAX_SAFE_INTEGER;
+type Order = Pick<GrantRow, 'id' | 'priority' | 'expiresAt'>;
+
+/** The order in which grants are spent. */
+export function firstSpent(a: Order, b: Order): number {
+  const soon = (g: Order): number => g.expiresAt ?? Number.MAX_SAFE_INTEGER;
   return a.priority - b.priority || soon(a) - soon(b) || (a.id < b.id ? -1 : 1);
 }

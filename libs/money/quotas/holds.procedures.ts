@@ -115,10 +115,12 @@ export const holdSettle: Procedure<
         { id: account.credit(hold.organizationId) },
         { availableNano: { add: rest }, heldNano: { add: -rest } },
       );
-      let root = hold;
-      for (let above = hold.parentId; above !== null; above = root.parentId)
-        root = (await tx.first(holds, { id: above })) ?? { ...root, parentId: null };
-      await tx.call(quotaGiveBack, { holder: root.id, amountNano: rest, at });
+      let holder = id;
+      for (let above = hold.parentId; above !== null;) {
+        holder = above;
+        above = (await tx.first(holds, { id: above }))?.parentId ?? null;
+      }
+      await tx.call(quotaGiveBack, { holder, amountNano: rest, at });
     }
     if (hold.leaseId === null) await tx.call(quotaRelease, { holder: id, dimensions: ['jobs-queued'] });
     return { restNano: rest };

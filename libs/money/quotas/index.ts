@@ -16,9 +16,11 @@ export {
   type QuotaScope,
   type QuotaUseRow,
   type QuotaWindow,
+  type RateClaim,
 } from './quotas.table.js';
-export { RateWindows, type RateRow } from './rate-windows.js';
+export { RateWindows, type RateRow, type Waiter } from './rate-windows.js';
 export type { QuotaAlert, QuotaAmounts, QuotaRefusal } from './quotas.procedures.js';
 export { Credit, type NewGrant } from './credit.service.js';
-export { grantFolds, grants, grantStates, type GrantFoldRow, type GrantRow } from './grants.table.js';
+export { grantsLeftAt } from './grants-past.js';
+export { firstSpent, grantFolds, grants, grantStates, type GrantFoldRow, type GrantRow } from './grants.table.js';
 export { roomOf, windowStart } from './room.js';

@@ -147,6 +147,45 @@ export const quotaRelease: Procedure<{ holder: string; dimensions: string[] }, {
   },
 };
 
+/** What was spent without a hold counts for budgets of its project and organization, whatever they allow; each holder once. */
+export const quotaSpend: Procedure<
+  {
+    organizationId: string;
+    spent: readonly { readonly holder: string; readonly projectId: string; readonly amountNano: bigint }[];
+  },
+  { alerts: readonly QuotaAlert[] }
+> = {
+  name: 'quota_spend',
+  args: { organizationId: 'text', spent: 'json' },
+  result: { alerts: 'json' },
+  inMemory: async (tx, { organizationId, spent }) => {
+    const alerts: QuotaAlert[] = [];
+    const now = await tx.now();
+    const all = (await tx.find(quotas, { organizationId, dimension: 'spend' })).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const own = all.filter((q) => q.scopeId === organizationId || spent.some((s) => s.projectId === q.scopeId));
+    const takenAt = Math.max(now, ...own.map((q) => q.windowStart));
+    const uses = spent.map(({ holder, projectId, amountNano: amount }): QuotaUseRow => {
+      return { holder, dimension: 'spend', organizationId, projectId, keyId: null, amount, takenAt };
+    });
+    const fresh = await tx.insertNew(quotaUses, uses);
+    for (const q of own) {
+      const mine = fresh.filter((u) => q.scopeId === organizationId || u.projectId === q.scopeId);
+      if (mine.length === 0) continue;
+      const start = windowStart(q.per, takenAt);
+      const had = q.windowStart < start ? { used: 0n, alerted: 0 } : q;
+      const used = had.used + mine.reduce((n, u) => n + u.amount, 0n);
+      const percent = thresholdOf(used, q.limitN);
+      const tell = percent > had.alerted;
+      const alerted = tell ? percent : had.alerted;
+      await tx.update(quotas, { id: q.id }, { used, alerted, windowStart: Math.max(start, q.windowStart) });
+      const { id: quotaId, scope, scopeId, dimension, per } = q;
+      const amounts = { limit: String(q.limitN), used: String(used) };
+      if (tell) alerts.push({ quotaId, scope, scopeId, dimension, per, ...amounts, percent });
+    }
+    return { alerts };
+  },
+};
+
 /** What was reserved and not spent goes back to the windows it was taken from, as far as they are the current ones. */
 export const quotaGiveBack: Procedure<{ holder: string; amountNano: bigint; at: number }, { givenNano: bigint }> = {
   name: 'quota_give_back',
@@ -166,7 +205,9 @@ export const quotaGiveBack: Procedure<{ holder: string; amountNano: bigint; at: 
 
 /** Sets a limit and starts its counter from all that is held; a limit that exists keeps its counter. */
 export const quotaSet: Procedure<
-  Omit<QuotaRow, 'used' | 'wantedN' | 'wantedUntil' | 'windowStart' | 'alerted' | 'createdAt'> & { at: number },
+  Omit<QuotaRow, 'used' | 'owed' | 'claims' | 'wantedN' | 'wantedUntil' | 'windowStart' | 'alerted' | 'createdAt'> & {
+    at: number;
+  },
   { id: string; used: bigint }
 > = {
   name: 'quota_set',
@@ -205,6 +246,8 @@ export const quotaSet: Procedure<
     await tx.insert(quotas, {
       ...row,
       used,
+      owed: 0n,
+      claims: [],
       wantedN: 0n,
       wantedUntil: null,
       windowStart: start,

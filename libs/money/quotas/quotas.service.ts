@@ -1,6 +1,6 @@
 import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
 import { callAlone, type Actor, type Store, type Tx } from '#platform/database';
-import { quotaCount, quotaRelease, quotaSet, quotaTake, type QuotaAmounts } from './quotas.procedures.js';
+import { quotaCount, quotaRelease, quotaSet, quotaSpend, quotaTake, type QuotaAmounts } from './quotas.procedures.js';
 import {
   cohorts,
   quotas,
@@ -67,6 +67,17 @@ export class Quotas {
     if (done.refusal) throw refused(done.refusal);
     if (done.alerts.length > 0)
       await store.transaction(actor, (tx) => tell(tx, organizationId, done.alerts, this.random));
+  }
+
+  /** Counts what was spent without a hold, each holder once: budgets tell of their thresholds and refuse nothing. */
+  async spend(
+    tx: Tx,
+    organizationId: string,
+    spent: readonly { readonly holder: string; readonly projectId: string; readonly amountNano: bigint }[],
+  ): Promise<void> {
+    if (spent.length === 0) return;
+    const { alerts } = await tx.call(quotaSpend, { organizationId, spent });
+    await tell(tx, organizationId, alerts, this.random);
   }
 
   /** All limits of these organizations on requests and tokens, whatever their scope. */

@@ -12,6 +12,15 @@ export const quotaModes = ['hard', 'soft'] as const;
 /** What becomes of running leases when the limit is set below what is in use, or when an owner wants back what they borrow. */
 export const quotaPolicies = ['keep', 'stop-newest'] as const;
 
+/** Room of a rate that somebody waits for: nobody who waits for less long takes it. */
+export interface RateClaim {
+  readonly id: string;
+  readonly sinceMs: number;
+  /** Of the limit's dimension; a text, because it travels as JSON. */
+  readonly amount: string;
+  readonly seenMs: number;
+}
+
 /** A limit with its counter beside it, so that one row lock holds both. */
 export interface QuotaRow {
   id: string;
@@ -35,6 +44,9 @@ export interface QuotaRow {
   wantedN: bigint;
   wantedUntil: number | null;
   used: bigint;
+  /** Of requests and tokens: what pieces of work used beyond the limit, as the next windows have it less. */
+  owed: bigint;
+  claims: RateClaim[];
   windowStart: number;
   /** The highest threshold in percent that was told of in this window. */
   alerted: number;
@@ -61,6 +73,8 @@ export const quotas = table<QuotaRow>(
     wantedN: 'bigint',
     wantedUntil: 'time',
     used: 'bigint',
+    owed: 'bigint',
+    claims: 'json',
     windowStart: 'time',
     alerted: 'int',
     createdAt: 'time',

@@ -3,7 +3,7 @@ import type { QuotaRow, QuotaWindow } from './quotas.table.js';
 type Shared = Pick<QuotaRow, 'limitN' | 'used' | 'borrowingLimit' | 'lendingLimit'>;
 
 const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
-const positive = (n: bigint): bigint => (n > 0n ? n : 0n);
+export const positive = (n: bigint): bigint => (n > 0n ? n : 0n);
 
 /** What of a member's limit others may use. */
 const lendable = (q: Shared): bigint => (q.lendingLimit === null ? q.limitN : least(q.limitN, q.lendingLimit));
@@ -52,6 +52,24 @@ export function windowStart(per: QuotaWindow, ms: number): number {
     case 'month':
       return Date.UTC(d.getUTCFullYear(), d.getUTCMonth(), 1);
   }
+}
+
+const FIXED_MS = { minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
+
+const monthOf = (ms: number): number => new Date(ms).getUTCFullYear() * 12 + new Date(ms).getUTCMonth();
+
+/** How many windows later `toMs` begins than `fromMs`; both are starts of windows. */
+export function windowsBetween(per: QuotaWindow, fromMs: number, toMs: number): number {
+  if (per === 'ever') return 0;
+  return per === 'month' ? monthOf(toMs) - monthOf(fromMs) : Math.round((toMs - fromMs) / FIXED_MS[per]);
+}
+
+/** The start of the window that begins `n` windows after this one. */
+export function windowAfter(per: QuotaWindow, startMs: number, n: number): number {
+  if (per === 'ever') return startMs;
+  return per === 'month'
+    ? Date.UTC(new Date(startMs).getUTCFullYear(), new Date(startMs).getUTCMonth() + n)
+    : startMs + n * FIXED_MS[per];
 }
 
 /** The highest threshold that this use has reached, in percent of the limit. */

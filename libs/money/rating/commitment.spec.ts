@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DAY, HOUR, usd } from '#kernel';
-import { chargedByHour, commitmentBpsAt, shortfall, type Commitment } from './index.js';
+import { chargedByHour, commitmentBpsAt, shortfall, type Commitment, type Promised } from './index.js';
 
 const START = Date.UTC(2026, 10, 1);
 const MONTH = { fromMs: START, toMs: START + 30 * DAY, lengthMs: 30 * DAY };
-const promise = (over: Partial<Commitment>): Commitment => ({
+const promise = (over: Partial<Commitment & Promised>): Commitment & Promised => ({
+  projectId: null,
   per: 'month',
   amountNano: usd('720'),
   discountBps: 1_500,
@@ -21,9 +22,16 @@ const charge = (fromH: number, toH: number, dollars: string) => ({
 
 describe('committed use', () => {
   it('gives its discount while it runs', () => {
-    expect(commitmentBpsAt([promise({}), promise({ discountBps: 900 })], START)).toBe(1_500);
-    expect(commitmentBpsAt([promise({})], START - 1)).toBe(0);
-    expect(commitmentBpsAt([promise({ endsAt: START + 1 })], START + 1)).toBe(0);
+    expect(commitmentBpsAt([promise({}), promise({ discountBps: 900 })], 'p', START)).toBe(1_500);
+    expect(commitmentBpsAt([promise({})], 'p', START - 1)).toBe(0);
+    expect(commitmentBpsAt([promise({ endsAt: START + 1 })], 'p', START + 1)).toBe(0);
+  });
+
+  it('of a project gives it to that project alone, and the better one counts', () => {
+    const list = [promise({ projectId: 'p', discountBps: 2_000 }), promise({ discountBps: 900 })];
+    expect(commitmentBpsAt(list, 'p', START)).toBe(2_000);
+    expect(commitmentBpsAt(list, 'q', START)).toBe(900);
+    expect(commitmentBpsAt(list.slice(0, 1), 'q', START)).toBe(0);
   });
 
   it('per month: what the month’s charges lack', () => {

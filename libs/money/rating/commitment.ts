@@ -16,12 +16,14 @@ export interface Charged {
   readonly amountNano: bigint;
 }
 
-/** The discount in force at an instant: the best of those that run then. */
-export function commitmentBpsAt(
-  list: readonly Pick<Commitment, 'discountBps' | 'startsAt' | 'endsAt'>[],
-  atMs: number,
-): number {
-  return list.reduce((best, c) => (c.startsAt <= atMs && atMs < c.endsAt ? Math.max(best, c.discountBps) : best), 0);
+/** A promise that the organization as a whole has made (no project), or one of its projects. */
+export type Promised = Pick<Commitment, 'discountBps' | 'startsAt' | 'endsAt'> & { readonly projectId: string | null };
+
+/** The discount in force for a project at an instant: the best of those that run then, of its own and of its organization's. */
+export function commitmentBpsAt(list: readonly Promised[], projectId: string, atMs: number): number {
+  return list
+    .filter((c) => c.projectId === null || c.projectId === projectId)
+    .reduce((best, c) => (c.startsAt <= atMs && atMs < c.endsAt ? Math.max(best, c.discountBps) : best), 0);
 }
 
 /**
@@ -51,19 +53,31 @@ export function chargedByHour(charges: readonly Charged[], fromMs: number, toMs:
   return hours;
 }
 
+/** A stretch of a month, and how long the whole month is. */
+export interface Period {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly lengthMs: number;
+}
+
 /**
  * What is to be paid for a period beyond what was charged in it: per month the promise less the charges, per hour the same for
  * each hour, where an hour beyond the promise pays for no other. A part of an hour or month is promised in proportion, rounded down.
  */
-export function shortfall(
-  commitment: Commitment,
-  period: { readonly fromMs: number; readonly toMs: number; readonly lengthMs: number },
-  charges: readonly Charged[],
-): bigint {
-  const fromMs = Math.max(period.fromMs, commitment.startsAt);
-  const toMs = Math.min(period.toMs, commitment.endsAt);
+export function shortfall(commitment: Commitment, period: Period, charges: readonly Charged[]): bigint {
+  const { fromMs, toMs } = promisedOf(commitment, period);
+  return toMs <= fromMs ? 0n : shortfallOfHours(commitment, period, chargedByHour(charges, fromMs, toMs));
+}
+
+/** The part of a period in which a promise runs; it ends before it begins where the promise does not run. */
+export function promisedOf(commitment: Commitment, period: Period): { fromMs: number; toMs: number } {
+  return { fromMs: Math.max(period.fromMs, commitment.startsAt), toMs: Math.min(period.toMs, commitment.endsAt) };
+}
+
+/** `shortfall` from what was charged in each hour of `promisedOf`. */
+export function shortfallOfHours(commitment: Commitment, period: Period, hours: readonly bigint[]): bigint {
+  const { fromMs, toMs } = promisedOf(commitment, period);
   if (toMs <= fromMs) return 0n;
-  const hours = chargedByHour(charges, fromMs, toMs);
   if (commitment.per === 'month') {
     const promised = (commitment.amountNano * BigInt(toMs - fromMs)) / BigInt(period.lengthMs);
     return missing(

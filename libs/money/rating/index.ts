@@ -3,6 +3,7 @@ export {
   chargedUntil,
   chargePerHour,
   chargeTerms,
+  basisWithin,
   costTail,
   discounted,
   plainTerms,
@@ -18,7 +19,16 @@ export {
   type TokenCounts,
   type TokenTerms,
 } from './tokens.js';
-export { chargedByHour, commitmentBpsAt, shortfall, type Charged, type Commitment } from './commitment.js';
+export {
+  chargedByHour,
+  commitmentBpsAt,
+  promisedOf,
+  shortfall,
+  shortfallOfHours,
+  type Charged,
+  type Commitment,
+  type Promised,
+} from './commitment.js';
 export { Prices, type PricedFor } from './prices.service.js';
 export {
   commitments,

@@ -29,11 +29,18 @@ export interface ChargeTerms {
   readonly slaCreditBps: number;
   /** The tenant pays for tokens, and nothing for the machine's time. */
   readonly paidBy?: 'tokens';
+  /** What the tenant was quoted, whatever the machine costs the broker meanwhile. */
+  readonly quoted?: { readonly quoteId: string; /** Nano-dollars. */ readonly perHour: string };
 }
 
 /** The provider's margin and nothing else: what holds before there is a price book. */
 export function plainTerms(marginBps: number): ChargeTerms {
   return { bookVersion: null, marginBps, discountBps: 0, leaseMinimumMs: 0, slaCreditBps: 0 };
+}
+
+/** What a plan takes off under a version of the book; a plan that it does not have takes nothing off. */
+export function planBpsOf(book: { readonly terms: PriceTerms } | null, plan: string | null): number {
+  return plan === null ? 0 : (book?.terms.plans[plan]?.discountBps ?? 0);
 }
 
 /** A tenant's terms under a version of the book. Discounts do not add up: the best one counts. */
@@ -49,20 +56,38 @@ export function chargeTerms(
   const { providerMarginBps, commitmentBps } = of;
   if (book === null) return { ...plainTerms(providerMarginBps), discountBps: commitmentBps };
   const { terms } = book;
-  const planBps = of.plan === null ? 0 : (terms.plans[of.plan]?.discountBps ?? 0);
   return {
     bookVersion: book.version,
     marginBps: terms.marginBps[of.priceClass] ?? providerMarginBps,
-    discountBps: Math.max(planBps, commitmentBps),
+    discountBps: Math.max(planBpsOf(book, of.plan), commitmentBps),
     leaseMinimumMs: terms.leaseMinimumS * 1_000,
     slaCreditBps: terms.slaCreditBps,
   };
 }
 
 /** What a tenant on these terms pays per hour. */
-export function priceOf(costPerHour: bigint, terms: Pick<ChargeTerms, 'marginBps' | 'discountBps' | 'paidBy'>): bigint {
+export function priceOf(
+  costPerHour: bigint,
+  terms: Pick<ChargeTerms, 'marginBps' | 'discountBps' | 'paidBy' | 'quoted'>,
+): bigint {
   if (terms.paidBy === 'tokens') return 0n;
+  if (terms.quoted) return BigInt(terms.quoted.perHour);
   return discounted(chargePerHour(costPerHour, terms.marginBps), terms.discountBps);
+}
+
+/** The greatest price to make a charge from, `costPerHour` at most, at which a tenant on these terms pays no more than `mostPerHour`. */
+export function basisWithin(
+  mostPerHour: bigint,
+  costPerHour: bigint,
+  terms: Pick<ChargeTerms, 'marginBps' | 'discountBps' | 'paidBy' | 'quoted'>,
+): bigint {
+  let [low, high] = [0n, costPerHour];
+  while (low < high) {
+    const middle = (low + high + 1n) / 2n;
+    if (priceOf(middle, terms) <= mostPerHour) low = middle;
+    else high = middle - 1n;
+  }
+  return low;
 }
 
 /** Until when a lease is charged that its tenant lets go at `nowMs`. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { DAY, HOUR, SeededRandom } from '#kernel';
+import { DAY, HOUR, newId, SeededRandom } from '#kernel';
 import { priceTermsSchema } from '#contracts';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Till } from '#testing/till';
@@ -21,8 +21,8 @@ describe.each(specStores)('prices $name', ({ open }) => {
   afterAll(async () => opened.close());
 
   it('change only from now on, by a new version', async () => {
-    const { organizationId } = await till.tenant('1');
-    const of = { organizationId, priceClass: 'hyperscaler', providerMarginBps: 300 } as const;
+    const { organizationId, projectId } = await till.tenant('1');
+    const of = { organizationId, projectId, priceClass: 'hyperscaler', providerMarginBps: 300 } as const;
     const at = (ms: number) => till.tx((tx) => prices.termsFor(tx, of, ms));
     const now = await till.tx((tx) => tx.now());
     expect((await at(now)).marginBps).toBe(300);
@@ -42,5 +42,30 @@ describe.each(specStores)('prices $name', ({ open }) => {
     expect(await at(second.effectiveAt + DAY)).toMatchObject({ discountBps: 200 });
     await expect(till.tx((tx) => prices.setPlan(tx, organizationId, 'unknown'))).rejects.toThrow('no plan "unknown"');
     if (opened.postgres) await expect(opened.postgres.owner.query('truncate price_books')).rejects.toThrow();
+  });
+
+  it('of tokens are looked up by model for whatever uses it, less the discount of the project that asks', async () => {
+    const { organizationId, projectId } = await till.tenant('1');
+    const other = newId('project');
+    const tokens = { small: { input: '1000', cached: '100', output: '4000' } };
+    const [latest] = await till.tx((tx) => prices.book(tx));
+    const effectiveAt = (latest?.effectiveAt ?? 0) + 2 * DAY;
+    const book = priceTermsSchema.parse({ tokens, free: { input: '7' }, requestMinimumNano: '9' });
+    await till.tx(async (tx) => {
+      await prices.publish(tx, { terms: book, effectiveAt });
+      const promise = { organizationId, projectId, per: 'month', amountNano: 1n, discountBps: 2_500 } as const;
+      await prices.commit(tx, { ...promise, endsAt: effectiveAt + DAY });
+    });
+    const asked = (project: string, model: string, atMs: number) =>
+      till.tx((tx) => prices.tokenTermsFor(tx, { organizationId, projectId: project }, model, atMs));
+    expect(await asked(projectId, 'small', effectiveAt)).toMatchObject({
+      discountBps: 2_500,
+      tokens: { small: { input: '750', cached: '75', output: '3000' } },
+      free: { input: '7' },
+      requestMinimumNano: '9',
+    });
+    expect(await asked(other, 'small', effectiveAt)).toMatchObject({ discountBps: 0, tokens });
+    expect(await asked(projectId, 'large', effectiveAt)).toBeNull();
+    expect(await asked(projectId, 'small', effectiveAt - 1)).toBeNull();
   });
 });

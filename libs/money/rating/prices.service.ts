@@ -1,24 +1,26 @@
-import { DomainError, newId, type Clock, type Random } from '#kernel';
+import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
 import type { PriceClass, PriceTerms } from '#contracts';
+import { projects } from '#identity/tenancy';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { commitmentBpsAt } from './commitment.js';
-import { chargeTerms, type ChargeTerms } from './lease-price.js';
+import { chargeTerms, planBpsOf, type ChargeTerms } from './lease-price.js';
 import { tokenTerms, type TokenTerms } from './tokens.js';
 import { priceAt } from './price-book.js';
 import { commitments, organizationPlans, priceBooks, type CommitmentRow, type PriceBookRow } from './rating.table.js';
 
 export interface PricedFor {
   readonly organizationId: string;
+  readonly projectId: string;
   readonly priceClass: PriceClass;
   readonly providerMarginBps: number;
 }
 
-const QUOTE_TTL_MS = 5_000;
-const MOST_QUOTED = 10_000;
+const ESTIMATE_TTL_MS = 5_000;
+const MOST_ESTIMATED = 10_000;
 
 /** The price book, who is on which plan, and who has committed to what. */
 export class Prices {
-  private readonly quoted = new Map<string, { terms: ChargeTerms; readAtMs: number }>();
+  private readonly estimated = new Map<string, { terms: ChargeTerms; readAtMs: number }>();
 
   constructor(
     private readonly clock: Clock,
@@ -81,12 +83,18 @@ export class Prices {
     );
   }
 
-  /** A promise of spending in whole hours or calendar months for a discount, from now or later until `endsAt`. */
+  /** A promise of spending in whole hours or calendar months for a discount, from now or later until `endsAt`; by one project, where it is named. */
   async commit(
     tx: Tx,
-    of: Pick<CommitmentRow, 'organizationId' | 'per' | 'amountNano' | 'discountBps' | 'endsAt'> & { startsAt?: number },
+    of: Pick<CommitmentRow, 'organizationId' | 'per' | 'amountNano' | 'discountBps' | 'endsAt'> & {
+      startsAt?: number;
+      projectId?: string | null;
+    },
   ): Promise<CommitmentRow> {
-    const { startsAt: wanted, ...rest } = of;
+    const { startsAt: wanted, projectId = null, ...rest } = of;
+    const { organizationId } = of;
+    if (projectId !== null && !(await tx.first(projects, { id: projectId, organizationId })))
+      throw notFound('project', projectId);
     const now = await tx.now();
     const startsAt = notPast(wanted, now);
     if (of.endsAt <= startsAt)
@@ -99,6 +107,7 @@ export class Prices {
       });
     const row: CommitmentRow = {
       ...rest,
+      projectId,
       id: newId('commitment', this.clock.now(), this.random),
       startsAt,
       settledThrough: startsAt,
@@ -113,32 +122,53 @@ export class Prices {
 
   /** On what terms a tenant rents at an instant. */
   async termsFor(tx: Tx, of: PricedFor, atMs: number): Promise<ChargeTerms> {
-    const { organizationId, priceClass, providerMarginBps } = of;
+    const { organizationId, projectId, priceClass, providerMarginBps } = of;
     const book = await this.inForce(tx, atMs);
     const plan = book === null ? null : await this.planAt(tx, organizationId, atMs);
-    const running = await tx.find(commitments, { organizationId, endsAt: { gt: atMs } });
-    const commitmentBps = commitmentBpsAt(running, atMs);
+    const commitmentBps = commitmentBpsAt(await this.promised(tx, organizationId, atMs), projectId, atMs);
     return chargeTerms(book, { priceClass, providerMarginBps, plan, commitmentBps });
   }
 
+  /** The book in force at an instant, and what the plan or a commitment takes off for each project, in basis points: the best one counts. */
+  async discountsFor(
+    tx: Tx,
+    organizationId: string,
+    atMs: number,
+  ): Promise<{ terms: PriceTerms | null; bpsOf: (projectId: string) => number }> {
+    const book = await this.inForce(tx, atMs);
+    const planBps = planBpsOf(book, await this.planAt(tx, organizationId, atMs));
+    const promised = await this.promised(tx, organizationId, atMs);
+    const bpsOf = (projectId: string): number => Math.max(planBps, commitmentBpsAt(promised, projectId, atMs));
+    return { terms: book?.terms ?? null, bpsOf };
+  }
+
+  private promised(tx: Tx, organizationId: string, atMs: number): Promise<CommitmentRow[]> {
+    return tx.find(commitments, { organizationId, endsAt: { gt: atMs } });
+  }
+
   /** What tokens of a model cost a tenant from an instant on; null where the book has no price for it. */
-  async tokenTermsFor(tx: Tx, organizationId: string, model: string, atMs: number): Promise<TokenTerms | null> {
+  async tokenTermsFor(
+    tx: Tx,
+    { organizationId, projectId }: Pick<PricedFor, 'organizationId' | 'projectId'>,
+    model: string,
+    atMs: number,
+  ): Promise<TokenTerms | null> {
     const book = await this.inForce(tx, atMs);
     if (!book?.terms.tokens[model]) return null;
     const plan = await this.planAt(tx, organizationId, atMs);
-    const running = await tx.find(commitments, { organizationId, endsAt: { gt: atMs } });
-    return tokenTerms(book, model, { plan, commitmentBps: commitmentBpsAt(running, atMs) });
+    const commitmentBps = commitmentBpsAt(await this.promised(tx, organizationId, atMs), projectId, atMs);
+    return tokenTerms(book, model, { plan, commitmentBps });
   }
 
   /** The same for an estimate, as read at most five seconds ago. */
-  async quote(store: Store, of: PricedFor): Promise<ChargeTerms> {
-    const key = `${of.organizationId} ${of.priceClass} ${of.providerMarginBps}`;
+  async estimate(store: Store, of: PricedFor): Promise<ChargeTerms> {
+    const key = `${of.organizationId} ${of.projectId} ${of.priceClass} ${of.providerMarginBps}`;
     const nowMs = this.clock.now();
-    const known = this.quoted.get(key);
-    if (known && nowMs - known.readAtMs < QUOTE_TTL_MS) return known.terms;
+    const known = this.estimated.get(key);
+    if (known && nowMs - known.readAtMs < ESTIMATE_TTL_MS) return known.terms;
     const terms = await store.transaction(WORKER, async (tx) => this.termsFor(tx, of, await tx.now()));
-    if (this.quoted.size >= MOST_QUOTED) this.quoted.clear();
-    this.quoted.set(key, { terms, readAtMs: nowMs });
+    if (this.estimated.size >= MOST_ESTIMATED) this.estimated.clear();
+    this.estimated.set(key, { terms, readAtMs: nowMs });
     return terms;
   }
 }

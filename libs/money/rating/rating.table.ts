@@ -34,6 +34,8 @@ export const organizationPlans = table<PlanRow>(
 export interface CommitmentRow {
   id: string;
   organizationId: string;
+  /** Whose usage alone fulfils it and is cheaper for it; null: that of all projects. */
+  projectId: string | null;
   per: 'hour' | 'month';
   amountNano: bigint;
   discountBps: number;
@@ -54,6 +56,7 @@ export const commitments = table<CommitmentRow>(
   {
     id: 'text',
     organizationId: 'text',
+    projectId: 'text',
     per: 'text',
     amountNano: 'bigint',
     discountBps: 'int',

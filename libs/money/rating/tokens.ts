@@ -1,6 +1,6 @@
 import { divRound } from '#kernel';
 import { tokenKinds, type PriceTerms, type TokenKind } from '#contracts';
-import { discounted } from './lease-price.js';
+import { discounted, planBpsOf } from './lease-price.js';
 
 export type TokenCounts = Readonly<Record<TokenKind, bigint>>;
 
@@ -62,8 +62,7 @@ export function tokenTerms(
 ): TokenTerms | null {
   const price = book?.terms.tokens[model];
   if (!book || !price) return null;
-  const planBps = of.plan === null ? 0 : (book.terms.plans[of.plan]?.discountBps ?? 0);
-  const discountBps = Math.max(planBps, of.commitmentBps);
+  const discountBps = Math.max(planBpsOf(book, of.plan), of.commitmentBps);
   const less = (nano: string): string => String(discounted(BigInt(nano), discountBps));
   return {
     bookVersion: book.version,

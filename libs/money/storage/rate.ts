@@ -1,5 +1,6 @@
 import { divRound, HOUR } from '#kernel';
 import type { PriceTerms } from '#contracts';
+import { discounted } from '#money/rating';
 
 const MB = 1_000_000n;
 /** Bytes times milliseconds in one MB-hour. */
@@ -17,12 +18,25 @@ export interface UnitPrice {
   readonly freeUnits: bigint;
 }
 
-/** Prices of files kept and sent; a book that does not say them charges nothing. */
-export function storagePrices(terms: PriceTerms | null): { readonly kept: UnitPrice; readonly sent: UnitPrice } {
+export interface StoragePrices {
+  readonly kept: UnitPrice;
+  readonly sent: UnitPrice;
+}
+
+/** Prices of files kept and sent, after a discount; a book that does not say them charges nothing. */
+export function storagePrices(terms: PriceTerms | null, discountBps = 0): StoragePrices {
   const { gbHour = '0', egressGb = '0', freeGbHours = '0', freeEgressGb = '0' } = terms?.storage ?? {};
   return {
-    kept: { perGb: BigInt(gbHour), unitsPerGb: 1_000n, freeUnits: BigInt(freeGbHours) * 1_000n },
-    sent: { perGb: BigInt(egressGb), unitsPerGb: 1_000n * MB, freeUnits: BigInt(freeEgressGb) * 1_000n * MB },
+    kept: {
+      perGb: discounted(BigInt(gbHour), discountBps),
+      unitsPerGb: 1_000n,
+      freeUnits: BigInt(freeGbHours) * 1_000n,
+    },
+    sent: {
+      perGb: discounted(BigInt(egressGb), discountBps),
+      unitsPerGb: 1_000n * MB,
+      freeUnits: BigInt(freeEgressGb) * 1_000n * MB,
+    },
   };
 }
 

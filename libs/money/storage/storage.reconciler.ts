@@ -1,11 +1,11 @@
 import { DAY, HOUR, MINUTE, newId, StaleVersion, type Clock, type Random } from '#kernel';
-import type { PriceTerms } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import type { Reconciler } from '#platform/reconcile';
 import { account, accounts, type Ledger } from '#money/ledger';
 import { EVENT_PAST_MS, monthStart, usageRecords, usageRow, type UsageRow } from '#money/metering';
-import { creditRoomOf } from '#money/quotas';
-import { mbHours, rateUnits, storagePrices, type RatedUnits, type UnitPrice } from './rate.js';
+import { creditRoomOf, type Quotas } from '#money/quotas';
+import type { Prices } from '#money/rating';
+import { mbHours, rateUnits, storagePrices, type RatedUnits, type StoragePrices, type UnitPrice } from './rate.js';
 import {
   egressCounts,
   storageMarks,
@@ -17,8 +17,10 @@ import {
 
 /** What the room that keeps the files tells of them. */
 export interface KeptFiles {
-  /** Organizations that keep anything, with the time of their first file. */
-  owners(tx: Tx): Promise<readonly { readonly organizationId: string; readonly sinceMs: number }[]>;
+  /** Organizations that ever kept anything: the first `limit` of them behind `after`, in the order of their ids. */
+  owners(tx: Tx, page: { readonly after: string; readonly limit: number }): Promise<readonly string[]>;
+  /** The time of the first file of each of these organizations. */
+  since(tx: Tx, organizationIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** For each project that ever kept a file: bytes times the milliseconds they were kept, from the first of them up to `untilMs`. */
   byteMs(tx: Tx, organizationId: string, untilMs: number): Promise<ReadonlyMap<string, bigint>>;
 }
@@ -33,14 +35,15 @@ const UNPAID_MS = HOUR;
 interface Parts {
   readonly store: Store;
   readonly ledger: Ledger;
-  readonly prices: {
-    inForce(tx: Tx, atMs: number): Promise<{ readonly terms: PriceTerms } | null>;
-  };
+  readonly prices: Pick<Prices, 'discountsFor'>;
+  readonly quotas: Pick<Quotas, 'spend'>;
   readonly files: KeptFiles;
   readonly clock: Clock;
   readonly random: Random;
   /** An hour that is metered later than this counts when it is charged; 35 days where nothing is said. */
   readonly lateMs?: number;
+  /** Organizations, or counts of what was sent, that are read at once; 500 where nothing is said. */
+  readonly pageSize?: number;
 }
 
 /**
@@ -50,25 +53,62 @@ interface Parts {
 export class Storage implements Reconciler {
   readonly kind = 'storage';
 
-  constructor(private readonly d: Parts) {}
+  private readonly pageSize: number;
 
-  /** Begins to meter organizations that have come to keep or to read something; returns how many. */
+  constructor(private readonly d: Parts) {
+    this.pageSize = d.pageSize ?? 500;
+  }
+
+  /** Begins to meter organizations that have come to keep or to read something, page by page; returns how many. */
   async open(): Promise<number> {
-    return this.d.store.transaction(WORKER, async (tx) => {
-      const known = new Set((await tx.find(storageMarks, {})).map((m) => m.organizationId));
-      const since = new Map((await this.d.files.owners(tx)).map((o) => [o.organizationId, o.sinceMs]));
-      for (const { organizationId, countedAt } of await tx.find(egressCounts, { chargedThrough: { isNull: true } }))
-        since.set(organizationId, Math.min(since.get(organizationId) ?? countedAt, countedAt));
-      const rows = [...since]
-        .filter(([organizationId]) => !known.has(organizationId))
-        .map(([organizationId, sinceMs]): StorageMarkRow => {
-          const chargedThrough = Math.floor(sinceMs / HOUR) * HOUR;
-          const month = monthStart(chargedThrough);
-          const wakeAt = chargedThrough + HOUR + SETTLE_MS;
-          return { organizationId, chargedThrough, month, freeMbHours: 0n, freeBytes: 0n, version: 1, wakeAt };
-        });
-      return (await tx.insertNew(storageMarks, rows)).length;
-    });
+    const keepers = await this.pages((tx, after) => this.d.files.owners(tx, { after, limit: this.pageSize }));
+    return keepers + (await this.pages((tx, after) => this.readers(tx, after)));
+  }
+
+  private async pages(read: (tx: Tx, after: string) => Promise<readonly string[]>): Promise<number> {
+    let opened = 0;
+    for (let after: string | undefined = ''; after !== undefined;) {
+      const from: string = after;
+      [after, opened] = await this.d.store.transaction(WORKER, async (tx) => {
+        const ids = await read(tx, from);
+        return [ids.at(-1), opened + (await this.begin(tx, ids))] as const;
+      });
+    }
+    return opened;
+  }
+
+  /** Organizations behind one to which something was sent that is not charged: one of them at least, where there is any. */
+  private async readers(tx: Tx, after: string): Promise<string[]> {
+    const counts = await tx.find(
+      egressCounts,
+      { chargedThrough: { isNull: true }, organizationId: { gt: after } },
+      { orderBy: [['organizationId', 'asc']], limit: this.pageSize },
+    );
+    return [...new Set(counts.map((c) => c.organizationId))];
+  }
+
+  /** Makes the marks of those that have none: each from its first file, or from what was first sent to it. */
+  private async begin(tx: Tx, organizationIds: readonly string[]): Promise<number> {
+    const marks = await tx.find(storageMarks, { organizationId: { in: organizationIds } });
+    const known = new Set(marks.map((m) => m.organizationId));
+    const fresh = organizationIds.filter((id) => !known.has(id));
+    if (fresh.length === 0) return 0;
+    const files = await this.d.files.since(tx, fresh);
+    const rows: StorageMarkRow[] = [];
+    for (const organizationId of fresh) {
+      const [sent] = await tx.find(
+        egressCounts,
+        { organizationId, chargedThrough: { isNull: true } },
+        { orderBy: [['countedAt', 'asc']], limit: 1 },
+      );
+      const sinceMs = Math.min(files.get(organizationId) ?? Infinity, sent?.countedAt ?? Infinity);
+      if (sinceMs === Infinity) continue;
+      const chargedThrough = Math.floor(sinceMs / HOUR) * HOUR;
+      const month = monthStart(chargedThrough);
+      const wakeAt = chargedThrough + HOUR + SETTLE_MS;
+      rows.push({ organizationId, chargedThrough, month, freeMbHours: 0n, freeBytes: 0n, version: 1, wakeAt });
+    }
+    return (await tx.insertNew(storageMarks, rows)).length;
   }
 
   async due(tx: Tx, nowMs: number, limit: number): Promise<{ id: string; wakeAt: number | null }[]> {
@@ -102,13 +142,15 @@ export class Storage implements Reconciler {
       countedAt: { lt: toMs },
     });
     const before = new Map((await tx.find(storageSums, { organizationId })).map((s) => [s.projectId, s]));
-    const prices = storagePrices((await this.d.prices.inForce(tx, fromMs))?.terms ?? null);
+    const { terms, bpsOf } = await this.d.prices.discountsFor(tx, organizationId, fromMs);
+    const prices = (projectId: string): StoragePrices => storagePrices(terms, bpsOf(projectId));
     const hour = meterHour({ mark, fromMs, kept, counts, before, prices });
     const { sums, freeMbHours, freeBytes, amountNano } = hour;
     const month = monthStart(fromMs);
     const key = `storage:${organizationId}:${fromMs}`;
     const transactionId = amountNano === 0n ? null : await this.charge(tx, organizationId, key, amountNano);
     if (transactionId === 'too-little') return false;
+    await this.d.quotas.spend(tx, organizationId, spentOf(hour.lines, key));
     await this.move(tx, mark, { chargedThrough: toMs, month, freeMbHours, freeBytes, wakeAt: now });
     await tx.upsert(storageSums, sums);
     // Invoices are of this month and the last: an hour of before, or one that waited longer than is looked back, counts when it is charged.
@@ -163,7 +205,7 @@ export function meterHour(of: {
   readonly kept: ReadonlyMap<string, bigint>;
   readonly counts: readonly Pick<EgressCountRow, 'projectId' | 'bytes'>[];
   readonly before: ReadonlyMap<string, StorageSumRow>;
-  readonly prices: ReturnType<typeof storagePrices>;
+  readonly prices: (projectId: string) => StoragePrices;
 }): { lines: Line[]; sums: StorageSumRow[]; freeMbHours: bigint; freeBytes: bigint; amountNano: bigint } {
   const { mark, fromMs, kept, counts, before, prices } = of;
   const month = monthStart(fromMs);
@@ -179,13 +221,14 @@ export function meterHour(of: {
     // What a project kept never becomes less; a source that says so must not give anything back.
     const byteMs = larger(kept.get(projectId) ?? 0n, hadByteMs);
     const quantity = mbHours(byteMs) - mbHours(hadByteMs);
-    const stored = rateUnits(prices.kept, quantity, { freeUsed: freeMbHours, paid: paidMbHours });
-    const read = rateUnits(prices.sent, sent.get(projectId) ?? 0n, { freeUsed: freeBytes, paid: paidBytes });
+    const price = prices(projectId);
+    const stored = rateUnits(price.kept, quantity, { freeUsed: freeMbHours, paid: paidMbHours });
+    const read = rateUnits(price.sent, sent.get(projectId) ?? 0n, { freeUsed: freeBytes, paid: paidBytes });
     freeMbHours += stored.free;
     freeBytes += read.free;
     lines.push(
-      ...linesOf({ projectId, fromMs, meter: 'storage', resource: 'stored files' }, stored, prices.kept),
-      ...linesOf({ projectId, fromMs, meter: 'egress', resource: 'files sent' }, read, prices.sent),
+      ...linesOf({ projectId, fromMs, meter: 'storage', resource: 'stored files' }, stored, price.kept),
+      ...linesOf({ projectId, fromMs, meter: 'egress', resource: 'files sent' }, read, price.sent),
     );
     sums.push({
       projectId,
@@ -197,6 +240,15 @@ export function meterHour(of: {
     });
   }
   return { lines, sums, freeMbHours, freeBytes, amountNano: lines.reduce((n, l) => n + l.amountNano, 0n) };
+}
+
+/** What each project's part of the hour costs: budgets count it, and never refuse it, since the files are there already. */
+function spentOf(lines: readonly Line[], key: string): { holder: string; projectId: string; amountNano: bigint }[] {
+  const sums = new Map<string, bigint>();
+  for (const { projectId, amountNano } of lines) sums.set(projectId, (sums.get(projectId) ?? 0n) + amountNano);
+  return [...sums]
+    .filter(([, amountNano]) => amountNano > 0n)
+    .map(([projectId, amountNano]) => ({ holder: `${key}:${projectId}`, projectId, amountNano }));
 }
 
 /** What was free and what was not are records of their own, each with its price. */

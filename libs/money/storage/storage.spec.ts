@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DAY, HOUR, MINUTE, newId, SeededRandom, usd } from '#kernel';
 import { priceTermsSchema } from '#contracts';
+import { projects } from '#identity/tenancy';
+import { outbox } from '#platform/database';
 import { transactions } from '#money/ledger';
 import { monthStart, usageRecords, usageSums, type UsageRow } from '#money/metering';
-import { priceBooks, Prices } from '#money/rating';
+import { quotas } from '#money/quotas';
+import { commitments, organizationPlans, priceBooks, Prices } from '#money/rating';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
 import { egressCounts, EgressTally, Storage, storageMarks, type KeptFiles } from './index.js';
@@ -20,15 +23,19 @@ describe.each(specStores)('files kept and sent, $name', ({ name, open }) => {
   let month: number;
   const files = new Map<string, { organizationId: string; bytes: bigint; from: number; to: number }[]>();
   const kept: KeptFiles = {
-    owners: () => {
-      const all = [...files.values()].flat();
-      const ids = [...new Set(all.map((f) => f.organizationId))];
+    owners: (_, { after, limit }) => {
+      const ids = new Set([...files.values()].flat().map((f) => f.organizationId));
       return Promise.resolve(
-        ids.map((organizationId) => ({
-          organizationId,
-          sinceMs: Math.min(...all.filter((f) => f.organizationId === organizationId).map((f) => f.from)),
-        })),
+        [...ids]
+          .sort()
+          .filter((id) => id > after)
+          .slice(0, limit),
       );
+    },
+    since: (_, ids) => {
+      const all = [...files.values()].flat();
+      const first = (id: string): number => Math.min(...all.filter((f) => f.organizationId === id).map((f) => f.from));
+      return Promise.resolve(new Map(ids.map((id) => [id, first(id)])));
     },
     byteMs: (_, organizationId, untilMs) =>
       Promise.resolve(
@@ -84,7 +91,10 @@ describe.each(specStores)('files kept and sent, $name', ({ name, open }) => {
     const book = (version: number, more: object, over: object = {}) => ({
       id: newId('priceBook'),
       version,
-      terms: priceTermsSchema.parse({ storage: { gbHour: String(usd('0.01')), ...more } }),
+      terms: priceTermsSchema.parse({
+        storage: { gbHour: String(usd('0.01')), ...more },
+        plans: { lab: { discountBps: 1_000 } },
+      }),
       note: null,
       ...at,
       ...over,
@@ -191,6 +201,83 @@ describe.each(specStores)('files kept and sent, $name', ({ name, open }) => {
     await till.audit();
   });
 
+  it('cost less on a plan, and for the project that has committed itself', async () => {
+    const tenant = await till.tenant('10');
+    const second = { ...tenant, projectId: newId('project') };
+    const { organizationId } = tenant;
+    await till.tx(async (tx) => {
+      await tx.insert(projects, { id: second.projectId, organizationId, name: 'second', createdAt: month });
+      await tx.insert(organizationPlans, { organizationId, n: 1, plan: 'lab', effectiveAt: month });
+      const promise = { organizationId, projectId: second.projectId, per: 'hour', amountNano: 1n } as const;
+      const { id } = await prices.commit(tx, { ...promise, discountBps: 2_500, endsAt: (await tx.now()) + DAY });
+      await tx.update(commitments, { id }, { startsAt: month, settledThrough: month });
+    });
+    keep(tenant, 15, month);
+    keep(second, 10, month + HOUR);
+    await sent(second, 3n * GB, month + HOUR + MINUTE);
+    await storage.open();
+    await steps(tenant, 2);
+    const paid = (await records(tenant)).filter((r) => r.unitPriceNano > 0n);
+    expect(paid.map((r) => [r.meter, r.projectId, r.quantity, r.unitPriceNano, r.amountNano]).sort()).toEqual(
+      [
+        ['storage', tenant.projectId, 10_000n, usd('0.009'), usd('0.09')],
+        ['storage', tenant.projectId, 15_000n, usd('0.009'), usd('0.135')],
+        ['storage', second.projectId, 10_000n, usd('0.0075'), usd('0.075')],
+        ['egress', second.projectId, 2n * GB, usd('0.075'), usd('0.15')],
+      ].sort(),
+    );
+    await till.audit();
+  });
+
+  it('count for budgets, which tell of it, refuse new work sooner, and never the hour itself', async () => {
+    const tenant = await till.tenant('10');
+    const { organizationId, projectId } = tenant;
+    const budget = (scope: 'organization' | 'project', limitN: bigint) =>
+      till.tx((tx) =>
+        till.quotas.set(tx, {
+          organizationId,
+          projectId: scope === 'project' ? projectId : null,
+          scope,
+          scopeId: scope === 'project' ? projectId : organizationId,
+          dimension: 'spend',
+          per: 'month',
+          limitN,
+          mode: 'hard',
+          policy: 'keep',
+          cohort: null,
+          borrowingLimit: null,
+          lendingLimit: null,
+        }),
+      );
+    await budget('project', usd('0.30'));
+    await budget('organization', usd('1'));
+    keep(tenant, 25, month);
+    await storage.open();
+    // 5 GB-hours are free: 20 cents, then 25.
+    await steps(tenant, 1);
+    const take = (dollars: string) =>
+      till.tx((tx) => till.holds.take(tx, { organizationId, projectId, amountNano: usd(dollars) }));
+    await expect(take('0.11')).rejects.toMatchObject({ code: 'budget-exceeded' });
+    await take('0.05');
+    expect(await steps(tenant, 1)).toBe(1);
+    const used = () => till.tx((tx) => tx.find(quotas, { organizationId }, { orderBy: [['scope', 'asc']] }));
+    expect((await used()).map((q) => [q.scope, q.used, q.alerted])).toEqual([
+      ['organization', usd('0.50'), 50],
+      ['project', usd('0.50'), 100],
+    ]);
+    await expect(take('0.01')).rejects.toMatchObject({ code: 'budget-exceeded' });
+    const told = await till.tx((tx) => tx.find(outbox, { organizationId, topic: 'quota.threshold' }));
+    expect(told.map((e) => (e.payload as { percent: number }).percent).sort()).toEqual([100, 50, 50, 80]);
+    // A limit that is set anew starts from the same sum.
+    await till.tx(async (tx) => {
+      const [project] = await tx.find(quotas, { scopeId: projectId });
+      await till.quotas.remove(tx, project?.id ?? '');
+    });
+    await budget('project', usd('2'));
+    expect((await used()).map((q) => q.used)).toEqual([usd('0.50'), usd('0.50')]);
+    await till.audit();
+  });
+
   it('that waited for too long count when they are charged', async () => {
     const tenant = await till.tenant('10');
     keep(tenant, 6, month);
@@ -241,6 +328,24 @@ describe.each(specStores)('files kept and sent, $name', ({ name, open }) => {
       [0, HOUR].map((ms) => `storage:${tenant.organizationId}:${month + ms}`),
     );
     await till.audit();
+  });
+
+  it('are begun with page by page, of whoever keeps or reads something, each once and from its first', async () => {
+    await storage.open();
+    const random = new SeededRandom(`pages ${name}`);
+    const paged = new Storage({ ...till, prices, files: kept, clock: opened.clock, random, pageSize: 2 });
+    const tenants = await Promise.all(Array.from({ length: 6 }, () => till.tenant('10')));
+    const first = new Map(tenants.map((t, i) => [t.organizationId, month + (i + 3) * HOUR]));
+    for (const [i, tenant] of tenants.entries()) {
+      const at = first.get(tenant.organizationId) ?? 0;
+      // Some keep, some read, some do both and read first; three counts are more than a page.
+      if (i !== 1 && i !== 4) keep(tenant, 1, i === 3 ? at + HOUR : at);
+      if (i === 1 || i >= 3) for (const n of [2, 1, 0]) await sent(tenant, 1n, at + n * MINUTE);
+    }
+    expect(await paged.open()).toBe(6);
+    expect(await paged.open()).toBe(0);
+    const marks = await till.tx((tx) => tx.find(storageMarks, { organizationId: { in: [...first.keys()] } }));
+    expect(new Map(marks.map((m) => [m.organizationId, m.chargedThrough]))).toEqual(first);
   });
 
   it('that were charged are forgotten a day later', async () => {

@@ -284,8 +284,11 @@ class MemoryTx implements Tx {
     return n;
   }
 
-  call<A extends object, R extends object>(procedure: Procedure<A, R>, args: A): Promise<R> {
-    return procedure.inMemory(this, args);
+  /** As on PostgreSQL, where arguments go by position: nothing arrives that is not declared, and nothing else comes back. */
+  async call<A extends object, R extends object>(procedure: Procedure<A, R>, args: A): Promise<R> {
+    const { name, args: takes, result: gives } = procedure;
+    const result: R = await procedure.inMemory(this, declared<A>(takes, args, `${name} is not given`));
+    return declared<R>(gives, result, `${name} does not give`);
   }
 
   afterCommit(action: AfterCommit): void {
@@ -295,4 +298,14 @@ class MemoryTx implements Tx {
   rollback(): void {
     for (const step of this.undo.reverse()) step();
   }
+}
+
+function declared<T extends object>(kinds: { readonly [K in keyof T & string]: unknown }, of: T, what: string): T {
+  const values = Object.keys(kinds).map((name) => {
+    // Only names of its own are declared.
+    const value = of[name as keyof T];
+    if (value === undefined) throw new Error(`${what} ${name}`);
+    return [name, value] as const;
+  });
+  return Object.fromEntries(values) as T;
 }

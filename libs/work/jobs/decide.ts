@@ -1,5 +1,5 @@
 import { endReasons, type LeaseRow } from '#compute/leases';
-import { safeUntil } from './deadline.js';
+import { safeUntil } from './placing/deadline.js';
 import type { JobRow } from './jobs.table.js';
 
 export type JobAction =

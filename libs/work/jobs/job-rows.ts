@@ -1,11 +1,11 @@
 import type { EventRow } from '#platform/reconcile';
-import type { BatchPlan } from './batch-input.js';
+import type { BatchPlan } from './intake/batch-input.js';
 import type { JobRow, ShardRow } from './jobs.table.js';
-import type { Planned } from './planning.js';
+import type { Planned } from './placing/planning.js';
 
 /** A job as it begins. */
 export function jobRow(
-  { id, submission: s, plan, workload, capNano, tokenTerms }: Planned,
+  { id, submission: s, plan, workload, capNano, tokenTerms, quote }: Planned,
   holdId: string,
   now: number,
 ): JobRow {
@@ -28,6 +28,7 @@ export function jobRow(
     tokenTerms,
     chargedNano: 0n,
     placementId: null,
+    quoteId: quote?.id ?? null,
     leaseId: null,
     triedOffers: [],
     leaseTries: 0,

@@ -1,5 +1,5 @@
 import type { JobView } from '#contracts';
-import { deadlineAt, safeUntil } from './deadline.js';
+import { deadlineAt, safeUntil } from './placing/deadline.js';
 import type { JobRow } from './jobs.table.js';
 
 /** A job's money at one moment: what its hold still has, what it paid, and what the time since the last metering will cost. */
@@ -29,6 +29,7 @@ export function toJobView(job: JobRow, { heldNano, chargedNano, runningNano }: J
       linesFailed: job.linesFailed,
     },
     placementId: job.placementId as JobView['placementId'],
+    quoteId: job.quoteId as JobView['quoteId'],
     leaseId: job.leaseId as JobView['leaseId'],
     billing: job.tokenTerms === null ? 'time' : 'tokens',
     cost: {

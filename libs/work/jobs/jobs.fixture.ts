@@ -21,6 +21,7 @@ export function jobWith(over: Partial<JobRow> = {}): JobRow {
     tokenTerms: null,
     chargedNano: 0n,
     placementId: null,
+    quoteId: null,
     leaseId: null,
     triedOffers: [],
     leaseTries: 0,

@@ -2,14 +2,17 @@ import { DomainError, formatUsd, MINUTE, StaleVersion, type Clock } from '#kerne
 import type { Offer } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
-import { Leases, machineCostOf, warmOffer, type LeaseRow, type NewLease } from '#compute/leases';
+import type { Fallback, Reserved } from '#market/placement';
+import { Leases, machineCostOf, warmOffer, type LeaseRow } from '#compute/leases';
 import { Providers } from '#compute/providers';
-import type { Prices } from '#money/rating';
+import type { ChargeTerms, Prices } from '#money/rating';
 import { Holds } from '#money/quotas';
-import { atRiskS, safeUntil, workLeft } from './deadline.js';
+import type { Quotes } from '#work/quotes';
+import { atRiskS, fallbackOf, planned, workLeft } from './placing/deadline.js';
 import { nextJobAction } from './decide.js';
 import { jobMachine, jobs, shards, type JobFallback, type JobRow } from './jobs.table.js';
-import { hasRateRoom } from './rate-room.js';
+import { hasRateRoom, waitsTooLong } from './placing/rate-room.js';
+import { capped, reservedFor } from './placing/reserved.js';
 
 /** What the jobs room wants of placement: a stored decision and the offers in the order to try. */
 export interface Placer {
@@ -29,8 +32,10 @@ export interface Placer {
     best: Offer | null;
     why: string;
     /** Where the work must go at the latest when `best` may be taken away; only with a deadline. */
-    fallback: { readonly offer: Offer; readonly startS: number; readonly workS: number } | null;
+    fallback: Fallback | null;
     isLate: boolean;
+    /** `best` is paid for already: by which reservations, and what the tenant's price is made from. */
+    reserved?: Reserved | null;
   }>;
 }
 
@@ -39,12 +44,21 @@ export interface JobReconcilerDeps {
   readonly leases: Leases;
   readonly providers: Providers;
   readonly prices: Prices;
+  readonly quotes: Pick<Quotes, 'machineFor'>;
   readonly holds: Holds;
   readonly placer: Placer;
   readonly wake: WakeQueue;
   /** Tells a machine's agent that its work changed. */
   readonly ring: (agentId: string) => void;
   readonly clock: Clock;
+}
+
+/** What is rented for a job, and on which terms. */
+interface Rental {
+  readonly offer: Offer;
+  readonly terms: ChargeTerms;
+  readonly placementId: string;
+  readonly reserved?: Reserved | null | undefined;
 }
 
 const WAIT_FOR_CAPACITY_MS = 2_000;
@@ -77,6 +91,8 @@ export class JobReconciler implements Reconciler {
       }
       switch (action.do) {
         case 'rest':
+          if (lease && (await waitsTooLong(tx, this.d.leases.quotas, job, lease, now)))
+            return this.leave(tx, job, lease, now);
           if (job.wakeAt !== action.untilMs && !jobMachine.isTerminal(job.state)) {
             await transition(tx, jobs, jobMachine, job, job.state, { wakeAt: action.untilMs, message: '' });
           }
@@ -120,21 +136,19 @@ export class JobReconciler implements Reconciler {
       const why = 'the limits on requests and tokens have no room now';
       return this.waitForRoom(tx, job, job.placementId, why, now, MINUTE - (now % MINUTE));
     }
+    // A quote is for the first machine: whatever comes after it is at the market's price.
+    const quoted = job.quoteId === null || job.leaseTries > 0 ? null : await this.d.quotes.machineFor(tx, job.quoteId);
+    if (quoted && !('why' in quoted)) {
+      const reserved = await reservedFor(tx, quoted.offer);
+      return this.start(tx, job, { ...quoted, reserved, fallback: null, news: ' at the quoted price' }, now);
+    }
     // A warm machine is paid for by its time: who pays for tokens would pay twice.
     const warm = job.tokenTerms === null ? await this.d.leases.warm(tx, job.projectId) : [];
-    const find = (workload: JobRow['workload']) =>
-      this.d.placer.place(tx, {
-        organizationId: job.organizationId,
-        projectId: job.projectId,
-        jobId: job.id,
-        workload,
-        avoidOffers: job.triedOffers,
-        warm: warm.map((l) => warmOffer(l, now)),
-        atRiskS: atRiskS(job),
-      });
-    let placed = await find(workLeft(job, now));
+    const idleOffers = warm.map((l) => warmOffer(l, now));
+    let placed = await this.find(tx, job, now, idleOffers);
     // Where nothing is left that is not taken away, what may be taken away is better than nothing.
-    if (placed.best === null && job.steadyOnly) placed = await find(workLeft({ ...job, steadyOnly: false }, now));
+    if (placed.best === null && job.steadyOnly)
+      placed = await this.find(tx, { ...job, steadyOnly: false }, now, idleOffers);
     const { placementId, best, why } = placed;
     const fallback = fallbackOf(job, placed.fallback);
     if (best === null) return this.waitForRoom(tx, job, placementId, why, now);
@@ -165,38 +179,92 @@ export class JobReconciler implements Reconciler {
       this.ringAfter(tx, attached);
       return 'rest';
     }
-    const { organizationId } = job;
-    const basis = await this.d.providers.priceBasis(tx, best.providerId);
-    const byTime = await this.d.prices.termsFor(tx, { organizationId, ...basis }, now);
-    const terms = job.tokenTerms === null ? byTime : { ...byTime, paidBy: 'tokens' as const, leaseMinimumMs: 0 };
-    const lease = await this.request(tx, {
-      organizationId,
-      projectId: job.projectId,
-      jobId: job.id,
-      jobHoldId: job.holdId,
-      placementId,
-      offer: best,
-      terms,
-    });
-    if (!lease) return this.capTooSmall(tx, job, now);
-    if (lease instanceof DomainError) return this.waitForRoom(tx, job, placementId, lease.message, now);
-    await transition(tx, jobs, jobMachine, job, 'starting', {
-      patch: { leaseId: lease.id, placementId, leaseTries: job.leaseTries + 1, fallback, reason: null },
-      wakeAt: Math.min(now + 5_000, job.timeoutAt),
-      message: `renting ${best.sku} in ${best.region}${planned(job, fallback, placed.isLate)}`,
-    });
-    tx.afterCommit(() => void this.d.wake.wake('lease', lease.id).catch(() => undefined));
-    return 'rest';
+    const terms = await this.termsOf(tx, job, best, now);
+    const market = quoted ? `; at the market’s price, since ${quoted.why}` : '';
+    const news = `${market}${planned(job, fallback, placed.isLate)}`;
+    const reserved = await capped(placed.reserved, { offer: best, terms }, (elsewhere) =>
+      this.termsOf(tx, job, elsewhere, now),
+    );
+    return this.start(tx, job, { offer: best, terms, placementId, reserved, fallback, news }, now);
   }
 
-  /** A limit that says no is told like missing capacity: the job waits for room. */
-  private async request(tx: Tx, of: NewLease): Promise<LeaseRow | DomainError | null> {
+  private async start(
+    tx: Tx,
+    job: JobRow,
+    on: Rental & { fallback: JobFallback | null; news: string },
+    now: number,
+  ): Promise<'rest'> {
+    const { placementId, fallback, news } = on;
+    const lease = await this.rent(tx, job, on);
+    if (!lease) return this.capTooSmall(tx, job, now);
+    if (lease instanceof DomainError) return this.waitForRoom(tx, job, placementId, lease.message, now);
+    return this.begin(tx, job, lease, { placementId, fallback }, now, news);
+  }
+
+  /** The stored decision for what is left of the job. */
+  private find(tx: Tx, job: JobRow, now: number, warm: readonly Offer[]): ReturnType<Placer['place']> {
+    return this.d.placer.place(tx, {
+      organizationId: job.organizationId,
+      projectId: job.projectId,
+      jobId: job.id,
+      workload: workLeft(job, now),
+      avoidOffers: job.triedOffers,
+      warm,
+      atRiskS: atRiskS(job),
+    });
+  }
+
+  /** What is charged for a machine of the market. */
+  private async termsOf(tx: Tx, job: JobRow, offer: Pick<Offer, 'providerId'>, now: number): Promise<ChargeTerms> {
+    const { organizationId, projectId } = job;
+    const basis = await this.d.providers.priceBasis(tx, offer.providerId);
+    const byTime = await this.d.prices.termsFor(tx, { organizationId, projectId, ...basis }, now);
+    return job.tokenTerms === null ? byTime : { ...byTime, paidBy: 'tokens', leaseMinimumMs: 0 };
+  }
+
+  /**
+   * A lease for the job. Null = what is left of the cap does not cover its first minute; a limit that says no
+   * is told like missing capacity.
+   */
+  private async rent(
+    tx: Tx,
+    job: JobRow,
+    { offer, terms, placementId, reserved }: Rental,
+  ): Promise<LeaseRow | DomainError | null> {
+    const { organizationId, projectId, id: jobId, holdId: jobHoldId } = job;
     try {
-      return await this.d.leases.request(tx, of);
+      return await this.d.leases.request(tx, {
+        organizationId,
+        projectId,
+        jobId,
+        jobHoldId,
+        placementId,
+        offer,
+        terms,
+        ...(reserved ? { reserved } : {}),
+      });
     } catch (error) {
       if (error instanceof DomainError && error.kind === 'rate-limited') return error;
       throw error;
     }
+  }
+
+  /** The job goes on with a lease that was just requested. */
+  private async begin(
+    tx: Tx,
+    job: JobRow,
+    lease: LeaseRow,
+    patch: Partial<Pick<JobRow, 'placementId' | 'fallback' | 'steadyOnly'>>,
+    now: number,
+    plan = '',
+  ): Promise<'rest'> {
+    await transition(tx, jobs, jobMachine, job, 'starting', {
+      patch: { ...patch, leaseId: lease.id, leaseTries: job.leaseTries + 1, reason: null },
+      wakeAt: Math.min(now + 5_000, job.timeoutAt),
+      message: `renting ${lease.offer.sku} in ${lease.offer.region}${plan}`,
+    });
+    tx.afterCommit(() => void this.d.wake.wake('lease', lease.id).catch(() => undefined));
+    return 'rest';
   }
 
   private async waitForRoom(
@@ -235,14 +303,7 @@ export class JobReconciler implements Reconciler {
    * From a machine that may be taken away to one that is not. The other one is found and paid for first: while there is none,
    * or what is left of the cap does not cover it, the job stays where it is and looks again.
    */
-  private async move(
-    tx: Tx,
-    job: JobRow,
-    lease: LeaseRow | null,
-    message: string,
-    now: number,
-  ): Promise<'again' | 'rest'> {
-    const { organizationId, projectId } = job;
+  private async move(tx: Tx, job: JobRow, lease: LeaseRow | null, message: string, now: number): Promise<'rest'> {
     const stay = async (why: string): Promise<'rest'> => {
       await transition(tx, jobs, jobMachine, job, job.state, {
         patch: { reason: `stays on a machine that may be taken away: ${why}` },
@@ -251,29 +312,15 @@ export class JobReconciler implements Reconciler {
       });
       return 'rest';
     };
-    const placed = await this.d.placer.place(tx, {
-      organizationId,
-      projectId,
-      jobId: job.id,
-      workload: workLeft({ ...job, steadyOnly: true }, now),
-      avoidOffers: job.triedOffers,
-      warm: [],
-      atRiskS: atRiskS(job),
-    });
+    const placed = await this.find(tx, { ...job, steadyOnly: true }, now, []);
     const { best, placementId } = placed;
     if (!best || best.pricing === 'spot') return stay(placed.why || 'there is no other');
     if (placed.isLate) return stay('any other would be late too');
-    const basis = await this.d.providers.priceBasis(tx, best.providerId);
-    const terms = await this.d.prices.termsFor(tx, { organizationId, ...basis }, now);
-    const next = await this.request(tx, {
-      organizationId,
-      projectId,
-      jobId: job.id,
-      jobHoldId: job.holdId,
-      placementId,
-      offer: best,
-      terms,
-    });
+    const terms = await this.termsOf(tx, job, best, now);
+    const reserved = await capped(placed.reserved, { offer: best, terms }, (elsewhere) =>
+      this.termsOf(tx, job, elsewhere, now),
+    );
+    const next = await this.rent(tx, job, { offer: best, terms, placementId, reserved });
     if (!next) return stay('what is left of the cost cap does not cover another');
     if (next instanceof DomainError) return stay(next.message);
     await this.putBack(tx, job, lease);
@@ -282,13 +329,7 @@ export class JobReconciler implements Reconciler {
       wakeAt: now,
       message: `${lease ? `${lease.offer.sku} in ${lease.offer.region}: ` : ''}${message}`,
     });
-    await transition(tx, jobs, jobMachine, left, 'starting', {
-      patch: { leaseId: next.id, placementId, leaseTries: job.leaseTries + 1, steadyOnly: true, reason: null },
-      wakeAt: Math.min(now + 5_000, job.timeoutAt),
-      message: `renting ${best.sku} in ${best.region}`,
-    });
-    tx.afterCommit(() => void this.d.wake.wake('lease', next.id).catch(() => undefined));
-    return 'rest';
+    return this.begin(tx, left, next, { placementId, steadyOnly: true }, now);
   }
 
   /** Unfinished shards go back, finished ones stay; a machine that is still there is let go. */
@@ -301,6 +342,20 @@ export class JobReconciler implements Reconciler {
       );
     }
     if (lease && lease.state !== 'ended' && lease.jobId === job.id) await this.d.leases.letGo(tx, lease, 0);
+  }
+
+  /** Lets a machine go that may be handed nothing for long; the job waits for room without one. */
+  private async leave(tx: Tx, job: JobRow, lease: LeaseRow, now: number): Promise<'again'> {
+    await this.putBack(tx, job, lease);
+    const message = 'the limits on requests and tokens leave its machine idle';
+    await transition(tx, jobs, jobMachine, job, 'recovering', {
+      // Not a machine that failed; but one that a quote was for.
+      patch: { leaseId: null, leaseTries: Math.max(1, job.leaseTries - 1), fallback: null, reason: message },
+      wakeAt: now,
+      message: `${lease.offer.sku} in ${lease.offer.region} is let go: ${message}`,
+    });
+    tx.afterCommit(() => void this.d.wake.wake('lease', lease.id).catch(() => undefined));
+    return 'again';
   }
 
   /** The machine is gone: its unfinished shards go back, finished ones stay. */
@@ -371,18 +426,4 @@ export class JobReconciler implements Reconciler {
     const { agentId } = lease;
     if (agentId !== null) tx.afterCommit(() => this.d.ring(agentId));
   }
-}
-
-function fallbackOf(job: JobRow, found: { offer: Offer; startS: number; workS: number } | null): JobFallback | null {
-  if (!found) return null;
-  const { offer, startS, workS } = found;
-  const shardsLeft = job.shardsTotal - job.shardsDone - job.shardsFailed;
-  return { offerId: offer.id, name: `${offer.sku} in ${offer.region}`, startS, workS, shardsLeft };
-}
-
-/** What a deadline adds to the news of a new machine. */
-function planned(job: JobRow, fallback: JobFallback | null, isLate: boolean): string {
-  if (isLate) return '; it will probably be late';
-  const safeMs = safeUntil({ ...job, fallback });
-  return fallback && safeMs !== null ? `; at ${new Date(safeMs).toISOString()} at the latest on ${fallback.name}` : '';
 }

@@ -105,6 +105,23 @@ describe('submitting', () => {
     expect(transactions).toHaveBeenCalledTimes(1 + 1 + 4);
   });
 
+  it('is refused when its file is deleted while it is planned', async () => {
+    await world.credit('5');
+    const { artifacts, placements, jobs: room } = world.broker;
+    const estimate = placements.estimate.bind(placements);
+    let gone = artifactId;
+    placements.estimate = async (request) => {
+      await artifacts.remove(WORKER, gone);
+      return estimate(request);
+    };
+    const error = await refusal(batch());
+    expect([error.code, error.details.field]).toEqual(['unknown-artifact', 'spec.inputArtifactId']);
+    gone = artifactId = await world.upload(3);
+    const { request, ...of } = submission(batch());
+    await expect(room.submitMany(of, [request])).rejects.toMatchObject({ code: 'unknown-artifact' });
+    nothingWritten();
+  });
+
   it('is undone when what belongs to it fails', async () => {
     await world.credit('1');
     const also = () => Promise.reject(new Error('taken over'));
@@ -189,24 +206,24 @@ describe('the cap', () => {
 
   it('covers at least the first 15 minutes of the best offer', async () => {
     const { placements } = world.broker;
-    const quote = placements.quote.bind(placements);
-    placements.quote = async (request) => ({ ...(await quote(request)), expectedS: 300 }) as never;
+    const estimate = placements.estimate.bind(placements);
+    placements.estimate = async (request) => ({ ...(await estimate(request)), expectedS: 300 }) as never;
     const { capNano, lines, shards: n } = await preview(batch());
     expect([lines, n, capNano]).toEqual([100, 34, burn(rate, 15 * 60_000)]);
-    placements.quote = async (request) => ({ ...(await quote(request)), expectedS: 301 }) as never;
+    placements.estimate = async (request) => ({ ...(await estimate(request)), expectedS: 301 }) as never;
     expect((await preview(batch())).capNano).toBe(burn(rate, 3 * 301_000));
   });
 
   it('is three times what the best offer is expected to take', async () => {
     const workload = { work: { kind: 'wall-hours' as const, hours: 10 } };
     const { capNano } = await preview({ ...batch(), workload });
-    const quote = await world.broker.placements.quote({
+    const estimate = await world.broker.placements.estimate({
       projectId: world.projectId,
       workload: workloadSchema.parse(workload),
     });
-    if (!('expectedS' in quote)) throw new Error('no quote');
-    expect(quote.expectedS).toBeGreaterThan(36_000);
-    expect(capNano).toBe(burn(rate, Math.ceil(quote.expectedS * 1_000) * 3));
+    if (!('expectedS' in estimate)) throw new Error('no estimate');
+    expect(estimate.expectedS).toBeGreaterThan(36_000);
+    expect(capNano).toBe(burn(rate, Math.ceil(estimate.expectedS * 1_000) * 3));
   });
 
   it('estimates a batch from its lines and a command from what was said', async () => {

@@ -4,9 +4,10 @@ import { batch, Gather, within, WORKER, type Actor, type Tx } from '#platform/da
 import { events, transition, type WakeQueue } from '#platform/reconcile';
 import { requireStanding } from '#money/billing';
 import { Holds, type HoldRequest, type HoldRow } from '#money/quotas';
+import { keepFiles } from './intake/files.js';
 import { jobRow, queuedEvent, shardRows } from './job-rows.js';
 import { jobMachine, jobs, shards, type JobRow } from './jobs.table.js';
-import { Planning, type Known, type Planned, type PlanningDeps, type Submission } from './planning.js';
+import { Planning, type Known, type Planned, type PlanningDeps, type Submission } from './placing/planning.js';
 
 export interface JobServiceDeps extends PlanningDeps {
   readonly holds: Holds;
@@ -33,7 +34,8 @@ export class Jobs {
    * Checks the input whole, prices the work, then in one transaction sets the money aside and writes job and shards;
    * `also` runs in that transaction, and what it throws undoes it. Jobs of one project that come at the same time share the transaction,
    * and each is taken or refused by itself.
-   * Throws: invalid (line and field named), payment-required (how much is missing), unprocessable (nothing fits and no cap given).
+   * Throws: invalid (line and field named), payment-required (how much is missing), unprocessable (nothing fits and no cap given),
+   * conflict (its quote does not hold any more).
    */
   async submit(submission: Submission, also: Also = () => Promise.resolve()): Promise<JobRow> {
     const planned = await this.planning.prepare(submission);
@@ -49,6 +51,7 @@ export class Jobs {
     requests: readonly CreateJob[],
     also: (tx: Tx, made: readonly JobRow[]) => Promise<void> = () => Promise.resolve(),
   ): Promise<JobRow[]> {
+    requireQuotesOnce(requests);
     const planned: Planned[] = [];
     // Jobs of one kind differ in little: the same file is read once, and the same machine priced once.
     const known: Known = new Map();
@@ -60,12 +63,13 @@ export class Jobs {
       );
     return this.d.store.transaction(of.actor, async (tx) => {
       await requireStanding(tx, of.organizationId);
+      await keepFiles(tx, of.organizationId, planned);
       const parts = await this.d.holds.takeShared(
         tx,
         of,
         planned.map(({ id, capNano }) => ({ jobId: id, amountNano: capNano })),
       );
-      const made = await this.write(tx, planned, parts);
+      const made = await this.write(tx, planned, parts, ofJob);
       await also(tx, made);
       return made;
     });
@@ -89,6 +93,7 @@ export class Jobs {
     const { actor, organizationId } = first.submission;
     return this.d.store.transaction(actor, async (tx) => {
       await requireStanding(tx, organizationId);
+      await keepFiles(tx, organizationId, group);
       const outcomes = await this.d.holds.takeMany(tx, group.map(holdOf));
       const taken = group.flatMap((planned, i) => {
         const hold = outcomes[i];
@@ -109,7 +114,12 @@ export class Jobs {
   }
 
   /** The rows of jobs whose money is set aside, and their wake-ups. */
-  private async write(tx: Tx, planned: readonly Planned[], parts: readonly HoldRow[]): Promise<JobRow[]> {
+  private async write(
+    tx: Tx,
+    planned: readonly Planned[],
+    parts: readonly HoldRow[],
+    told: (error: unknown, i: number) => unknown = (error) => error,
+  ): Promise<JobRow[]> {
     const made = planned.map((one, i) => {
       const hold = parts[i];
       if (hold?.jobId !== one.id) throw new Error(`${one.id} has no hold of its own`);
@@ -130,6 +140,11 @@ export class Jobs {
         made.map(({ job, rows }) => queuedEvent(job, rows.length)),
       ),
     ]);
+    for (const [i, { id, quote }] of planned.entries())
+      if (quote)
+        await this.d.quotes.take(tx, quote, id).catch((error: unknown) => {
+          throw told(error, i);
+        });
     for (const { job } of made) tx.afterCommit(() => void this.d.wake.wake('job', job.id).catch(() => undefined));
     return made.map((m) => m.job);
   }
@@ -183,6 +198,26 @@ function sharing({ actor, organizationId }: Submission): string {
 function holdOf({ id, capNano, submission: { organizationId, projectId, keyId } }: Planned): HoldRequest {
   const of = { organizationId, projectId, ...(keyId === undefined ? {} : { keyId }) };
   return { ...of, jobId: id, amountNano: capNano, quotas: { 'jobs-queued': 1n } };
+}
+
+/** Throws invalid where two jobs want one quote. */
+function requireQuotesOnce(requests: readonly CreateJob[]): void {
+  const first = new Map<string, number>();
+  for (const [i, { quoteId }] of requests.entries()) {
+    if (quoteId === undefined) continue;
+    const before = first.get(quoteId);
+    if (before !== undefined)
+      throw new DomainError(
+        'invalid',
+        'quote-twice',
+        `jobs.${before} has this quote already; a quote is for one job.`,
+        {
+          field: `jobs.${i}.quoteId`,
+          fix: 'Ask for a quote for each, or leave quoteId out.',
+        },
+      );
+    first.set(quoteId, i);
+  }
 }
 
 /** The same refusal, with the job among many that it is about. */

@@ -45,6 +45,8 @@ export interface JobRow {
   /** Charged so far; exact once the job has ended. */
   chargedNano: bigint;
   placementId: string | null;
+  /** The quote under which its first machine is rented. */
+  quoteId: string | null;
   leaseId: string | null;
   /** Offers that failed this job, so that the next plan looks elsewhere first. */
   triedOffers: string[];
@@ -87,6 +89,7 @@ export const jobs = table<JobRow>(
     tokenTerms: 'json',
     chargedNano: 'bigint',
     placementId: 'text',
+    quoteId: 'text',
     leaseId: 'text',
     triedOffers: 'texts',
     leaseTries: 'int',

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { BatchResultLine } from '#contracts';
 import { MemoryStore, WORKER } from '#platform/database';
 import { openWorld, type World } from '#testing/world';
-import { planBatch } from './batch-input.js';
+import { planBatch } from './intake/batch-input.js';
 import { jobWith, shardWith } from './jobs.fixture.js';
 import { jobs, resultKey, shards, type JobRow, type ShardRow } from './jobs.table.js';
 import { batchResults } from './results.js';

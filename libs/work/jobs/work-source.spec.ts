@@ -117,7 +117,7 @@ describe('desired work', () => {
 
   it('names the GPUs that a lease of a registered host has, by the indices of its slots', async () => {
     const offer = { hostId: 'host_1', count: 2, acceleratorVendor: 'amd' } as LeaseRow['offer'];
-    const slot = { hostId: 'host_1', attemptId: 'att_1', claimedAt: 0 };
+    const slot = { hostId: 'host_1', shareFrom: 0, shareTo: 840, device: null, attemptId: 'att_1', claimedAt: 0 };
     await store.transaction(WORKER, (tx) =>
       tx.insert(slots, [
         { ...slot, n: 1, leaseId: 'lease_1', gpuIndex: 3 },
@@ -128,6 +128,19 @@ describe('desired work', () => {
     expect((await desired(1))[0]).not.toHaveProperty('gpus');
     await put({ lease: { offer } });
     expect((await desired(1))[0]?.gpus).toEqual({ vendor: 'amd', indices: [2, 3] });
+  });
+
+  it('names the MIG instance that a lease has of a GPU', async () => {
+    const offer = {
+      hostId: 'host_1',
+      count: 0.125,
+      isolation: 'mig',
+      acceleratorVendor: 'nvidia',
+    } as LeaseRow['offer'];
+    const slot = { hostId: 'host_1', n: 0, gpuIndex: 2, shareFrom: 105, shareTo: 210, device: 'MIG-7', claimedAt: 0 };
+    await store.transaction(WORKER, (tx) => tx.insert(slots, { ...slot, leaseId: 'lease_1', attemptId: 'att_1' }));
+    await put({ lease: { offer } });
+    expect((await desired(1))[0]?.gpus).toEqual({ vendor: 'nvidia', indices: [2], mig: 'MIG-7' });
   });
 
   it('is nothing for GPUs of a registered host that are given back already: it would see those of others', async () => {

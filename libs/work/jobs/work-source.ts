@@ -8,7 +8,7 @@ import { checkpointDue, Leases, type LeaseRow } from '#compute/leases';
 import { noteShardTimes } from '#market/speeds';
 import type { Metering, ShardUsage, TokenUsage } from '#money/metering';
 import { jobLogs, jobs, resultKey, shards, type JobRow, type ShardRow } from './jobs.table.js';
-import { rateAmounts } from './rate-room.js';
+import { admitted } from './placing/rate-room.js';
 
 export interface JobWorkDeps {
   readonly store: Store;
@@ -278,7 +278,10 @@ export class JobWork implements WorkSource {
     const held = open.filter((s) => s.state === 'assigned' && s.leaseId === leaseOf.get(s.jobId));
     const room = capacity - held.filter((s) => !known.has(s.id)).length;
     const wanted = open.filter((s) => s.state === 'pending').slice(0, Math.max(0, room));
-    const all = [...held, ...(await this.claim(tx, await this.admitted(tx, wanted, jobRows), leaseOf))];
+    const all = [
+      ...held,
+      ...(await this.claim(tx, await admitted(tx, this.d.leases.quotas, wanted, jobRows), leaseOf)),
+    ];
     const now = await tx.now();
     const stopping = new Map(
       own.flatMap((l) =>
@@ -305,41 +308,12 @@ export class JobWork implements WorkSource {
     );
     const found = new Map<string, WorkItem['gpus'] | null>();
     for (const lease of own) {
-      const [indices, vendor] = [devices.get(lease.id), lease.offer.acceleratorVendor];
+      const [of, vendor] = [devices.get(lease.id), lease.offer.acceleratorVendor];
       if (!sharing(lease)) found.set(lease.id, null);
-      else if (indices && (vendor === 'nvidia' || vendor === 'amd'))
-        found.set(lease.id, { vendor, indices: [...indices] });
+      else if (of && (vendor === 'nvidia' || vendor === 'amd'))
+        found.set(lease.id, { vendor, indices: [...of.indices], ...(of.mig === undefined ? {} : { mig: of.mig }) });
     }
     return found;
-  }
-
-  /**
-   * Those of the shards that the limits on requests and tokens let through now; the others wait for the next window, and stop none that
-   * come after them.
-   */
-  private async admitted(
-    tx: Tx,
-    wanted: readonly ShardRow[],
-    jobRows: ReadonlyMap<string, JobRow>,
-  ): Promise<readonly ShardRow[]> {
-    const { quotas } = this.d.leases;
-    const limited = [...jobRows.values()].filter(
-      (job) => job.kind !== 'command' && wanted.some((shard) => shard.jobId === job.id),
-    );
-    const organizationIds = [...new Set(limited.map((job) => job.organizationId))];
-    const all = organizationIds.length === 0 ? [] : await quotas.ratesOf(tx, organizationIds);
-    const scopesOf = new Map<string, readonly (string | null)[]>();
-    for (const { id, organizationId, projectId, holdId } of limited)
-      if (all.some((q) => q.organizationId === organizationId))
-        scopesOf.set(id, [organizationId, projectId, await quotas.keyOf(tx, holdId)]);
-    const rates = all.filter((q) => [...scopesOf.values()].some((scopes) => scopes.includes(q.scopeId)));
-    if (rates.length === 0) return wanted;
-    return quotas.withRates(tx, rates, (windows) =>
-      wanted.filter((shard) => {
-        const scopes = scopesOf.get(shard.jobId);
-        return scopes === undefined || windows.admit(scopes, rateAmounts(shard));
-      }),
-    );
   }
 
   /** Assigns pending shards, each to its job's lease; one that somebody else was quicker to take is left out. */

@@ -37,7 +37,7 @@ export type PolicyName = keyof typeof POLICIES;
 export const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
 
 /** Fragmentation gradient descent alone, as published: kinds count by their number, on every model. */
-const FGD: PackingRule = { byGpusUnderChurn: false, onlyAllowed: false, pressureGpus: 0 };
+const FGD: PackingRule = { byGpusUnderChurn: false, onlyAllowed: false, pressureGpus: 0, leaves: 0 };
 
 type Choose = (fleet: Fleet, kind: Kind) => number;
 

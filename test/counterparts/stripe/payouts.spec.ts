@@ -143,7 +143,7 @@ describe('payouts through Stripe', () => {
     await desk.payouts.disbursing.approve(id, BROKER);
     await rest();
     rig.standIn.faults.plan(fault, /POST \/v1\/transfers\/.*\/reversals/, 2);
-    await desk.payouts.disbursing.reverse(id, 'wrong account', BROKER);
+    await desk.payouts.disbursing.reverse(id, { reason: 'wrong account' }, BROKER);
     await desk.drive();
     rig.standIn.faults.release();
     await rest();
@@ -151,6 +151,38 @@ describe('payouts through Stripe', () => {
     expect((await payout()).state).toBe('reversed');
     expect(transfers()).toEqual([[1_234, 1_234]]);
     expect([await rig.balanceCents(account.clearing), await due(providerId)]).toEqual([clearing, 1_234n]);
+  });
+
+  it('that somebody reverses while no event of it ever arrives are found by looking, once', async () => {
+    await fund(10_000n);
+    const { providerId, payout } = await earned();
+    await desk.payouts.disbursing.approve((await payout()).id, BROKER);
+    await rest();
+    const transferId = (await payout()).processorId ?? '';
+    expect(await desk.payouts.sweepReversals()).toBe(0);
+    await rig.port.reverseTransfer({ key: 'page', reference: 'page', transferId, amountCents: 234n });
+    expect(await desk.payouts.sweepReversals()).toBe(1);
+    await rest();
+    expect(await payout()).toMatchObject({ state: 'paid', reversedCents: 234n });
+    expect(await due(providerId)).toBe(234n);
+    expect(await desk.payouts.sweepReversals()).toBe(0);
+    // What comes after all changes nothing.
+    await told(new SeededRandom('late'));
+    await rest();
+    expect(await payout()).toMatchObject({ reversedCents: 234n });
+    // A transfer that is not ours, and one that is older than what is looked at, wake nobody.
+    await rig.port.transfer({
+      key: 'x',
+      reference: 'x',
+      accountId: (await payout()).accountId ?? '',
+      amountCents: 100n,
+    });
+    const other = rig.standIn.objects('transfer').find((t) => t['amount'] === 100);
+    await rig.port.reverseTransfer({ key: 'y', reference: 'y', transferId: other?.id ?? '', amountCents: 100n });
+    expect(await desk.payouts.sweepReversals()).toBe(0);
+    await rig.port.reverseTransfer({ key: 'z', reference: 'z', transferId, amountCents: 1_000n });
+    rig.clock.set(rig.clock.now() + 181 * DAY);
+    expect(await desk.payouts.sweepReversals()).toBe(0);
   });
 
   it('that somebody reverses in Stripe’s own pages are due again, once', async () => {
@@ -165,4 +197,32 @@ describe('payouts through Stripe', () => {
     expect((await payout()).state).toBe('reversed');
     expect(await due(providerId)).toBe(1_234n);
   });
+
+  it.each(faultKinds)(
+    'are taken back in parts, each once, with what somebody takes back in Stripe’s own pages: %s',
+    async (fault) => {
+      await fund(5_000n);
+      const { payout, providerId } = await earned();
+      const { id } = await payout();
+      const clearing = await rig.balanceCents(account.clearing);
+      await desk.payouts.disbursing.approve(id, BROKER);
+      await rest();
+      rig.standIn.faults.plan(fault, /POST \/v1\/transfers\/.*\/reversals/, 1);
+      await desk.payouts.disbursing.reverse(id, { reason: 'a lease too many', amountCents: 300n }, BROKER);
+      await desk.drive();
+      rig.standIn.faults.release();
+      const transferId = (await payout()).processorId ?? '';
+      await rig.port.reverseTransfer({ key: 'page', reference: 'page', transferId, amountCents: 200n });
+      await rest();
+      await told(new SeededRandom(fault));
+      expect(await payout()).toMatchObject({ state: 'paid', reversedCents: 500n });
+      expect(await due(providerId)).toBe(500n);
+      await desk.payouts.disbursing.reverse(id, { reason: 'all the rest' }, BROKER);
+      await rest();
+      await told(new SeededRandom(`${fault} again`));
+      expect(await payout()).toMatchObject({ state: 'reversed', reversedCents: 1_234n });
+      expect(transfers()).toEqual([[1_234, 1_234]]);
+      expect([await rig.balanceCents(account.clearing), await due(providerId)]).toEqual([clearing, 1_234n]);
+    },
+  );
 });

@@ -172,6 +172,22 @@ describe('a disputed top-up', () => {
 });
 
 describe('a refund made in Stripe’s own pages', () => {
+  it('whose events never arrive is found by looking, once', async () => {
+    const { organizationId, id, intentId } = await bought();
+    await rig.payments.refund(id, 300n);
+    await rig.drive();
+    expect(await rig.payments.sweepRefunds()).toBe(0);
+    rig.standIn.refundElsewhere(intentId, 500);
+    expect(await rig.payments.sweepRefunds()).toBe(1);
+    await rig.drive();
+    expect(await rig.payments.sweepRefunds()).toBe(0);
+    expect((await rig.payment(id)).refundedCents).toBe(800n);
+    expect(await rig.creditCents(organizationId)).toBe(1_200n);
+    // What comes after all changes nothing.
+    await told(new SeededRandom('late'));
+    expect((await rig.payment(id)).refundedCents).toBe(800n);
+  });
+
   it('is booked once, whatever tells of it and however often', async () => {
     const { organizationId, id, intentId } = await bought();
     rig.standIn.refundElsewhere(intentId, 500);

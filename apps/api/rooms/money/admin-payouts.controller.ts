@@ -7,6 +7,7 @@ import { disputeReasons, disputeStates, Payouts, payoutStates } from '#money/pay
 import { route, type Call } from '../../http/route.js';
 import { Serve } from '../../http/serve.js';
 import { nameText } from '../shapes.js';
+import { centsText } from './invoice-shapes.js';
 import {
   disputeSchema,
   monthMs,
@@ -125,13 +126,19 @@ const reversePayout = route({
   path: '/v1/admin/payouts/{id}/reverse',
   tag,
   name: 'reversePayout',
-  summary: 'Take a paid payout back; it is due again',
+  summary: 'Take a paid payout back, or a part of it; it is due again',
   description:
-    'A transfer is reversed at the payment processor, which takes its time: the payout stays paid until then.',
+    'Without an amount, all that is left of it; it may be taken back in several parts. A transfer is reversed at the payment processor, which takes its time, one part at a time: the payout stays paid until all of it came back.',
   access,
   params,
-  body: reasonBody,
+  body: z
+    .strictObject({
+      reason: nameText.describe('For the provider, and for the audit log'),
+      amountCents: centsText.refine((t) => BigInt(t) > 0n, 'must be more than zero').optional(),
+    })
+    .meta({ id: 'PayoutReversal' }),
   returns: payoutSchema,
+  creates: true,
 });
 
 const listAllPayoutDisputes = route({
@@ -250,7 +257,12 @@ export class AdminPayoutsController {
 
   @Serve(reversePayout)
   async reverse(call: Call<typeof reversePayout>) {
-    return showPayout(await this.payouts.disbursing.reverse(call.params.id, call.body.reason, authorOf(call)));
+    const { reason, amountCents } = call.body;
+    const part = { reason, ...(amountCents === undefined ? {} : { amountCents: BigInt(amountCents) }) };
+    const row = await this.payouts.disbursing.reverse(call.params.id, part, authorOf(call), (tx, after) =>
+      call.remember(tx, showPayout(after)),
+    );
+    return showPayout(row);
   }
 
   @Serve(listAllPayoutDisputes)

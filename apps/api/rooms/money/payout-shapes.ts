@@ -34,6 +34,7 @@ export const payoutSchema = z
     message: z.string().nullable().describe('Why it failed, was canceled or was taken back'),
     createdAt: isoTime,
     paidAt: isoTime.nullable(),
+    reversedCents: centsText.describe('What of it came back'),
     reversedAt: isoTime.nullable(),
   })
   .meta({ id: 'Payout' });
@@ -51,6 +52,7 @@ export function showPayout(row: PayoutRow): z.input<typeof payoutSchema> {
     message,
     createdAt: timeText(row.proposedAt),
     paidAt: timeText(row.paidAt),
+    reversedCents: String(row.reversedCents),
     reversedAt: timeText(row.reversedAt),
   };
 }

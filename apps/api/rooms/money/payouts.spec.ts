@@ -47,10 +47,30 @@ describe('payouts over the API', () => {
     expect((await operator(`GET /v1/payouts/${id}`)).body).toMatchObject({ state: 'paid', reference: 'wire 7' });
     const twice = await admin(`POST /v1/admin/payouts/${id}/paid`, { reference: 'wire 7' });
     expect([twice.status, twice.body['code']]).toEqual([409, 'wrong-state']);
+    const part = { reason: 'one lease too many', amountCents: '11' };
+    const some = await api.call(`POST /v1/admin/payouts/${id}/reverse`, {
+      key: api.platformKey,
+      body: part,
+      headers: { 'idempotency-key': 'reversal-1' },
+    });
+    expect(some.body).toMatchObject({ state: 'paid', amountCents: '211', reversedCents: '11' });
+    const again = await api.call(`POST /v1/admin/payouts/${id}/reverse`, {
+      key: api.platformKey,
+      body: part,
+      headers: { 'idempotency-key': 'reversal-1' },
+    });
+    expect(again.body).toMatchObject({ reversedCents: '11' });
+    const tooMuch = await admin(`POST /v1/admin/payouts/${id}/reverse`, { reason: 'all', amountCents: '201' });
+    expect([tooMuch.status, tooMuch.body['code']]).toEqual([409, 'reversal-too-large']);
     const back = await admin(`POST /v1/admin/payouts/${id}/reverse`, { reason: 'account closed' });
-    expect(back.body['state']).toBe('reversed');
+    expect(back.body).toMatchObject({ state: 'reversed', reversedCents: '211' });
     const log = items(await admin(`GET /v1/admin/audit?subject=${id}`));
-    expect(log.map((a) => a['action'])).toEqual(['payout.reverse', 'payout.mark-paid', 'payout.approve']);
+    expect(log.map((a) => a['action'])).toEqual([
+      'payout.reverse',
+      'payout.reverse',
+      'payout.mark-paid',
+      'payout.approve',
+    ]);
   });
 
   it('are disputed, and disputes resolved', async () => {

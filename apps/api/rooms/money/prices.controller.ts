@@ -36,6 +36,10 @@ const commitmentSchema = z
   .object({
     id: idOf('commitment'),
     organizationId: z.string(),
+    projectId: z
+      .string()
+      .nullable()
+      .describe('Whose usage alone counts for it and is cheaper for it; null: that of all projects'),
     per: z.enum(['hour', 'month']),
     amount: nanoUsdText,
     discountBps: z.int(),
@@ -132,6 +136,7 @@ const addCommitment = route({
   params: ofTenant,
   body: z
     .strictObject({
+      projectId: idOf('project').optional().describe('For the usage of this project alone'),
       per: z.enum(['hour', 'month']),
       amount: nanoUsdText.refine((t) => BigInt(t) > 0n, 'must be more than zero'),
       discountBps: z.int().min(0).max(10_000),
@@ -266,12 +271,13 @@ export class PricesController {
 
   @Serve(addCommitment)
   async promise(call: Call<typeof addCommitment>) {
-    const { per, amount, discountBps, startsAt, endsAt } = call.body;
+    const { projectId = null, per, amount, discountBps, startsAt, endsAt } = call.body;
     const organizationId = call.params.id;
     return this.store.transaction(WORKER, async (tx) => {
       await tenant(tx, organizationId);
       const row = await this.broker.prices.commit(tx, {
         organizationId,
+        projectId,
         per,
         amountNano: BigInt(amount),
         discountBps,
@@ -330,6 +336,7 @@ function showCommitment(row: CommitmentRow) {
     // As above.
     id: row.id as z.infer<typeof commitmentSchema>['id'],
     organizationId: row.organizationId,
+    projectId: row.projectId,
     per: row.per,
     amount: String(row.amountNano),
     discountBps: row.discountBps,

@@ -12,7 +12,7 @@ import {
   type UsageTotal,
 } from '#money/metering';
 import type { ExplainedDay } from '#compute/leases';
-import { MAX_PAGE } from '../../http/page.js';
+import { MAX_PAGE } from '../../http/lists/page.js';
 import { queryInt, queryList } from '../../http/query-types.js';
 import { timeText } from '../shapes.js';
 import { spanAsked } from './span.js';

@@ -16,9 +16,9 @@ import {
 } from '#money/metering';
 import { explainDay } from '#compute/leases';
 import type { Ground } from '../../ground.js';
-import { asksCsv, CsvAnswer } from '../../http/csv.js';
-import { Cursors, digestOf } from '../../http/cursor.js';
-import { DEFAULT_PAGE, PageCall } from '../../http/page.js';
+import { asksCsv, CsvAnswer } from '../../http/lists/csv.js';
+import { Cursors, digestOf } from '../../http/lists/cursor.js';
+import { DEFAULT_PAGE, PageCall } from '../../http/lists/page.js';
 import { route, type Call } from '../../http/route.js';
 import { Serve } from '../../http/serve.js';
 import { GROUND } from '../../services.js';

@@ -1,8 +1,7 @@
 import type { Interconnect } from '#contracts';
 import { accelerator, normalizeAccelerator } from '#hardware';
-import { usd } from '#kernel';
-import { rows } from './csv.js';
-import { interconnectOf, OfferList, type ImportResult } from './offer-list.js';
+import { amount, rows } from './csv.js';
+import { interconnectOf, OfferList, unknownGpu, type ImportResult } from './offer-list.js';
 import { countryOf } from './regions.js';
 
 interface InstanceType {
@@ -47,7 +46,7 @@ function readTypes(csv: string): Map<string, InstanceType | string> {
   for (const [name, [acc, count, vcpus, ramGiB, gbps, efa]] of Object.entries(olderTypes)) {
     types.set(name, { accelerator: acc, count, statedVramGiB: null, vcpus, ramGiB, fabric: fabricOf(gbps, efa) });
   }
-  for (const { cell } of rows(csv)) {
+  for (const { cell } of rows(csv, ',', AWS_TYPE_COLUMNS)) {
     const name = cell('instance_type');
     const raw = cell('gpu_name') || cell('accelerator_name');
     // gpu_memory_mib is per GPU, not the sum of the instance.
@@ -58,12 +57,12 @@ function readTypes(csv: string): Map<string, InstanceType | string> {
       ...(vram !== null && listed > 0 ? { vramGiB: vram } : {}),
     });
     if (canonical === null) {
-      types.set(name, `accelerator "${raw}" is unknown`);
+      types.set(name, unknownGpu(raw));
       continue;
     }
     const nominal = accelerator(canonical)?.vramGiB ?? 0;
     const count = listed > 0 ? listed : vram === null ? 0 : sliceOf(nominal, vram);
-    if (count <= 0) {
+    if (!(count > 0)) {
       types.set(name, `count of "${raw}" is not stated`);
       continue;
     }
@@ -79,15 +78,31 @@ function readTypes(csv: string): Map<string, InstanceType | string> {
   return types;
 }
 
+export const AWS_COLUMNS = ['region', 'instance_type', 'on_demand_usd_per_hour'] as const;
+export const AWS_TYPE_COLUMNS = [
+  'instance_type',
+  'cpu',
+  'memory_mib',
+  'gpu_name',
+  'gpu_count',
+  'gpu_memory_mib',
+] as const;
+
 /** EC2 on-demand prices joined with the instance types. Linux is billed by the second, one minute at least. */
 export function importAws(instanceTypesCsv: string, onDemandCsv: string, observedAtMs: number): ImportResult {
   const list = new OfferList('aws-ec2', observedAtMs);
   const types = readTypes(instanceTypesCsv);
-  for (const { line, cell } of rows(onDemandCsv)) {
+  for (const { line, cell } of rows(onDemandCsv, ',', AWS_COLUMNS)) {
     const sku = cell('instance_type');
     const type = types.get(sku) ?? 'instance type is in no list: accelerator unknown';
     if (typeof type === 'string') {
       list.skip(line, `${sku}: ${type}`);
+      continue;
+    }
+    const price = cell('on_demand_usd_per_hour');
+    const pricePerHour = amount(price);
+    if (pricePerHour === null) {
+      list.skip(line, `${sku}: "${price}" is no price`);
       continue;
     }
     list.add(line, {
@@ -103,7 +118,7 @@ export function importAws(instanceTypesCsv: string, onDemandCsv: string, observe
       vcpus: type.vcpus,
       ramGiB: type.ramGiB,
       pricing: 'on-demand',
-      pricePerHour: usd(cell('on_demand_usd_per_hour')),
+      pricePerHour,
       billing: { minimumS: 60, incrementS: 1 },
       confidence: 0.95,
     });

@@ -1,8 +1,7 @@
 import type { PricingModel, ProviderKind } from '#contracts';
 import { accelerator, normalizeAccelerator } from '#hardware';
-import { usd } from '#kernel';
-import { rows, stated } from './csv.js';
-import { interconnectOf, OfferList, type ImportResult } from './offer-list.js';
+import { amount, rows, stated } from './csv.js';
+import { interconnectOf, OfferList, unknownGpu, type ImportResult } from './offer-list.js';
 
 type Cell = (name: string) => string;
 
@@ -27,7 +26,7 @@ function machineOf(cell: Cell, name: string): Machine | string {
   const perGpu = total === null ? undefined : total / count;
   const hints = { vramGiB: perGpu, instance: name };
   const canonical = normalizeAccelerator(raw, hints);
-  if (canonical === null) return `GPU "${raw}" is unknown`;
+  if (canonical === null) return unknownGpu(raw);
   const named = /\((\d+)\s*GB\)/.exec(raw)?.[1];
   const contradicts = perGpu !== undefined && named !== undefined && Math.abs(perGpu - Number(named)) > 1;
   const asSxm = normalizeAccelerator(raw, { ...hints, form: 'SXM' });
@@ -38,12 +37,6 @@ function machineOf(cell: Cell, name: string): Machine | string {
     statedVramGiB: contradicts ? Number(named) : (perGpu ?? null),
     formKnown: asSxm === canonical && (!isV100 || hyperscalers.has(cell('Cloud'))),
   };
-}
-
-/** A price as decimal text without the dollar sign; null when blank or not a number. */
-function priceOf(text: string): bigint | null {
-  const bare = text.replace(/^\$/, '');
-  return /^\d+(\.\d+)?$/.test(bare) ? usd(bare) : null;
 }
 
 function add(
@@ -58,7 +51,7 @@ function add(
   const machine = machineOf(cell, name);
   if (typeof machine === 'string') return list.skip(line, `${provider} ${cell('GPU Type')}: ${machine}`);
   const priced = prices.flatMap(([pricing, text]) => {
-    const pricePerHour = priceOf(text);
+    const pricePerHour = amount(text);
     return pricePerHour === null ? [] : [{ pricing, pricePerHour }];
   });
   if (priced.length === 0) return list.skip(line, `${provider} ${name || cell('GPU Type')}: no price for the instance`);
@@ -96,10 +89,23 @@ function add(
   }
 }
 
+export const FSDL_COLUMNS = [
+  'Cloud',
+  'GPU Type',
+  'GPUs',
+  'GPU RAM',
+  'vCPUs',
+  'RAM',
+  'On-demand',
+  'Spot',
+  'Name',
+] as const;
+export const FSDL_SERVERLESS_COLUMNS = ['Vendor', 'GPU Type', 'GPUs', 'GPU RAM', 'vCPUs', 'RAM', 'Per-Hour'] as const;
+
 /** Cloud GPU comparison of Full Stack Deep Learning: on-demand and, where given, spot. */
 export function importFsdlCloud(csv: string, observedAtMs: number): ImportResult {
   const list = new OfferList('fsdl-cloud', observedAtMs);
-  for (const { line, cell } of rows(csv)) {
+  for (const { line, cell } of rows(csv, ',', FSDL_COLUMNS)) {
     const cloud = cell('Cloud');
     add(list, line, cell, cloud, hyperscalers.has(cloud) ? 'hyperscaler' : 'bare-metal', [
       ['on-demand', cell('On-demand')],
@@ -112,7 +118,7 @@ export function importFsdlCloud(csv: string, observedAtMs: number): ImportResult
 /** The same for serverless vendors: price per hour of running time. */
 export function importFsdlServerless(csv: string, observedAtMs: number): ImportResult {
   const list = new OfferList('fsdl-serverless', observedAtMs);
-  for (const { line, cell } of rows(csv)) {
+  for (const { line, cell } of rows(csv, ',', FSDL_SERVERLESS_COLUMNS)) {
     add(list, line, cell, cell('Vendor'), 'serverless', [['on-demand', cell('Per-Hour')]]);
   }
   return list.result();

@@ -2,7 +2,9 @@ import type { PricingModel, ProviderKind } from '#contracts';
 import { normalizeAccelerator } from '#hardware';
 import { usdFromNumber } from '#kernel';
 import { z } from 'zod';
-import { interconnectOf, OfferList, type ImportResult } from './offer-list.js';
+import { isAcceleratorCount } from '../plausible.js';
+import { elements } from './json.js';
+import { interconnectOf, OfferList, unknownGpu, type ImportResult } from './offer-list.js';
 
 /** The fields that are read; prices are for one GPU, memory is per GPU. */
 const offering = z.object({
@@ -13,14 +15,15 @@ const offering = z.object({
   interconnect: z.string().nullable(),
   tier: z.string(),
   is_spot: z.boolean(),
-  price_usd_hour: z.number(),
+  price_usd_hour: z.number().gt(-1e9).lt(1e9),
   vcpu: z.number().nullable(),
   ram_gb: z.number().nullable(),
   notes: z.string().nullish(),
-  collected_at: z.string(),
+  collected_at: z.iso.date(),
   caveats: z.array(z.string()).nullish(),
 });
 type Offering = z.infer<typeof offering>;
+export const GPU_PRICING_FIELDS: readonly string[] = Object.keys(offering.shape);
 
 const decentralized: ReadonlySet<string> = new Set(['akash', 'salad', 'spheron', 'tensordock', 'vast-ai']);
 const serverless: ReadonlySet<string> = new Set(['modal']);
@@ -89,27 +92,31 @@ export function importGpuPricing(offeringsJson: string, providersJson: string): 
     return known;
   };
   const providers = new Set(
-    z
-      .array(z.object({ id: z.string() }))
-      .parse(JSON.parse(providersJson))
-      .map((p) => p.id),
+    elements(providersJson, 'providers').flatMap((p) => {
+      const known = z.object({ id: z.string() }).safeParse(p);
+      return known.success ? [known.data.id] : [];
+    }),
   );
-  const read = z
-    .array(offering)
-    .parse(JSON.parse(offeringsJson))
-    .map((o) => ({
-      o,
-      canonical: normalizeAccelerator(o.gpu_model, { vramGiB: o.vram_gb ?? undefined, form: o.interconnect }),
-    }));
-  const firm = firmPrices(read);
-  read.forEach(({ o, canonical }, index) => {
-    const offers = listOf(o.collected_at);
+  const unread = new OfferList('gpu-pricing', 0);
+  const read = elements(offeringsJson, 'offerings').flatMap((item, index) => {
     // Elements of the array count as lines.
     const line = index + 1;
+    const { data: o, error } = offering.safeParse(item);
+    if (!o) {
+      const [issue] = error.issues;
+      unread.skip(line, `${issue?.path.join('.') || 'the element'}: ${issue?.message ?? 'cannot be read'}`);
+      return [];
+    }
+    const hints = { vramGiB: o.vram_gb ?? undefined, form: o.interconnect };
+    return [{ line, o, canonical: normalizeAccelerator(o.gpu_model, hints) }];
+  });
+  const firm = firmPrices(read);
+  read.forEach(({ line, o, canonical }) => {
+    const offers = listOf(o.collected_at);
     if (!providers.has(o.provider_id)) return offers.skip(line, `${o.id}: provider is not in the list of providers`);
-    if (canonical === null) return offers.skip(line, `${o.id}: GPU "${o.gpu_model}" is unknown`);
-    if (!(o.price_usd_hour > 0)) return offers.skip(line, `${o.id}: price is not above zero`);
+    if (canonical === null) return offers.skip(line, `${o.id}: ${unknownGpu(o.gpu_model)}`);
     const count = nodeSize(o);
+    if (!isAcceleratorCount(count)) return offers.skip(line, `${o.id}: no node has ${count} accelerators`);
     const { confidence, doubts } = belief(o);
     const pricing: PricingModel = o.is_spot ? 'spot' : 'on-demand';
     const firmPrice = firm.get(productOf(o, canonical));
@@ -135,6 +142,10 @@ export function importGpuPricing(offeringsJson: string, providersJson: string): 
       doubts,
     });
   });
-  const parts = [...list.values()].map((l) => l.result());
-  return { offers: parts.flatMap((p) => p.offers), skipped: parts.flatMap((p) => p.skipped) };
+  const parts = [unread, ...list.values()].map((l) => l.result());
+  return {
+    offers: parts.flatMap((p) => p.offers),
+    skipped: parts.flatMap((p) => p.skipped),
+    unpriced: parts.flatMap((p) => p.unpriced ?? []),
+  };
 }

@@ -1,8 +1,11 @@
 export { importAws } from './aws.js';
 export { decodeAzureSize, type AzureSize } from './azure-sku.js';
 export { importAzure } from './azure.js';
+export { lineCount, refuseTooMany, tooMuch } from './bounds.js';
+export { formatList, readPriceList, type PriceList } from './formats.js';
 export { importFsdlCloud, importFsdlServerless } from './fsdl.js';
 export { importGcp } from './gcp.js';
 export { importGpuPricing } from './gpu-pricing.js';
-export type { ImportResult, SkippedLine } from './offer-list.js';
+export { withNearestGpus, type ImportResult, type SkippedLine } from './offer-list.js';
 export { readSnapshot, snapshotText } from './snapshot.js';
+export { importVastAi } from './vast-ai.js';

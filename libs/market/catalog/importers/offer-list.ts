@@ -1,6 +1,7 @@
-import type { Interconnect, Offer, PricingModel, ProviderKind } from '#contracts';
-import { accelerator, type Accelerator } from '#hardware';
+import type { Interconnect, Offer, OfferSoftware, PricingModel, ProviderKind } from '#contracts';
+import { accelerator, nearestAccelerators, type Accelerator } from '#hardware';
 import { NANO_PER_USD } from '#kernel';
+import { isAcceleratorCount } from '../plausible.js';
 
 /** A line of a price list that became no offer, and why; `line` counts from 1 and includes the heading. */
 export interface SkippedLine {
@@ -12,6 +13,13 @@ export interface SkippedLine {
 export interface ImportResult {
   readonly offers: Offer[];
   readonly skipped: SkippedLine[];
+  /** What skipped lines would be if their price were above zero: a quarantine keeps them aside. */
+  readonly unpriced?: readonly UnpricedLine[];
+}
+
+export interface UnpricedLine {
+  readonly line: number;
+  readonly offer: Offer;
 }
 
 /** What an importer knows of one line; everything else of an offer follows from it. */
@@ -20,6 +28,7 @@ export interface Listing {
   readonly providerKind: ProviderKind;
   readonly sku: string;
   readonly region: string;
+  readonly zone?: string | null;
   readonly country: string | null;
   /** Canonical name. */
   readonly accelerator: string;
@@ -29,11 +38,15 @@ export interface Listing {
   readonly interconnect: Interconnect;
   readonly vcpus: number | null;
   readonly ramGiB: number | null;
+  /** What the line says is installed; absent = nothing. */
+  readonly software?: OfferSoftware;
   readonly pricing: PricingModel;
   readonly pricePerHour: bigint;
   readonly billing: Offer['billing'];
   readonly confidence: number;
   readonly doubts?: readonly string[];
+  /** Where a line tells it; else as the whole list. */
+  readonly observedAtMs?: number;
 }
 
 /** Stated memory this far from the nominal one is a contradiction and not rounding (drivers hide up to 7 %). */
@@ -48,10 +61,27 @@ const slug = (s: string): string =>
     .replace(/[^A-Za-z0-9._+-]+/g, '-')
     .replace(/^-+|-+$/g, '');
 
+/** Names of vendors as they may stand in the catalog; ids of connected providers have another form. */
+const VENDOR = /^[a-z0-9](?:[a-z0-9.-]{0,58}[a-z0-9])?$/;
+const NO_NAME = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]|.{201}/u;
+
+/** Why a line with such an accelerator is skipped. */
+export const unknownGpu = (raw: string): string => `GPU "${raw}" is unknown`;
+
+/** A reason of `unknownGpu` with the names that may have been meant; others as they are. Comparing costs: for lines that are shown. */
+export function withNearestGpus(reason: string): string {
+  const raw = /GPU "(.{1,60})" is unknown$/.exec(reason)?.[1];
+  const near = raw === undefined ? [] : nearestAccelerators(raw);
+  return near.length > 0 ? `${reason}; did you mean ${near.join(', ')}?` : reason;
+}
+
 /** Gathers the offers of one source; ids stay unique and the same line twice counts once. */
 export class OfferList {
-  private readonly byId = new Map<string, Offer>();
+  private readonly offers: Offer[] = [];
+  /** Ids by what is sold, of each id without its number. */
+  private readonly numbered = new Map<string, Map<string, string>>();
   private readonly skipped: SkippedLine[] = [];
+  private readonly unpriced: UnpricedLine[] = [];
 
   constructor(
     private readonly source: string,
@@ -63,21 +93,33 @@ export class OfferList {
   }
 
   add(line: number, listing: Listing): void {
+    if (!isAcceleratorCount(listing.count)) {
+      return this.skip(line, `${listing.sku}: a machine cannot have ${listing.count} accelerators`);
+    }
     const a = accelerator(listing.accelerator);
     if (!a) return this.skip(line, `accelerator "${listing.accelerator}" is not in the hardware table`);
-    if (listing.pricePerHour <= 0n) return this.skip(line, 'price is not above zero');
-    const base = `${this.source}:${slug(listing.provider)}/${slug(listing.sku)}/${slug(listing.region)}/${listing.pricing}`;
-    let id = base;
-    // A source that lists one SKU at several prices keeps them apart by number, in the order of its lines.
-    for (let n = 2; this.byId.has(id); n++) {
-      if (sameOffer(this.byId.get(id), listing)) return this.skip(line, `repeats an earlier line (${id})`);
-      id = `${base}#${n}`;
+    if (!VENDOR.test(listing.provider)) return this.skip(line, `"${listing.provider}" is no name of a vendor`);
+    const wrong = [listing.sku, listing.region, listing.zone ?? ''].find((name) => NO_NAME.test(name));
+    if (wrong !== undefined) return this.skip(line, 'the SKU, region or zone is too long or has control characters');
+    const place = [listing.region, ...(listing.zone ? [listing.zone] : [])].map(slug).join('/');
+    const base = `${this.source}:${slug(listing.provider)}/${slug(listing.sku)}/${place}/${listing.pricing}`;
+    if (listing.pricePerHour <= 0n) {
+      this.unpriced.push({ line, offer: this.offer(base, listing, a) });
+      return this.skip(line, `${listing.sku}: price is not above zero`);
     }
-    this.byId.set(id, this.offer(id, listing, a));
+    const numbered = this.numbered.get(base) ?? new Map<string, string>();
+    this.numbered.set(base, numbered);
+    const sold = soldOf(listing);
+    const earlier = numbered.get(sold);
+    if (earlier !== undefined) return this.skip(line, `repeats an earlier line (${earlier})`);
+    // A source that lists one SKU at several prices keeps them apart by number, in the order of its lines.
+    const id = numbered.size === 0 ? base : `${base}#${numbered.size + 1}`;
+    numbered.set(sold, id);
+    this.offers.push(this.offer(id, listing, a));
   }
 
   result(): ImportResult {
-    return { offers: [...this.byId.values()], skipped: this.skipped };
+    return { offers: this.offers, skipped: this.skipped, unpriced: this.unpriced };
   }
 
   private offer(id: string, l: Listing, a: Accelerator): Offer {
@@ -92,7 +134,7 @@ export class OfferList {
       providerKind: l.providerKind,
       sku: l.sku,
       region: l.region,
-      zone: null,
+      zone: l.zone ?? null,
       country: l.country,
       accelerator: a.name,
       acceleratorVendor: a.vendor,
@@ -101,13 +143,14 @@ export class OfferList {
       interconnect: l.interconnect,
       vcpus: l.vcpus,
       ramGiB: l.ramGiB,
+      ...(l.software && Object.keys(l.software).length > 0 ? { software: l.software } : {}),
       pricing: l.pricing,
       pricePerHour: l.pricePerHour,
       billing: l.billing,
       stock: null,
       status: 'listed',
       source: this.source,
-      observedAtMs: this.observedAtMs,
+      observedAtMs: l.observedAtMs ?? this.observedAtMs,
       confidence: Math.round(l.confidence * (vram.contradicted ? 0.7 : 1) * 100) / 100,
       doubts,
       certifications: [],
@@ -116,15 +159,8 @@ export class OfferList {
   }
 }
 
-function sameOffer(known: Offer | undefined, l: Listing): boolean {
-  return (
-    known !== undefined &&
-    known.pricePerHour === l.pricePerHour &&
-    known.count === l.count &&
-    known.vcpus === l.vcpus &&
-    known.ramGiB === l.ramGiB
-  );
-}
+/** Equal for lines of one id that sell the same machine at the same price. */
+const soldOf = (l: Listing): string => [l.pricePerHour, l.count, l.vcpus ?? '', l.ramGiB ?? ''].join(' ');
 
 /**
  * Nominal memory per accelerator, of a fraction its share: what a model can use there. A statement that contradicts the

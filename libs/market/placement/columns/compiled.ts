@@ -1,7 +1,7 @@
 import { hash32 } from '#kernel';
 import { reliabilityOf, type Reliability } from '#market/reliability';
 import { DOUBTFUL, offerAt, RENTABLE, type OfferIndex } from './catalog-index.js';
-import type { PlacementContext } from '../context.js';
+import { egressDollarsPerGB, type PlacementContext } from '../context.js';
 import { timeTerms, type TimeTerms } from '../cost/cost.js';
 import { narrowBeliefs } from './narrow-beliefs.js';
 import { marginalPrices } from './owned.js';
@@ -98,7 +98,8 @@ function compileSellers(index: OfferIndex, demand: Demand, context: PlacementCon
     const { providerKind, pricing, via, billing } = seller;
     const rank = ranks.get(belief) ?? ranks.size;
     ranks.set(belief, rank);
-    const key = `${rank}|${providerKind}|${pricing}|${via.kind}|${billing.minimumS}|${billing.incrementS}`;
+    const egress = egressDollarsPerGB(context, seller);
+    const key = `${rank}|${providerKind}|${pricing}|${via.kind}|${billing.minimumS}|${billing.incrementS}|${egress}`;
     const code = cases.get(key) ?? cases.size;
     cases.set(key, code);
     known[s]?.set(belief, code);

@@ -3,7 +3,15 @@ import type { Offer } from '#contracts';
 /** What decides hardware constraints; many offers share one. */
 export type Machine = Pick<
   Offer,
-  'accelerator' | 'acceleratorVendor' | 'count' | 'vramGiB' | 'interconnect' | 'vcpus' | 'ramGiB' | 'software'
+  | 'accelerator'
+  | 'acceleratorVendor'
+  | 'count'
+  | 'vramGiB'
+  | 'isolation'
+  | 'interconnect'
+  | 'vcpus'
+  | 'ramGiB'
+  | 'software'
 >;
 export type Place = Pick<Offer, 'region' | 'zone' | 'country'>;
 /** Who sells, and how: what decides constraints on the seller, reliability and billing. */
@@ -18,14 +26,14 @@ export type Label = Pick<Offer, 'sku' | 'doubts'>;
 const SEPARATOR = '\u0000';
 
 export function machineOf(o: Machine): Machine {
-  const { accelerator, acceleratorVendor, count, vramGiB, interconnect, vcpus, ramGiB, software } = o;
+  const { accelerator, acceleratorVendor, count, vramGiB, isolation, interconnect, vcpus, ramGiB, software } = o;
   const machine = { accelerator, acceleratorVendor, count, vramGiB, interconnect, vcpus, ramGiB };
-  return software ? { ...machine, software } : machine;
+  return { ...machine, ...(isolation ? { isolation } : {}), ...(software ? { software } : {}) };
 }
 
 export function machineKey(o: Machine): string {
   const i = o.interconnect;
-  return `${o.accelerator}|${o.acceleratorVendor}|${o.count}|${o.vramGiB}|${o.vcpus}|${o.ramGiB}|${i.intraNode}|${i.intraNodeGBps}|${i.interNode}|${i.interNodeGbps}|${softwareText(o.software)}`;
+  return `${o.accelerator}|${o.acceleratorVendor}|${o.count}|${o.vramGiB}|${o.isolation ?? ''}|${o.vcpus}|${o.ramGiB}|${i.intraNode}|${i.intraNodeGBps}|${i.interNode}|${i.interNodeGbps}|${softwareText(o.software)}`;
 }
 
 export function sameMachine(a: Machine, b: Machine): boolean {
@@ -34,6 +42,7 @@ export function sameMachine(a: Machine, b: Machine): boolean {
     a.accelerator === b.accelerator &&
     a.count === b.count &&
     a.vramGiB === b.vramGiB &&
+    a.isolation === b.isolation &&
     a.vcpus === b.vcpus &&
     a.ramGiB === b.ramGiB &&
     a.acceleratorVendor === b.acceleratorVendor &&

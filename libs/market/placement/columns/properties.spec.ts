@@ -96,7 +96,6 @@ describe('reservations that are paid for', () => {
       rankList([reserved], workloadWith(), contextWith({ owned: [{ offerId: 'reserved', remainingMachines: 1 }] })),
     );
     expect(view.candidates[0]?.cost).toMatchObject({ compute: '0', billingWaste: '0' });
-    expect(view.candidates[0]?.reasons.join(' ')).toContain('Reserved and paid for already');
   });
 });
 

@@ -262,6 +262,12 @@ describe('rankOffers, by example', () => {
       winner(rankList([steady, reserved], workloadWith({ work: { kind: 'wall-hours', hours } }), contextWith()));
     expect(of(1)).toBe('steady');
     expect(of(8_760)).toBe('reserved');
+    const onDemand = workloadWith({
+      work: { kind: 'wall-hours', hours: 8_760 },
+      constraints: { pricing: ['on-demand'] },
+    });
+    const limited = rankList([steady, reserved], onDemand, contextWith());
+    expect([winner(limited), limited.rejections]).toEqual(['steady', { pricing: 1 }]);
   });
 
   it('goes by the objective: the fast machine for fastest, the cheap one for cheapest', () => {

@@ -31,6 +31,10 @@ export interface Ranking {
   readonly nearMisses: readonly NearMiss[];
   /** The fitting offer with the lowest price per hour; of equal prices the one that costs least in all. */
   readonly leastListed: RankedOffer | null;
+  /** The first was chosen among so many hosts that offer the same, so that blocks of GPUs stay whole; absent: it counts least. */
+  readonly packedAmong?: number;
+  /** The first is a machine that the broker has reserved, counted at what its price is made from; absent: it counts least. */
+  readonly firstIsReserved?: true;
   readonly hints: readonly string[];
   /** What cannot be had together where nothing fits, with the figure that would do. */
   readonly contradictions: readonly string[];

@@ -52,7 +52,7 @@ export class Scan {
       const terms = failures === 0 ? termsAt(c, i) : undefined;
       const price = priceAt(i);
       if (terms && (capped || terms.p90S > demand.deadlineS || terms.p90S === Infinity))
-        failures = failuresByCost(c, terms, price);
+        failures = failuresByCost(c, terms, i);
       if (failures !== 0 || !terms) {
         const first = firstFailing(failures);
         rejected[first] = (rejected[first] ?? 0) + 1;
@@ -94,7 +94,7 @@ export class Scan {
     const terms = termsAt(c, i);
     const price = c.priceAt(i);
     const costly = terms && (capped || terms.p90S > c.demand.deadlineS || terms.p90S === Infinity);
-    if (costly && !isSingle(failures | failuresByCost(c, terms, price))) return;
+    if (costly && !isSingle(failures | failuresByCost(c, terms, i))) return;
     if (!terms || terms.p90S === Infinity) near.count(failures, Infinity);
     else if (near.count(failures, lowerBound(terms, price))) near.offer(failures, i, this.totalAt(i, terms, price));
   }
@@ -120,7 +120,9 @@ function lowerBound(terms: TimeTerms, price: number): number {
   return (price * terms.billedH + terms.fixedNano) * (1 - SLACK_SHARE) - SLACK_NANO;
 }
 
-function failuresByCost(c: Compiled, terms: TimeTerms, price: number): Failures {
+/** Caps hold against the price of the offer, which is what who asks is charged by, also where the machine is paid for already. */
+function failuresByCost(c: Compiled, terms: TimeTerms, i: number): Failures {
+  const price = c.index.pricePerHour[i] ?? 0;
   return costFailures(c.demand, terms.machines, price, spentNano(terms, price), terms.p90S);
 }
 

@@ -88,7 +88,7 @@ describe('expectedCost, by hand', () => {
     expect(waste(0.5, 0, 0)).toBe(0n);
   });
 
-  it('adds egress by kind of provider, the value of time and the charge for doubt', () => {
+  it('adds egress by kind of provider or its own price, the value of time and the charge for doubt', () => {
     const { cost } = costOf({ workload: { egressGB: 100 }, offer: { confidence: 0.5 } });
     expect(cost.egress).toBe(usd('9'));
     expect(cost.timeValue).toBe(usd('2'));
@@ -96,6 +96,8 @@ describe('expectedCost, by hand', () => {
     expect(cost.risk).toBe(usd('2.75'));
     expect(cost.total).toBe(usd('15.75'));
     expect(costOf({ workload: { egressGB: 100 }, offer: { providerKind: 'bare-metal' } }).cost.egress).toBe(0n);
+    expect(costOf({ workload: { egressGB: 100 }, offer: { providerId: 'gcp' } }).cost.egress).toBe(usd('12'));
+    expect(costOf({ workload: { egressGB: 100 }, offer: { providerId: 'toString' } }).cost.egress).toBe(usd('9'));
   });
 
   it('pays for data kept until the work is finished, once for the whole gang', () => {
@@ -112,6 +114,14 @@ describe('expectedCost, by hand', () => {
     const gang = costOf({ reliability, workload: { nodes: 16 } });
     expect(gang.cost.compute).toBe(one.cost.compute * 16n);
     expect(gang.time.losses / one.time.losses).toBeCloseTo(16 ** 0.4, 2);
+    const steady = { exponent: 0.7, batches: 12 };
+    const learnt = { ...priorsOf({ ...perfect, ...reliability }), gang: { steady } };
+    const worse = costOf({ context: { reliability: learnt }, workload: { nodes: 16 } });
+    expect(worse.time.losses / one.time.losses).toBeCloseTo(16 ** 0.7, 1);
+    expect(worse.time.gang).toBe(steady);
+    // What steady machines taught says nothing of spot machines.
+    const spot = costOf({ context: { reliability: learnt }, workload: { nodes: 16 }, offer: { pricing: 'spot' } });
+    expect(spot.time.gang).toEqual({ exponent: 0.4, batches: 0 });
   });
 
   it('goes to the perfect machine as the hazard goes to zero', () => {

@@ -1,20 +1,21 @@
 import { objectiveWeights } from './objectives.js';
-import type { PlacementContext } from '../context.js';
+import { egressDollarsPerGB, type PlacementContext } from '../context.js';
 import type { Demand } from '../fit/demand.js';
 import type { Seller } from '../columns/catalog-index.js';
-import type { Reliability } from '#market/reliability';
+import { wayOf, type GangBelief, type Reliability } from '#market/reliability';
+import { GANG_PRIOR } from '#market/survival';
 import { checkpointing } from './checkpoint.js';
 import { billedS, type LeaseBilling } from './billing.js';
 import { excessQuantileS, expectedLateS, lossVariance } from './quantile.js';
 import { renewal } from './renewal.js';
 
-/** Exponent g of h_n = h n^g for n machines in one zone before any was learnt: 0.39 fits 16 H100 spot machines of one public record. */
-export const GANG_EXPONENT = 0.4;
 const NANO = 1e9;
 const YEAR_S = 365 * 86_400;
 const MONTH_S = YEAR_S / 12;
 /** Work that would have to be run ten thousand times over is never finished. */
 const HOPELESS = 1e4;
+
+const gangPrior: GangBelief = { exponent: GANG_PRIOR.mean, batches: 0 };
 
 /**
  * The time side of an offer's cost: everything that does not depend on its price and confidence, so that offers which
@@ -35,6 +36,8 @@ export interface TimeTerms {
   readonly checkpointS: number;
   readonly reliability: Reliability;
   readonly machines: number;
+  /** What says how many times as often the gang is lost as one machine of it. */
+  readonly gang: GangBelief;
   /** Billed hours by term. */
   readonly computeH: number;
   readonly restartsH: number;
@@ -82,7 +85,8 @@ export function timeTerms(
   const { workload } = demand;
   const weights = objectiveWeights[workload.objective];
   const machines = workload.nodes;
-  const gang = machines ** (context.reliability.gang?.exponent ?? GANG_EXPONENT);
+  const belief = context.reliability.gang?.[wayOf(seller.pricing)] ?? gangPrior;
+  const gang = machines ** belief.exponent;
   const billing = billingOf(seller, r);
   const checkpoints = checkpointing(workload, context.checkpointCostS, usefulS, r.hazardPerHourByAge, gang);
   const run = renewal({
@@ -124,7 +128,7 @@ export function timeTerms(
   const failedStartsH = (failures * r.failedStartBilledS) / 3_600;
   const coldStartH = r.bootBilledS / 3_600;
   const billingWasteH = Math.max(0, billed - usedS) / 3_600;
-  const egressNano = Math.round(workload.egressGB * context.egressDollarsPerGB[seller.providerKind] * NANO);
+  const egressNano = Math.round(workload.egressGB * egressDollarsPerGB(context, seller) * NANO);
   const storageNano = Math.round(
     workload.storageGB * context.storageDollarsPerGBMonth[seller.providerKind] * (waitS / MONTH_S) * NANO,
   );
@@ -141,6 +145,7 @@ export function timeTerms(
     failuresPerStart,
     reliability: r,
     machines,
+    gang: belief,
     computeH,
     restartsH,
     failedStartsH,

@@ -1,5 +1,6 @@
-import type { Offer, RejectionDimension } from '#contracts';
+import { isolationOf, type Offer, type RejectionDimension } from '#contracts';
 import type { Demand } from '../fit/demand.js';
+import { softwareWish, type SoftwareFigures } from './software.js';
 import { dollars, duration, type Figures } from './words.js';
 
 /** Dimensions that hold nobody's wish: time or another observation changes them, not the tenant. */
@@ -45,16 +46,22 @@ export function contradictionOf(
   dimensions: readonly RejectionDimension[],
   figures: Figures,
   nearest: Offer,
+  software: SoftwareFigures,
 ): string | null {
-  const wishes = dimensions.flatMap((d) => wishOf(demand, d, figures, nearest) ?? []);
+  const wishes = dimensions.flatMap((d) =>
+    d === 'compatibility'
+      ? software.newest.map((lack) => softwareWish(lack, software.offers))
+      : (wishOf(demand, d, figures, nearest) ?? []),
+  );
   if (wishes.length === 0) return null;
   const asked = wishes.map((w) => w.asked).join(' and ');
-  return `${subjectOf(demand)} with ${asked}: ${wishes.map((w) => w.found).join(', ')}.`;
+  return `${subjectOf(demand, dimensions.includes('accelerator'))} with ${asked}: ${wishes.map((w) => w.found).join(', ')}.`;
 }
 
-function subjectOf({ workload, count }: Demand): string {
+/** The models are left to the wish for them where that is in the way. */
+function subjectOf({ workload, count }: Demand, anyModel: boolean): string {
   const { accelerator, nodes } = workload;
-  const models = accelerator?.models?.join(' or ');
+  const models = anyModel ? undefined : accelerator?.models?.join(' or ');
   const some = count === 1 ? '1 accelerator' : `${count} accelerators`;
   const machine = count === 0 ? 'A machine' : models === undefined ? some : `${count} x ${models}`;
   return nodes > 1 ? `${nodes} machines of ${machine}` : machine;
@@ -89,6 +96,11 @@ function wishOf(
       };
     case 'count':
       return { asked: `all ${demand.count} in one machine`, found: `the nearest match has ${nearest.count}` };
+    case 'isolation':
+      return {
+        asked: `isolation ${wanted?.isolation ?? 'whole-gpu'}`,
+        found: `the nearest match has ${isolationOf(nearest) ?? 'none'}`,
+      };
     case 'vram':
       return wanted?.minVramGiB === undefined
         ? { asked: 'weights of that size', found: 'they fit no match' }
@@ -114,7 +126,9 @@ function wishOf(
     case 'nodes':
       return { asked: `${workload.nodes} machines together`, found: 'no match is known to join machines' };
     case 'accelerator':
-      return wanted?.models ? { asked: 'those models', found: `the nearest match has ${nearest.accelerator}` } : null;
+      return wanted?.models
+        ? { asked: `the model ${wanted.models.join(' or ')}`, found: `the nearest match has ${nearest.accelerator}` }
+        : null;
     case 'region':
       return { asked: `regions ${list(constraints.regions)}`, found: `the nearest match is in ${nearest.region}` };
     case 'country':

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { usd } from '#kernel';
+import type { ReliabilityPriors } from '#market/reliability';
 import { contextWith, offerWith, workloadWith } from '../placement.fixture.js';
 import { failureDomain, planTries } from '../plan/plan.js';
 import { rankList } from '../columns/rank.js';
@@ -35,6 +36,38 @@ describe('reasons', () => {
     expect(big?.scores.gpuFit).toBe(13);
     expect(spot?.scores).toMatchObject({ gpuFit: 100, interconnect: 100, price: 100 });
     expect(big?.scores.reliability).toBeGreaterThan(spot?.scores.reliability ?? 100);
+  });
+});
+
+describe('the reason for a gang', () => {
+  const fabric = { intraNode: 'nvlink', intraNodeGBps: 600, interNode: 'infiniband', interNodeGbps: 400 } as const;
+  const offers = [
+    offerWith({ id: 'a', interconnect: fabric }),
+    offerWith({ id: 'b', interconnect: fabric, pricing: 'spot', pricePerHour: usd('4') }),
+  ];
+  const reasonsOf = (nodes: number, gang?: ReliabilityPriors['gang']): string[] =>
+    rankingView(
+      rankList(
+        offers,
+        workloadWith({ nodes, work: { kind: 'wall-hours', hours: 1 } }),
+        contextWith({ reliability: { ...contextWith().reliability, ...(gang ? { gang } : {}) } }),
+      ),
+    ).candidates.map((c) => c.reasons.find((r) => r.includes('times as often as one')) ?? '');
+
+  it('says how much oftener it is lost, and where that is from', () => {
+    const prior =
+      '16 machines of one zone are lost 3.0 times as often as one (from the public record of 16 H100 that ran side by side).';
+    expect(reasonsOf(16)).toEqual([prior, prior]);
+    expect(reasonsOf(1)).toEqual(['', '']);
+    const learnt = reasonsOf(16, { spot: { exponent: 0.5, batches: 12 } });
+    expect(learnt).toHaveLength(2);
+    expect(learnt).toContain(prior);
+    expect(learnt).toContain(
+      '16 machines of one zone are lost 4.0 times as often as one (learnt from 12 losses of machines that ran side by side).',
+    );
+    expect(reasonsOf(16, { steady: { exponent: 0.5, batches: 1 } }).join(' ')).toContain(
+      'learnt from 1 loss of machines',
+    );
   });
 });
 
@@ -77,6 +110,15 @@ describe('hints', () => {
     expect(hints[0]).toBe('Raise the price cap to $3.01 per hour: then 2 offers fit.');
     expect(hints[1]).toBe('Allow other regions: then 1 offer fits.');
     expect(contradictions[1]).toBe('1 x A100 with regions eu-west1: the nearest match is in ap.');
+  });
+
+  it('name the model where it is what is in the way', () => {
+    const workload = workloadWith({
+      accelerator: { count: 1, models: ['A100'] },
+      constraints: { regions: ['us-east1'] },
+    });
+    const { contradictions } = rankList(offers.slice(2), workload, contextWith());
+    expect(contradictions).toEqual(['1 accelerator with the model A100: the nearest match has T4.']);
   });
 
   it('say nothing of a contradiction where no wish is in the way', () => {

@@ -1,4 +1,4 @@
-import type { Workload } from '#contracts';
+import { isolationOf, type Workload } from '#contracts';
 import { formatCents, NANO_PER_USD } from '#kernel';
 import type { PlacementContext } from '../context.js';
 import { spentOf, type ExpectedCost } from '../cost/cost.js';
@@ -43,6 +43,7 @@ export function reasonsFor(
     machineSentence(context, workload, candidate),
     ...timeSentences(workload, candidate),
     ...softwareSentences(workload, candidate),
+    ...isolationSentences(candidate),
     ...beliefSentences(context, candidate),
     ...(next ? [nextSentence(cost, next)] : []),
   ];
@@ -90,6 +91,27 @@ function softwareSentences(workload: Workload, { offer }: RankedOffer): string[]
     : [`Its ${unknown.join(' and ')} ${unknown.length > 1 ? 'are' : 'is'} unknown, so it is believed less.`];
 }
 
+function isolationSentences({ offer }: RankedOffer): string[] {
+  const isolation = isolationOf(offer);
+  if (isolation === 'mig')
+    return [
+      'A MIG instance: memory and compute of its own in hardware; power and a fault of the whole GPU are shared.',
+    ];
+  if (isolation === 'time-slice')
+    return [
+      'A time slice: it takes turns on one GPU with the work of others, and nothing keeps memory or faults apart.',
+    ];
+  return isolation === 'unknown' ? ['A part of a GPU; how it is kept apart from the others is not known.'] : [];
+}
+
+function gangSentence({ machines, gang: { exponent, batches } }: RankedOffer['time']): string {
+  const from =
+    batches > 0
+      ? `learnt from ${batches} ${batches === 1 ? 'loss' : 'losses'} of machines that ran side by side`
+      : 'from the public record of 16 H100 that ran side by side';
+  return `${machines} machines of one zone are lost ${(machines ** exponent).toFixed(1)} times as often as one (${from}).`;
+}
+
 function beliefSentences(context: PlacementContext, { offer, time, cost, confidence }: RankedOffer): string[] {
   const sentences: string[] = [];
   if (time.failuresPerStart >= 0.005)
@@ -97,8 +119,7 @@ function beliefSentences(context: PlacementContext, { offer, time, cost, confide
       `${percent(time.failuresPerStart / (1 + time.failuresPerStart))} of starts fail (${time.reliability.source}).`,
     );
   else if (time.reliability.seen) sentences.push(`Relied on for ${time.reliability.source}.`);
-  if (context.owned.some((o) => o.offerId === offer.id && o.remainingMachines >= time.machines))
-    sentences.push('Reserved and paid for already: nothing more is paid until it is full.');
+  if (time.machines > 1) sentences.push(gangSentence(time));
   if (offer.via.kind === 'warm-lease')
     sentences.push('A machine of your own project is idle and takes the work at once.');
   if (offer.via.kind === 'host') sentences.push('A registered host whose agent is already running.');
@@ -116,6 +137,7 @@ function nextSentence(cost: ExpectedCost, next: RankedOffer): string {
   const more = next.cost.total - cost.total;
   const where = `${next.offer.sku} in ${next.offer.region} (${next.offer.providerId})`;
   if (more === 0n) return `The next, ${where}, counts the same.`;
+  if (more < 0n) return `The next, ${where}, counts ${money(-more)} less, given up so that blocks of GPUs stay whole.`;
   const share = cost.total > 0n ? ` (${percent(Number(more) / Number(cost.total))})` : '';
   return `The next, ${where}, counts ${money(more)} more${share}, all terms together.`;
 }

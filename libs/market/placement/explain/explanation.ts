@@ -6,39 +6,44 @@ import { relaxation } from './hints.js';
 import { money } from './explain.js';
 import { costView, difference, everyTerm } from './terms.js';
 
+/** What a winner that counts more than another was chosen for all the same. */
+const PACKED = 'given up so that whole blocks of GPUs stay free';
+const RESERVED = 'given up for a machine that the broker has reserved';
+
 /** Why the first candidate won, and what was close: the other side of the same terms. */
 export function explanationOf(ranking: Ranking): Explanation {
   const [winner, second] = ranking.ranked;
+  const forWhat = ranking.firstIsReserved ? RESERVED : PACKED;
   return {
-    runnerUp: winner && second ? compared(winner, second, 2) : null,
-    cheaperListed: winner ? cheaperListed(ranking, winner) : null,
+    runnerUp: winner && second ? compared(winner, second, 2, forWhat) : null,
+    cheaperListed: winner ? cheaperListed(ranking, winner, forWhat) : null,
     nearMisses: ranking.nearMisses.map((miss) => nearMissView(ranking, miss)).sort(byCost),
   };
 }
 
 /** Down the ranking, the first that asks less per hour; behind the kept candidates, the one that asks least. */
-function cheaperListed({ ranked, leastListed }: Ranking, winner: RankedOffer): ComparedOffer | null {
+function cheaperListed({ ranked, leastListed }: Ranking, winner: RankedOffer, forWhat: string): ComparedOffer | null {
   const asks = winner.offer.pricePerHour;
   const at = ranked.findIndex(({ offer }) => offer.pricePerHour < asks);
   const kept = ranked[at];
-  if (kept) return compared(winner, kept, at + 1);
-  return leastListed && leastListed.offer.pricePerHour < asks ? compared(winner, leastListed, null) : null;
+  if (kept) return compared(winner, kept, at + 1, forWhat);
+  return leastListed && leastListed.offer.pricePerHour < asks ? compared(winner, leastListed, null, forWhat) : null;
 }
 
-function compared(winner: RankedOffer, other: RankedOffer, rank: number | null): ComparedOffer {
+function compared(winner: RankedOffer, other: RankedOffer, rank: number | null, forWhat: string): ComparedOffer {
   return {
     rank,
     offer: toOfferView(other.offer),
     expectedS: other.time.expectedS,
     cost: costView(other.cost),
     difference: difference(other.cost, winner.cost),
-    because: becauseOf(winner, other),
+    because: becauseOf(winner, other, forWhat),
   };
 }
 
 const MOST_NAMED = 3;
 
-function becauseOf(winner: RankedOffer, other: RankedOffer): string {
+function becauseOf(winner: RankedOffer, other: RankedOffer, forWhat: string): string {
   const more = other.cost.total - winner.cost.total;
   const asks = other.offer.pricePerHour - winner.offer.pricePerHour;
   const price =
@@ -48,6 +53,7 @@ function becauseOf(winner: RankedOffer, other: RankedOffer): string {
         ? `${money(asks)} per hour dearer by list price, and `
         : 'The same list price; ';
   if (more === 0n) return `${price}it counts the same in all: equal costs are ordered by the name of the offer.`;
+  if (more < 0n) return `${price}it counts ${money(-more)} less in all, ${forWhat}.`;
   const terms = everyTerm
     .map(([term, what]) => ({ what, by: other.cost[term] - winner.cost[term] }))
     .filter(({ by }) => (by < 0n ? -by : by) > more / 100n);

@@ -1,10 +1,12 @@
 import type { RejectionDimension, Workload } from '#contracts';
 import { constraintTest, termsAt, type Compiled } from '../columns/compiled.js';
 import { spentNano } from '../cost/cost.js';
-import { offerAt } from '../columns/catalog-index.js';
+import { offerAt, type OfferIndex } from '../columns/catalog-index.js';
+import { compatibility } from '../fit/compatibility.js';
 import type { Demand } from '../fit/demand.js';
 import { dimensionsIn, costFailures, bitOf, type Failures } from '../fit/filter.js';
 import { contradictionOf, distanceOf } from './contradictions.js';
+import { newestOf, type SoftwareFigures } from './software.js';
 import { dollars, duration, type Figures } from './words.js';
 
 /** The mildest figures seen among the offers that one set of failures holds back. */
@@ -14,6 +16,8 @@ interface Group extends Figures {
   nearest: number;
   nearestSpent: number;
   nearestPrice: number;
+  /** Codes of their machines, where their software is in the way. */
+  readonly machines: Set<number>;
 }
 
 /** What to relax when nothing fits, and what cannot be had together; both in the order of the nearest relaxation. */
@@ -52,7 +56,7 @@ export class Relaxations {
     const { c, groups } = this;
     let failures = this.failuresAt(i) | (c.isBlocked?.(i) ? bitOf('cooling-down') : 0);
     if (countOf(failures) > this.fewest) return;
-    const price = c.priceAt(i);
+    const price = c.index.pricePerHour[i] ?? 0;
     const terms = termsAt(c, i);
     const spent = terms && Number.isFinite(terms.p90S) ? spentNano(terms, price) : Infinity;
     if (terms) failures |= costFailures(c.demand, terms.machines, price, spent, terms.p90S);
@@ -62,8 +66,9 @@ export class Relaxations {
     this.fewest = count;
     const group = groups.get(failures) ?? {
       ...{ offers: 0, pricePerHour: Infinity, spent: Infinity, p90S: Infinity },
-      ...{ nearest: i, nearestSpent: Infinity, nearestPrice: Infinity },
+      ...{ nearest: i, nearestSpent: Infinity, nearestPrice: Infinity, machines: new Set<number>() },
     };
+    if (failures & bitOf('compatibility')) group.machines.add(c.index.machine[i] ?? 0);
     group.offers++;
     const cheaper = spent - group.nearestSpent || price - group.nearestPrice || 0;
     const same = spent === group.nearestSpent && price === group.nearestPrice;
@@ -106,9 +111,10 @@ export class Relaxations {
         const n = group.offers;
         return `${change.charAt(0).toUpperCase()}${change.slice(1)}: then ${n} ${n === 1 ? 'offer fits' : 'offers fit'}.`;
       }),
-      contradictions: found.flatMap(
-        ({ dimensions, group, nearest }) => contradictionOf(demand, dimensions, group, nearest) ?? [],
-      ),
+      contradictions: found.flatMap(({ dimensions, group, nearest }) => {
+        const software = softwareOf(demand, group, index);
+        return contradictionOf(demand, dimensions, group, nearest, software) ?? [];
+      }),
     };
   }
 }
@@ -118,6 +124,15 @@ export function hintsFor(c: Compiled): Hints {
   const relaxations = new Relaxations(c);
   relaxations.advance(c.index.size);
   return relaxations.hints();
+}
+
+/** What the software of the machines of a group lacks. */
+function softwareOf({ workload }: Demand, { machines, offers }: Group, index: OfferIndex): SoftwareFigures {
+  const shortfalls = [...machines].flatMap((code) => {
+    const machine = index.machines[code];
+    return machine ? compatibility(workload.needs, machine).shortfalls : [];
+  });
+  return { offers, newest: newestOf(shortfalls) };
 }
 
 /** How many bits are set. */
@@ -151,6 +166,8 @@ export function relaxation(demand: Demand, dimension: RejectionDimension, group:
         : 'allow accelerators of another kind';
     case 'count':
       return `ask for fewer than ${demand.count} accelerators per machine`;
+    case 'isolation':
+      return 'allow parts of an accelerator (isolation mig or time-slice)';
     case 'vram':
       return wanted?.minVramGiB === undefined
         ? 'take fewer bytes per parameter or more accelerators, so that the weights fit'

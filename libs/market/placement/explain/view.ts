@@ -32,6 +32,12 @@ export function rankingView(
   };
 }
 
+const packedSentence = (among: number): string =>
+  `Chosen among ${among} hosts of its provider that offer the same at that price, so that whole blocks of GPUs stay free on the others.`;
+
+const RESERVED =
+  'A machine that the broker has reserved. Its price is made from its list price, or from what the work would have cost elsewhere where that is less.';
+
 export function candidatesOf(ranking: Ranking): Candidate[] {
   const { workload, context, ranked } = ranking;
   const spent = ranked.map((r) => spentOf(r.cost));
@@ -44,6 +50,10 @@ export function candidatesOf(ranking: Ranking): Candidate[] {
     checkpointS: candidate.time.checkpointS,
     cost: costView(candidate.cost),
     scores: headlineScores(context, workload, candidate, leastSpent),
-    reasons: reasonsFor(context, workload, candidate, ranked[i + 1]),
+    reasons: [
+      ...reasonsFor(context, workload, candidate, ranked[i + 1]),
+      ...(i === 0 && ranking.packedAmong !== undefined ? [packedSentence(ranking.packedAmong)] : []),
+      ...(i === 0 && ranking.firstIsReserved ? [RESERVED] : []),
+    ],
   }));
 }

@@ -1,4 +1,11 @@
-import { rejectionDimensions, type Offer, type RejectionDimension } from '#contracts';
+import {
+  isolationOf,
+  isolations,
+  rejectionDimensions,
+  type Isolation,
+  type Offer,
+  type RejectionDimension,
+} from '#contracts';
 import type { Machine, Place, Seller } from '../columns/catalog-index.js';
 import type { PlacementContext } from '../context.js';
 import { compatibility } from './compatibility.js';
@@ -30,7 +37,10 @@ export function machineFailures(
   const isCpu = machine.acceleratorVendor === 'cpu';
   const named = demand.models === null || demand.models.some((m) => speeds.matches(m, machine.accelerator));
   if (!named || (demand.count > 0 && isCpu)) failures |= bits.accelerator;
-  if (machine.count < demand.count) failures |= bits.count;
+  const isPart = !isIsolated(machine, 'whole-gpu');
+  // A part serves a wish for one accelerator, never one for several: parts are not linked.
+  if (machine.count < demand.count && !(isPart && demand.count === 1)) failures |= bits.count;
+  if (isPart && !isIsolated(machine, wanted?.isolation ?? 'whole-gpu')) failures |= bits.isolation;
   if (machine.vramGiB < (wanted?.minVramGiB ?? 0)) failures |= bits.vram;
   const link = demand.count > 1 ? (wanted?.interconnect ?? 'any') : 'any';
   const own = machine.interconnect.intraNode;
@@ -45,6 +55,12 @@ export function machineFailures(
   if (usefulS === null)
     failures |= work.kind === 'tokens' && speeds.knows(machine.accelerator) ? bits.vram : bits.accelerator;
   return { failures, usefulS };
+}
+
+/** Whether work there is kept apart as well as that; what is not known counts as the least. */
+function isIsolated(machine: Machine, least: Isolation): boolean {
+  const has = isolationOf(machine);
+  return has === null || isolations.indexOf(has) <= isolations.indexOf(least === 'time-slice' ? 'unknown' : least);
 }
 
 function carriesGang(machine: Machine): boolean {

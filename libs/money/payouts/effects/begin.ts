@@ -36,6 +36,7 @@ export async function newPayout(
     reference: null,
     proposedAt: now,
     paidAt: null,
+    reversedCents: 0n,
     reversedAt: null,
   };
 }

@@ -6,7 +6,7 @@ import { account } from '#money/ledger';
 import type { EffectKind, Ending } from '#money/payments';
 import { payoutMachine, type PayoutState } from '../machines.js';
 import { move, type PayoutParts, type TransferParts } from '../parts.js';
-import { payouts, type PayoutRow } from '../rows/payouts.table.js';
+import { payoutReversals, payouts, type PayoutRow } from '../rows/payouts.table.js';
 
 /** A transfer to the provider's account. The money was set aside when the payout was proposed. */
 export class PayoutEffect implements EffectKind<PayoutState, PayoutRow, Transfer> {
@@ -35,9 +35,10 @@ export class PayoutEffect implements EffectKind<PayoutState, PayoutRow, Transfer
 
   async apply(tx: Tx, row: PayoutRow, found: Transfer): Promise<'rest'> {
     const paid = row.state === 'paid' ? row : await settlePayout(tx, this.d, row, { processorId: found.id });
-    if (found.reversedCents >= row.amountCents)
-      await takeBack(tx, this.d, paid, account.clearing, 'reversed at the processor');
-    else if (row.state === 'paid') await rest(tx, row);
+    if (found.reversedCents > paid.reversedCents) {
+      const back = { upToCents: found.reversedCents, from: account.clearing };
+      await takeBack(tx, this.d, paid, { ...back, why: await whyBack(tx, paid, found.reversedCents) });
+    } else if (row.state === 'paid') await rest(tx, row);
     return 'rest';
   }
 
@@ -46,6 +47,13 @@ export class PayoutEffect implements EffectKind<PayoutState, PayoutRow, Transfer
     await transition(tx, payouts, payoutMachine, row, 'failed', { patch: { code, message }, wakeAt: null, message });
     await tell(tx, this.d, row, 'failed', { message });
   }
+}
+
+/** Why it came back: as our own reversal says, where there is one over just this amount. */
+async function whyBack(tx: Tx, { id, reversedCents }: PayoutRow, upToCents: bigint): Promise<string> {
+  const of = { payoutId: id, amountCents: upToCents - reversedCents, state: { not: 'failed' as const } };
+  const [ours] = await tx.find(payoutReversals, of, { orderBy: [['id', 'desc']], limit: 1 });
+  return ours?.reason ?? 'reversed at the processor';
 }
 
 async function rest(tx: Tx, { id, version }: PayoutRow): Promise<void> {
@@ -79,20 +87,29 @@ export async function settlePayout(
   return paid;
 }
 
-/** A payout that came back: it is due to the provider again. `from` is where the money came back to. */
+/** How much of a payout came back until now, where to, and why. */
+export interface Back {
+  readonly upToCents: bigint;
+  readonly from: string;
+  readonly why: string;
+}
+
+/** A payout of which something came back: that is due to the provider again. Once all of it came back it is reversed. */
 export async function takeBack(
   tx: Tx,
   d: Pick<PayoutParts, 'ledger' | 'random' | 'outbox'>,
   row: PayoutRow,
-  from: string,
-  why: string,
+  { upToCents, from, why }: Back,
 ): Promise<PayoutRow> {
-  const reversed = await transition(tx, payouts, payoutMachine, row, 'reversed', {
-    patch: { reversedAt: await tx.now(), message: why },
+  const { id, providerId, organizationId, amountCents, reversedCents } = row;
+  const whole = upToCents >= amountCents;
+  const backCents = (whole ? amountCents : upToCents) - reversedCents;
+  const reversed = await transition(tx, payouts, payoutMachine, row, whole ? 'reversed' : 'paid', {
+    patch: { reversedCents: reversedCents + backCents, reversedAt: whole ? await tx.now() : null, message: why },
     wakeAt: null,
-    message: why,
+    message: whole ? why : `${backCents} cents taken back: ${why}`,
+    ...(whole ? {} : { type: 'payout.reversed-in-part' }),
   });
-  const { id, providerId, organizationId, amountCents } = row;
   await move(
     tx,
     d,
@@ -101,11 +118,12 @@ export async function takeBack(
       kind: 'payout-reversed',
       reference: id,
       note: why,
-      amountNano: amountCents * NANO_PER_CENT,
+      amountNano: backCents * NANO_PER_CENT,
       against: from,
+      step: String(reversedCents + backCents),
     },
   );
-  await tell(tx, d, row, 'reversed', { message: why });
+  await tell(tx, d, row, 'reversed', { message: why, reversedCents: String(reversed.reversedCents) });
   return reversed;
 }
 

@@ -1,14 +1,13 @@
 import type { CallIdentity, PaymentOutcome, TransferReversal } from '#contracts';
 import type { Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
-import { account } from '#money/ledger';
 import type { EffectKind, Ending } from '#money/payments';
 import { reversalMachine, type ReversalState } from '../machines.js';
 import type { TransferParts } from '../parts.js';
 import { payoutReversals, payouts, type ReversalRow } from '../rows/payouts.table.js';
-import { takeBack } from './payout.effect.js';
+import { wakeTransfer } from './begin.js';
 
-/** A transfer that is taken back, all of it. */
+/** A transfer that is taken back, whole or in part. What came back in all is for the payout itself to see and to book. */
 export class ReversalEffect implements EffectKind<ReversalState, ReversalRow, TransferReversal> {
   readonly kind = 'payout-reversal';
   readonly rows = payoutReversals;
@@ -29,14 +28,17 @@ export class ReversalEffect implements EffectKind<ReversalState, ReversalRow, Tr
     const message = `${found.amountCents} cents came back`;
     const patch = { processorId: found.id, slot: null };
     await transition(tx, payoutReversals, reversalMachine, row, 'done', { patch, wakeAt: null, message });
-    const payout = await tx.first(payouts, { id: row.payoutId }, { lock: 'update' });
-    // The processor's event may have told of it first.
-    if (payout?.state === 'paid') await takeBack(tx, this.d, payout, account.clearing, row.reason);
+    // Parts of a transfer may come back by the processor's own pages at the same time, and events tell of sums: one place books.
+    const look = { wakeAt: await tx.now(), version: { add: 1 } };
+    const [payout] = await tx.update(payouts, { id: row.payoutId, state: 'paid' }, look);
+    if (payout) wakeTransfer(tx, this.d, payout.id);
     return 'rest';
   }
 
   async end(tx: Tx, row: ReversalRow, { code, message }: Ending): Promise<void> {
     const patch = { code, message, slot: null };
     await transition(tx, payoutReversals, reversalMachine, row, 'failed', { patch, wakeAt: null, message });
+    const told = { message: `not taken back: ${message}`, version: { add: 1 } };
+    await tx.update(payouts, { id: row.payoutId, state: 'paid' }, told);
   }
 }

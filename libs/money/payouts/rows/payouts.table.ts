@@ -54,6 +54,8 @@ export interface PayoutRow extends EffectRow {
   reference: string | null;
   proposedAt: number;
   paidAt: number | null;
+  /** What of it came back; all of it once it is reversed. */
+  reversedCents: bigint;
   reversedAt: number | null;
 }
 
@@ -70,6 +72,7 @@ export const payouts = table<PayoutRow>(
     reference: 'text',
     proposedAt: 'time',
     paidAt: 'time',
+    reversedCents: 'bigint',
     reversedAt: 'time',
   },
   { key: ['id'], unique: [['statementId']] },
@@ -79,6 +82,7 @@ export interface ReversalRow extends EffectRow {
   state: ReversalState;
   payoutId: string;
   transferId: string;
+  /** All of the transfer, or a part. */
   amountCents: bigint;
   reason: string;
   /** The payout, while this may still happen: one reversal at a time. */
