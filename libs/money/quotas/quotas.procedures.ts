@@ -1,5 +1,5 @@
 import type { Procedure, Tx } from '#platform/database';
-import { claimedBeside, roomOf, thresholdOf, WANTED_MS, windowStart } from './room.js';
+import { begun, claimedBeside, roomOf, thresholdOf, WANTED_MS, windowStart } from './room.js';
 import { quotas, quotaUses, type QuotaRow, type QuotaUseRow } from './quotas.table.js';
 
 /** By dimension: how much. */
@@ -70,12 +70,7 @@ export const quotaTake: Procedure<
       });
       fresh = (await tx.insertNew(quotaUses, uses)).map((u) => u.dimension);
     }
-    const current = own
-      .filter((q) => fresh.includes(q.dimension))
-      .map((q) => {
-        const start = windowStart(q.per, takenAt);
-        return q.windowStart < start ? { ...q, used: 0n, alerted: 0, windowStart: start } : q;
-      });
+    const current = own.filter((q) => fresh.includes(q.dimension)).map((q) => begun(q, takenAt));
     for (const q of current) {
       const asked = amounts[q.dimension] ?? 0n;
       const mates = cohorts.get(q.id) ?? null;
@@ -100,14 +95,17 @@ export const quotaTake: Procedure<
     }
     const alerts: QuotaAlert[] = [];
     for (const q of current) {
-      const used = q.used + (amounts[q.dimension] ?? 0n);
+      const asked = amounts[q.dimension] ?? 0n;
+      const used = q.used + asked;
+      // What fits leaves nothing owed, also where the limit was raised since.
+      const owed = q.mode === 'hard' && asked > 0n ? 0n : q.owed;
       const percent = thresholdOf(used, q.limitN);
       const tell = percent > q.alerted && (q.mode === 'soft' || q.dimension === 'spend');
       const alerted = tell ? percent : q.alerted;
       await tx.update(
         quotas,
         { id: q.id },
-        { used, windowStart: q.windowStart, alerted, wantedN: 0n, wantedUntil: null },
+        { used, owed, windowStart: q.windowStart, alerted, wantedN: 0n, wantedUntil: null },
       );
       const { id: quotaId, scope, scopeId, dimension, per } = q;
       const limit = String(q.limitN);

@@ -1,5 +1,5 @@
 import type { QuotaAlert, QuotaAmounts } from './quotas.procedures.js';
-import { positive, thresholdOf, windowAfter, windowsBetween, windowStart } from './room.js';
+import { begun, positive, thresholdOf, windowAfter } from './room.js';
 import type { QuotaRow, RateClaim } from './quotas.table.js';
 
 export type RateRow = Pick<
@@ -128,15 +128,6 @@ export class RateWindows {
     q.claims = amount === null ? others : [...others, { id, sinceMs, amount: String(amount), seenMs: this.atMs }];
     q.isChanged = true;
   }
-}
-
-/** A limit in the window of `atMs`. What is owed is worked off by the windows since, each as much as the limit. */
-function begun(q: RateRow, atMs: number): RateRow {
-  const start = windowStart(q.per, atMs);
-  if (q.windowStart >= start) return q;
-  const since = BigInt(windowsBetween(q.per, q.windowStart, start));
-  const used = positive(q.owed - (since - 1n) * q.limitN);
-  return { ...q, used, owed: positive(used - q.limitN), alerted: 0, windowStart: start };
 }
 
 /** The first in line needs any room at all; the others must fit whole beside what those before them claim. */

@@ -72,6 +72,18 @@ export function windowAfter(per: QuotaWindow, startMs: number, n: number): numbe
     : startMs + n * FIXED_MS[per];
 }
 
+/** A limit in the window of `atMs`. What is owed is worked off by the windows since, each as much as the limit. */
+export function begun<Q extends Pick<QuotaRow, 'per' | 'limitN' | 'used' | 'owed' | 'alerted' | 'windowStart'>>(
+  q: Q,
+  atMs: number,
+): Q {
+  const start = windowStart(q.per, atMs);
+  if (q.windowStart >= start) return q;
+  const since = BigInt(windowsBetween(q.per, q.windowStart, start));
+  const used = positive(q.owed - (since - 1n) * q.limitN);
+  return { ...q, used, owed: positive(used - q.limitN), alerted: 0, windowStart: start };
+}
+
 /** The highest threshold that this use has reached, in percent of the limit. */
 export function thresholdOf(used: bigint, limit: bigint): 0 | 50 | 80 | 100 {
   if (used <= 0n) return 0;
