@@ -23,4 +23,4 @@ export type { QuotaAlert, QuotaAmounts, QuotaRefusal } from './quotas.procedures
 export { Credit, type NewGrant } from './credit.service.js';
 export { grantsLeftAt } from './grants-past.js';
 export { firstSpent, grantFolds, grants, grantStates, type GrantFoldRow, type GrantRow } from './grants.table.js';
-export { roomOf, windowStart } from './room.js';
+export { begun, roomOf, windowStart } from './room.js';

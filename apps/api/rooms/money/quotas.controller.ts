@@ -7,6 +7,7 @@ import { audit, authorOf } from '#identity/audit';
 import { apiKeys, organizations, projects } from '#identity/tenancy';
 import { Ledger } from '#money/ledger';
 import {
+  begun,
   cohorts,
   Credit,
   grantStates,
@@ -16,7 +17,6 @@ import {
   quotas,
   quotaScopes,
   quotaWindows,
-  windowStart,
   type GrantRow,
   type QuotaRow,
 } from '#money/quotas';
@@ -323,8 +323,8 @@ export class QuotasController {
       dimension: r.dimension,
       per: r.per,
       limit: String(r.limitN),
-      // A counter is of the window in which it was last raised.
-      used: String(r.windowStart < windowStart(r.per, now) ? 0n : r.used),
+      // A counter is of the window in which it was last raised; a later one begins with what is owed.
+      used: String(begun(r, now).used),
       mode: r.mode,
       policy: r.policy,
       cohort: names.get(r.cohortId ?? '') ?? null,

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { WORKER } from '#platform/database';
+import { quotas } from '#money/quotas';
 import { commandJob, openOwner, type Owner } from '../../testing/owned.js';
 import { TestApi } from '../../testing/test-api.js';
 
@@ -63,6 +65,17 @@ describe('quotas', () => {
     // What batches are held back by.
     const rate = await put({ ...window, dimension: 'tokens', per: 'minute' });
     expect(rate).toMatchObject({ status: 200, body: { quota: { dimension: 'tokens', per: 'minute', used: '0' } } });
+  });
+
+  it('show what the windows before owe, as it is in use', async () => {
+    const month = { scope: 'project', scopeId: owner.ids.projectId, dimension: 'tokens', per: 'month', limit: '10' };
+    const { id } = (await put(month)).body['quota'] as { id: string };
+    const today = new Date();
+    const windowStart = Date.UTC(today.getUTCFullYear(), today.getUTCMonth() - 2);
+    await api.ground.store.transaction(WORKER, (tx) =>
+      tx.update(quotas, { id }, { used: 35n, owed: 25n, windowStart }),
+    );
+    expect((await listed(owner.adminKey)).find((q) => q.id === id)?.used).toBe('15');
   });
 });
 
