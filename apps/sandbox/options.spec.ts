@@ -6,7 +6,8 @@ import { ScaledClock } from './scaled-clock.js';
 describe('the flags of the sandbox', () => {
   it('have defaults and are read as numbers, switches, commands and JSON', () => {
     expect(parseFlags([])).toMatchObject({ port: 0, host: '127.0.0.1', timeScale: 1, agents: 'none', faults: [] });
-    const flags = '--port 4100 --boot-ms 50 --time-scale 0.5 --stock 3 --client-tokens --agents process';
+    const flags =
+      '--port 4100 --boot-ms 50 --time-scale 0.5 --stock 3 --preemptions-per-hour 0 --client-tokens --agents process';
     expect(
       parseFlags([
         ...flags.split(' '),
@@ -20,6 +21,7 @@ describe('the flags of the sandbox', () => {
       bootMs: 50,
       timeScale: 0.5,
       stock: 3,
+      preemptionsPerHour: 0,
       clientTokens: true,
       agents: 'process',
       agentCommand: ['node', 'a.js'],

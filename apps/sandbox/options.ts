@@ -21,6 +21,8 @@ export const sandboxOptionsSchema = z.strictObject({
   timeScale: z.coerce.number<number | string>().min(0).max(100_000).default(1),
   /** Stock of every SKU; absent = that of the price list. */
   stock: whole.optional(),
+  /** How often an hour each preemptible machine is taken away by itself; absent = the rate of its SKU. */
+  preemptionsPerHour: z.coerce.number<number | string>().min(0).optional(),
   /** Bearer key of the vendor's API and of the control plane. */
   key: z.string().min(1).default('sandbox-key'),
   kind: z.enum(providerKinds).default('hyperscaler'),
@@ -39,8 +41,8 @@ export const sandboxOptionsSchema = z.strictObject({
 export type SandboxOptions = z.input<typeof sandboxOptionsSchema>;
 export type ResolvedSandboxOptions = z.output<typeof sandboxOptionsSchema>;
 
-export const usage = `Usage: sandbox [--port 0] [--host 127.0.0.1] [--seed 1] [--boot-ms MS] [--time-scale 1] [--stock N] [--key KEY]
-  [--kind ${providerKinds.join('|')}] [--client-tokens] [--window-ms 0] [--stop-ms 2000] [--page-size 100]
+export const usage = `Usage: sandbox [--port 0] [--host 127.0.0.1] [--seed 1] [--boot-ms MS] [--time-scale 1] [--stock N] [--preemptions-per-hour N]
+  [--key KEY] [--kind ${providerKinds.join('|')}] [--client-tokens] [--window-ms 0] [--stop-ms 2000] [--page-size 100]
   [--agents none|process] [--agent-command "node main.js"] [--state-dir DIR] [--faults JSON]`;
 
 /** Reads the flags of the program; throws an Error with one sentence for each wrong one. */
@@ -56,6 +58,7 @@ export function parseFlags(argv: readonly string[]): SandboxOptions {
       'boot-ms': text,
       'time-scale': text,
       stock: text,
+      'preemptions-per-hour': text,
       key: text,
       kind: text,
       'client-tokens': { type: 'boolean' },

@@ -101,11 +101,12 @@ export async function startSandbox(given: SandboxOptions = {}, parts: SandboxPar
 }
 
 function openCloud(options: ResolvedSandboxOptions, clock: Clock): SandboxCloud {
-  const { seed, kind, clientTokens, windowMs, stopMs, pageSize, faults, bootMs, stock } = options;
+  const { seed, kind, clientTokens, windowMs, stopMs, pageSize, faults, bootMs, stock, preemptionsPerHour } = options;
   const skus = defaultSkus.map((sku): Sku => ({
     ...sku,
     bootMs: bootMs === undefined ? sku.bootMs : [bootMs, bootMs],
     stock: stock === undefined ? sku.stock : stock,
+    preemptionsPerHour: sku.pricing === 'spot' ? (preemptionsPerHour ?? sku.preemptionsPerHour) : 0,
   }));
   return new SandboxCloud({ clock, seed, skus, faults, settings: { kind, clientTokens, windowMs, stopMs, pageSize } });
 }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { startEmbedded, statusEmbedded } from '#platform/embedded';
 import { join } from 'node:path';
-import { FAST, Rig } from './rig.js';
+import { Rig, SHORT_SILENCE_MS } from './rig.js';
 
 describe('processes die in the middle of a job', () => {
   let rig: Rig;
@@ -15,7 +15,7 @@ describe('processes die in the middle of a job', () => {
     await rig.stack.workers[0]?.kill();
     await rig.stack.startWorker();
     await rig.expectWhole(job);
-    expect(await rig.endings()).toEqual(['released']);
+    await rig.expectEndings('released');
   });
 
   it('the api, by kill -9: agents wait for it and go on', async () => {
@@ -26,7 +26,7 @@ describe('processes die in the middle of a job', () => {
     await rig.stack.api.kill();
     await rig.stack.startApi();
     await rig.expectWhole(job);
-    expect(await rig.endings()).toEqual(['released']);
+    await rig.expectEndings('released');
   });
 
   it('the agent, by kill -9: started again it goes on, and no line is lost or done twice', async () => {
@@ -40,14 +40,14 @@ describe('processes die in the middle of a job', () => {
   });
 
   it('the agent for good: another host takes over what is left', async () => {
-    rig = await Rig.start();
+    rig = await Rig.start({ agentSilenceMs: SHORT_SILENCE_MS });
     const first = await rig.stack.addHost('first');
     const job = await rig.submit();
     await rig.middle(job);
     await first.agent.kill();
     await rig.stack.addHost('second');
     await rig.expectWhole(job);
-    expect(await rig.endings()).toEqual(['lost', 'released']);
+    await rig.expectEndings('lost', 'released');
   });
 
   it('PostgreSQL, by kill -9 of its postmaster: api, worker and agent go on once it is back, without a restart', async () => {
@@ -62,7 +62,7 @@ describe('processes die in the middle of a job', () => {
     await rig.stack.until('it is noticed', () => rig.stack.complaints().length > 0, 20_000);
     await startEmbedded({ home });
     await rig.expectWhole(job);
-    expect(await rig.endings()).toEqual(['released']);
+    await rig.expectEndings('released');
     for (const child of [rig.stack.api, ...rig.stack.workers, ...rig.stack.agents])
       expect([child.name, child.alive]).toEqual([child.name, true]);
   });
@@ -81,11 +81,11 @@ describe('processes die in the middle of a job', () => {
     frozen?.signal('SIGCONT');
     await rig.expectWhole(first);
     await rig.expectWhole(second);
-    expect(await rig.endings()).toEqual(['released', 'released']);
+    await rig.expectEndings('released', 'released');
   });
 
   it('all of it sleeps for longer than an agent may be silent, as a laptop does: the worker does not blame the agent', async () => {
-    rig = await Rig.start();
+    rig = await Rig.start({ agentSilenceMs: SHORT_SILENCE_MS });
     await rig.stack.addHost();
     const job = await rig.submit();
     await rig.middle(job);
@@ -93,7 +93,7 @@ describe('processes die in the middle of a job', () => {
     const all = [api, ...workers, ...agents];
     const since = Date.now();
     for (const child of all) child.signal('SIGSTOP');
-    await rig.stack.until('longer than that', () => Date.now() - since > FAST.agentSilenceMs + 3_000, 30_000);
+    await rig.stack.until('longer than that', () => Date.now() - since > SHORT_SILENCE_MS + 3_000, 60_000);
     const version = async (): Promise<number> =>
       (await rig.stack.sql<{ version: number }>('select version from leases'))[0]?.version ?? 0;
     const before = await version();
@@ -102,6 +102,6 @@ describe('processes die in the middle of a job', () => {
     await rig.stack.until('the worker has looked at the lease', async () => (await version()) > before, 20_000);
     for (const child of all) child.signal('SIGCONT');
     await rig.expectWhole(job);
-    expect(await rig.endings()).toEqual(['released']);
+    await rig.expectEndings('released');
   });
 });

@@ -4,16 +4,26 @@ import { embedding } from '../e2e/caller.js';
 import { Stack, type StackOptions, type Tenant } from '../e2e/stack.js';
 import { audit } from './audit.js';
 
-/** Times at which a broken thing is noticed within seconds. An agent’s sign of life is up to 5 s old when it is written, and may wait 5 s for a frozen process. */
-export const FAST = {
-  sendBudgetMs: 1_000,
-  callDeadlineMs: 2_000,
-  bootTimeoutMs: 20_000,
+/**
+ * Times at which a broken thing is noticed within seconds. What a busy computer may pass by itself is not among them: a stall of
+ * everything for ten seconds must not look like the loss of a machine that the test did not take.
+ */
+const FAST = {
+  sendBudgetMs: 3_000,
+  callDeadlineMs: 5_000,
+  bootTimeoutMs: 60_000,
   pollMs: 200,
   meterEveryMs: 1_000,
-  agentSilenceMs: 12_000,
+  agentSilenceMs: 60_000,
   orphanGraceMs: 2_000,
 };
+
+/** For a test of silence itself. An agent’s sign of life is up to 5 s old when it is written, and may wait 5 s for a frozen process. */
+export const SHORT_SILENCE_MS = 20_000;
+
+export interface RigOptions extends StackOptions {
+  readonly agentSilenceMs?: number;
+}
 
 export const LINES = 160;
 const SETTLE_MS = 90_000;
@@ -25,8 +35,9 @@ export class Rig {
     readonly tenant: Tenant,
   ) {}
 
-  static async start(options: StackOptions = {}): Promise<Rig> {
-    const stack = await Stack.start({ leaseTimes: FAST, ...options, env: { AGENT_POLL_MS: '1000', ...options.env } });
+  static async start({ agentSilenceMs = FAST.agentSilenceMs, ...options }: RigOptions = {}): Promise<Rig> {
+    const leaseTimes = { ...FAST, agentSilenceMs };
+    const stack = await Stack.start({ ...options, leaseTimes, env: { AGENT_POLL_MS: '1000', ...options.env } });
     try {
       return new Rig(stack, await stack.tenant('chaos', 25));
     } catch (error) {
@@ -69,10 +80,22 @@ export class Rig {
     expect(await audit((sql) => stack.sql(sql), stack.sandbox ? await stack.machines() : [])).toEqual([]);
   }
 
-  /** How the leases of this rig ended, oldest first. */
-  async endings(): Promise<(string | null)[]> {
-    return (await this.stack.sql<{ end_reason: string | null }>('select end_reason from leases order by id')).map(
-      (l) => l.end_reason,
+  /** So many machines were made, none of them at registered hosts, and the leases ended so, oldest first. */
+  async expectRented(machines: number, ...endings: string[]): Promise<void> {
+    await this.expectEndings(...endings);
+    expect((await this.stack.machines()).length).toBe(machines);
+  }
+
+  /** How the leases ended, oldest first; a mismatch tells what befell each of them. */
+  async expectEndings(...endings: string[]): Promise<void> {
+    const { stack } = this;
+    const rows = await stack.sql<{ end_reason: string | null }>('select end_reason from leases order by id');
+    const found = rows.map((lease) => lease.end_reason);
+    if (JSON.stringify(found) === JSON.stringify(endings)) return;
+    const events = await stack.sql(
+      "select at, subject_id, to_state, message from events where subject_id in (select id from leases) and message <> '' order by at, n",
     );
+    const told = events.map((e) => Object.values(e).map(String).join(' '));
+    throw new Error(`The leases ended ${found.join(', ')}\n${told.join('\n')}\n${stack.tails()}`);
   }
 }
