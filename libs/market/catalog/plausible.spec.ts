@@ -36,6 +36,17 @@ describe('offers that cannot be true', () => {
     ['the time of observation makes no sense', { observedAtMs: Date.parse('+010000-01-01T00:00:00Z') }],
     ['the stock makes no sense', { stock: 1.5 }],
     ['the memory of the machine makes no sense', { ramGiB: -4 }],
+    ['the speed between accelerators makes no sense', { interconnect: links({ intraNodeGBps: 1e308 }) }],
+    ['the link between accelerators makes no sense', { interconnect: links({ intraNode: 'warp' }) }],
+    ['the network makes no sense', { interconnect: links({ interNode: undefined }) }],
+    ['the billing makes no sense', { billing: { minimumS: 1e308, incrementS: 1 } }],
+    ['the billing makes no sense', { billing: { minimumS: Number.NaN, incrementS: 1 } }],
+    ['the billing makes no sense', { billing: { minimumS: -60, incrementS: 1 } }],
+    ['the billing makes no sense', { billing: { minimumS: 0, incrementS: Infinity } }],
+    ['the confidence makes no sense', { confidence: Number.NaN }],
+    ['the confidence makes no sense', { confidence: 9 }],
+    ['the pricing makes no sense', { pricing: 'barter' } as unknown as Partial<Offer>],
+    ['the kind of the provider makes no sense', { providerKind: 'uncle' } as unknown as Partial<Offer>],
   ])('%s', (reason, over) => {
     expect(implausible(offer(1, over), new Map())).toBe(reason);
   });

@@ -1,4 +1,11 @@
-import { pricePerGpuHour, type Offer } from '#contracts';
+import {
+  interNodeFabrics,
+  intraNodeLinks,
+  pricePerGpuHour,
+  pricingModels,
+  providerKinds,
+  type Offer,
+} from '#contracts';
 
 /** What one accelerator-hour costs among comparable offers: same accelerator, same pricing. */
 export interface PriceNorm {
@@ -48,8 +55,14 @@ export function malformedField(o: Offer): string | null {
   if (!Number.isFinite(o.vramGiB) || o.vramGiB < 0 || o.vramGiB > 10_000) return bad('the memory of an accelerator');
   if (o.vcpus !== null && !(o.vcpus > 0 && o.vcpus <= 100_000)) return bad('the number of vCPUs');
   if (o.ramGiB !== null && !(o.ramGiB > 0 && o.ramGiB <= 1_000_000)) return bad('the memory of the machine');
+  if (!isOneOf(intraNodeLinks, o.interconnect.intraNode)) return bad('the link between accelerators');
+  if (!isOneOf(interNodeFabrics, o.interconnect.interNode)) return bad('the network');
   if (!isSpeed(o.interconnect.intraNodeGBps)) return bad('the speed between accelerators');
   if (!isSpeed(o.interconnect.interNodeGbps)) return bad('the speed of the network');
+  if (!isOneOf(pricingModels, o.pricing)) return bad('the pricing');
+  if (!isOneOf(providerKinds, o.providerKind)) return bad('the kind of the provider');
+  if (!isBilledTime(o.billing.minimumS) || !isBilledTime(o.billing.incrementS)) return bad('the billing');
+  if (!(o.confidence >= 0 && o.confidence <= 1)) return bad('the confidence');
   if (o.stock !== null && !(Number.isInteger(o.stock) && o.stock >= 0 && o.stock < 2 ** 31)) return bad('the stock');
   return null;
 }
@@ -60,7 +73,16 @@ const LEAST_PART = 0.001;
 
 /** Content of a file can end up where a type promises a number. */
 const isSpeed = (value: unknown): boolean =>
-  value === null || (typeof value === 'number' && Number.isFinite(value) && value >= 0);
+  value === null || (typeof value === 'number' && value >= 0 && value <= MOST_SPEED);
+/** No link is as fast, in GB/s or Gbit/s. */
+const MOST_SPEED = 1_000_000;
+
+/** What no word of ours means cannot be reckoned with. */
+const isOneOf = (words: readonly string[], value: unknown): boolean => words.some((word) => word === value);
+
+/** No vendor bills three years at least, or in such steps: costs reckoned with it would be no numbers any more. */
+const isBilledTime = (seconds: number): boolean => seconds >= 0 && seconds <= MOST_BILLED_S;
+const MOST_BILLED_S = 3 * 365 * 86_400;
 
 /** Nobody sold hours of GPUs before, and a time is told with a year of four digits. */
 const FIRST_TIME_MS = Date.UTC(2000, 0);
