@@ -47,6 +47,23 @@ describe('expectedCost, by hand', () => {
     expect(time).toMatchObject({ expectedS: 9_000, p90S: 9_000, losses: 0 });
   });
 
+  it('stays a number where a large gang of a place in which next to nothing starts is asked for', () => {
+    const { cost, time } = costOf({
+      workload: { nodes: 128 },
+      reliability: { startFailureP: 0.999, failedStartS: 60 },
+      context: {
+        reliability: {
+          ...priorsOf({ ...perfect, startFailureP: 0.999, failedStartS: 60 }),
+          gang: { steady: { exponent: 1, batches: 9 } },
+        },
+      },
+    });
+    expect(Number.isFinite(time.expectedS)).toBe(true);
+    expect(time.expectedS).toBeGreaterThan(365 * 86_400);
+    expect(cost.failedStarts).toBe(0n);
+    expect(cost.timeValue > usd('30000')).toBe(true);
+  });
+
   it('loses machines as Daly says: 6 intervals of 600 s at 1 per hour, each restart 300 s of which 120 are billed', () => {
     const { cost, time } = costOf({
       workload: { objective: 'cheapest', checkpointS: 600 },

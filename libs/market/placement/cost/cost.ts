@@ -15,6 +15,9 @@ const MONTH_S = YEAR_S / 12;
 /** Work that would have to be run ten thousand times over is never finished. */
 const HOPELESS = 1e4;
 
+/** A gang of machines that hardly ever start: one start in a million works, so that what is reckoned with it stays a number. */
+const MOST_FAILURE_P = 1 - 1e-6;
+
 const gangPrior: GangBelief = { exponent: GANG_PRIOR.mean, batches: 0 };
 
 /**
@@ -99,7 +102,7 @@ export function timeTerms(
   });
   const { losses } = run;
   // A gang starts all together or not at all; its members fail as dependently as they are lost.
-  const p = 1 - (1 - r.startFailureP) ** gang;
+  const p = Math.min(MOST_FAILURE_P, 1 - (1 - r.startFailureP) ** gang);
   const failuresPerStart = p / (1 - p);
   const starts = 1 + losses;
   const failures = starts * failuresPerStart;
