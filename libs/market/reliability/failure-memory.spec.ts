@@ -48,6 +48,17 @@ describe('the memory of failures', () => {
     expect(await blockMs()).toBe(2 * MINUTE);
   });
 
+  it('leaves a vendor alone as long as it asks, an hour at most, and does not hear what is no time', async () => {
+    const seen: number[] = [];
+    for (const retryAfterMs of [90_000, 10 * 365 * 24 * HOUR, Infinity, -HOUR]) {
+      await remember({ kind: 'rate-limited', retryAfterMs });
+      seen.push(await blockMs());
+    }
+    expect(seen).toEqual([90_000, HOUR, HOUR, 0]);
+    await remember({ kind: 'rate-limited', retryAfterMs: Number.NaN });
+    expect(await blockMs()).toBe(16 * 15_000);
+  });
+
   it('lets go when the time is over', async () => {
     await remember();
     clock.advance(2 * MINUTE - 1);

@@ -79,6 +79,10 @@ export async function rememberFailure(tx: Tx, offer: FailedOffer, failure: Failu
     await strike(tx, zone, { ...failure, retryAfterMs: null }, { freeStrikes: ZONE_FULL_AFTER - 1 });
 }
 
+/** How long the vendor wants to be left alone: what is no time is not heard, and after the longest block it is asked again. */
+const asAsked = (ms: number | null | undefined): number | null =>
+  ms === null || ms === undefined || Number.isNaN(ms) ? null : Math.min(LONGEST_MS, Math.max(0, ms));
+
 /** A strike against one scope; the block doubles with each, after those that are free. */
 async function strike(
   tx: Tx,
@@ -97,7 +101,7 @@ async function strike(
   // To the nearest whole one: three refusals never come in the same instant.
   const counted = Math.round(strikes) - freeStrikes;
   const blockMs =
-    counted <= 0 ? 0 : (failure.retryAfterMs ?? Math.min(LONGEST_MS, first * 2 ** Math.min(counted - 1, 10)));
+    counted <= 0 ? 0 : (asAsked(failure.retryAfterMs) ?? Math.min(LONGEST_MS, first * 2 ** Math.min(counted - 1, 10)));
   await tx.upsert(failureMemory, [
     {
       scope,
