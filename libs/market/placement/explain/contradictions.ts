@@ -63,7 +63,8 @@ function subjectOf({ workload, count }: Demand, anyModel: boolean): string {
   const { accelerator, nodes } = workload;
   const models = anyModel ? undefined : accelerator?.models?.join(' or ');
   const some = count === 1 ? '1 accelerator' : `${count} accelerators`;
-  const machine = count === 0 ? 'A machine' : models === undefined ? some : `${count} x ${models}`;
+  if (count === 0) return nodes > 1 ? `${nodes} machines` : 'A machine';
+  const machine = models === undefined ? some : `${count} x ${models}`;
   return nodes > 1 ? `${nodes} machines of ${machine}` : machine;
 }
 

@@ -121,6 +121,13 @@ describe('hints', () => {
     expect(contradictions).toEqual(['1 accelerator with the model A100: the nearest match has T4.']);
   });
 
+  it('speak of machines without accelerators as of machines', () => {
+    const interconnect = { ...offerWith().interconnect, interNode: 'infiniband', interNodeGbps: 400 } as const;
+    const workload = workloadWith({ nodes: 4, constraints: { maxPricePerHour: '1' } });
+    const { contradictions } = rankList([offerWith({ interconnect })], workload, contextWith());
+    expect(contradictions[0]).toMatch(/^4 machines with a price cap/);
+  });
+
   it('say nothing of a contradiction where no wish is in the way', () => {
     const doubted = offers.map((o) => ({ ...o, doubts: ['not plausible'] }));
     const { hints, contradictions } = rankList(doubted, workloadWith(), contextWith());
