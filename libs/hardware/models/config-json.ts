@@ -23,10 +23,10 @@ export function readModelConfig(config: unknown, name?: string): ConfigAnswer {
   if (!isJson(json)) return refuse('', 'must be a JSON object, as in the config.json of a model');
   const { part, path } = textPart(json);
   const f = new ConfigFields(part, path);
-  const d = dimensions(f);
+  const outer = new ConfigFields(json, '');
+  const d = dimensions(f, outer.flag('tie_word_embeddings'));
   if (d === null || f.problems.length > 0) return { ok: false, problems: f.problems };
   const { total, active } = countParameters(d);
-  const outer = new ConfigFields(json, '');
   return {
     ok: true,
     profile: {

@@ -66,9 +66,17 @@ const lengthNames = [
   'seq_length',
 ];
 
-/** Reads them; null, with problems in `f`, when the config does not say enough. */
-export function dimensions(f: ConfigFields): Dimensions | null {
+/**
+ * Reads them; null, with problems in `f`, when the config does not say enough. `isTiedAround`: what the config around a text part says of
+ * its embeddings, for a part that says nothing.
+ */
+export function dimensions(f: ConfigFields, isTiedAround?: boolean): Dimensions | null {
   const modelType = f.text('model_type') ?? '';
+  if (f.flag('is_encoder_decoder') === true)
+    f.missing(
+      'is_encoder_decoder',
+      'is true: a model with an encoder beside its decoder cannot be sized from its config yet',
+    );
   const notes: string[] = [];
   const layerCount = f.count(layerNames, 1, 2_000);
   const hiddenSize = f.count(widthNames, 1, 1_000_000);
@@ -127,7 +135,7 @@ export function dimensions(f: ConfigFields): Dimensions | null {
     intermediateSize: llama4Dense(f, modelType) ?? intermediateSize ?? experts?.intermediateSize ?? 4 * hiddenSize,
     gated,
     vocabSize,
-    tied: f.flag('tie_word_embeddings') ?? tiedByDefault.test(modelType),
+    tied: f.flag('tie_word_embeddings') ?? isTiedAround ?? tiedByDefault.test(modelType),
     experts,
     mamba: {
       inner:

@@ -95,7 +95,9 @@ function mixerPlan(f: ConfigFields, modelType: string, layers: number): Layer['m
   if (/^deepseek_(v4|ref)/.test(modelType)) return fill(() => 'full');
   if (windowTokens(f, modelType) === null) return fill(() => 'full');
   const every = f.count('sliding_window_pattern') ?? patternOf[modelType];
-  if (every === undefined) return fill(() => 'window');
+  // Qwen says how many of its first layers see everything.
+  const from = /^qwen[23]/.test(modelType) ? (f.count('max_window_layers', 0) ?? 0) : 0;
+  if (every === undefined) return fill((i) => (i < from ? 'full' : 'window'));
   return fill((i) => ((i + 1) % every === 0 ? 'full' : 'window'));
 }
 

@@ -155,10 +155,22 @@ describe('config.json', () => {
     expect(full({ model_type: 'mistral', sliding_window: null })).toBe('full:32');
     expect(full({ model_type: 'qwen2', sliding_window: 4096 })).toBe('full:32');
     expect(full({ model_type: 'qwen2', sliding_window: 4096, use_sliding_window: true })).toBe('window:32');
+    // Qwen's first layers see everything: with 28 of 32 only four have a window, with as many as there are none has.
+    const qwen = { model_type: 'qwen2', sliding_window: 4096, use_sliding_window: true };
+    expect(full({ ...qwen, max_window_layers: 28 })).toBe('full:28 window:4');
+    expect(full({ ...qwen, max_window_layers: 32 })).toBe('full:32');
     expect(full({ model_type: 'jamba', attn_layer_period: 8, attn_layer_offset: 4 })).toBe('full:4 state:28');
     expect(full({ model_type: 'qwen3_next', full_attention_interval: 4 })).toBe('full:8 state:24');
     expect(full({ hybrid_override_pattern: 'M*-E'.repeat(8) })).toBe('full:8 state:8');
     expect(full({ hybrid_layer_pattern: [0, ...Array(31).fill(1)], sliding_window: 128 })).toBe('full:1 window:31');
+  });
+
+  it('counts embeddings that the config around a text part says are tied once', () => {
+    const untied = read({ text_config: llama7b }).parameters;
+    const tied = read({ tie_word_embeddings: true, text_config: llama7b }).parameters;
+    expect(untied - tied).toBe(32_000 * 4_096);
+    const own = { ...llama7b, tie_word_embeddings: false };
+    expect(read({ tie_word_embeddings: true, text_config: own }).parameters).toBe(untied);
   });
 
   it.each([
@@ -192,6 +204,8 @@ describe('config.json', () => {
     [{ ...llama7b, layer_types: ['full_attention'] }, 'layer_types'],
     [{ text_config: { ...llama7b, vocab_size: undefined } }, 'text_config.vocab_size'],
     [{ ...llama7b, model_type: 'nemotron-nas' }, 'block_configs'],
+    // Its encoder and the attention between the two would be left out: half the weights of a T5.
+    [{ ...llama7b, model_type: 't5', is_encoder_decoder: true }, 'is_encoder_decoder'],
   ])('names the field that is wrong (%#)', (config, field) => {
     const answer = readModelConfig(config);
     if (answer.ok) throw new Error('must be refused');
