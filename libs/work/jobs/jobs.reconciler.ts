@@ -1,16 +1,16 @@
 import { DomainError, formatUsd, MINUTE, StaleVersion, type Clock } from '#kernel';
 import type { Offer } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
-import { transition, type Reconciler, type WakeQueue } from '#platform/reconcile';
+import { transition, type Reconciler } from '#platform/reconcile';
 import type { Fallback, Reserved } from '#market/placement';
-import { Leases, machineCostOf, warmOffer, type LeaseRow } from '#compute/leases';
+import { machineCostOf, warmOffer, type LeaseRow } from '#compute/leases';
 import { Providers } from '#compute/providers';
 import type { ChargeTerms, Prices } from '#money/rating';
-import { Holds } from '#money/quotas';
 import type { Quotes } from '#work/quotes';
 import { atRiskS, fallbackOf, planned, workLeft } from './placing/deadline.js';
+import { Closing, type ClosingDeps } from './closing.js';
 import { nextJobAction } from './decide.js';
-import { jobMachine, jobs, shards, type JobFallback, type JobRow } from './jobs.table.js';
+import { jobMachine, jobs, type JobFallback, type JobRow } from './jobs.table.js';
 import { hasRateRoom, waitsTooLong } from './placing/rate-room.js';
 import { capped, reservedFor } from './placing/reserved.js';
 
@@ -39,17 +39,12 @@ export interface Placer {
   }>;
 }
 
-export interface JobReconcilerDeps {
+export interface JobReconcilerDeps extends ClosingDeps {
   readonly store: Store;
-  readonly leases: Leases;
   readonly providers: Providers;
   readonly prices: Prices;
   readonly quotes: Pick<Quotes, 'machineFor'>;
-  readonly holds: Holds;
   readonly placer: Placer;
-  readonly wake: WakeQueue;
-  /** Tells a machine's agent that its work changed. */
-  readonly ring: (agentId: string) => void;
   readonly clock: Clock;
 }
 
@@ -69,7 +64,11 @@ const LOOK_FOR_SAFETY_MS = 30_000;
 export class JobReconciler implements Reconciler {
   readonly kind = 'job';
 
-  constructor(private readonly d: JobReconcilerDeps) {}
+  private readonly closing: Closing;
+
+  constructor(private readonly d: JobReconcilerDeps) {
+    this.closing = new Closing(d);
+  }
 
   due(tx: Tx, nowMs: number, limit: number): Promise<JobRow[]> {
     return tx.find(jobs, { wakeAt: { lte: nowMs } }, { orderBy: [['wakeAt', 'asc']], limit });
@@ -86,7 +85,7 @@ export class JobReconciler implements Reconciler {
       const action = nextJobAction(job, lease, now);
       if (!['finish', 'fail', 'cancel'].includes(action.do) && (await this.costsTooMuch(tx, job, now))) {
         const reason = `tokens-below-machine: its machines have cost more than the ${formatUsd(job.capNano)} that its tokens may cost`;
-        await this.close(tx, job, lease, 'failed', reason, now);
+        await this.closing.close(tx, job, lease, 'failed', reason, now);
         return 'rest';
       }
       switch (action.do) {
@@ -106,19 +105,19 @@ export class JobReconciler implements Reconciler {
             message: `running on ${lease?.offer.sku ?? 'a machine'}`,
           });
           await this.d.leases.quotas.release(tx, job.holdId, ['jobs-queued']);
-          if (lease) this.ringAfter(tx, lease);
+          if (lease) this.closing.ringAfter(tx, lease);
           return 'again';
         case 'replace':
           return this.replace(tx, job, lease, action.message, now);
         case 'move':
           return this.move(tx, job, lease, action.message, now);
         case 'finish':
-          return this.finish(tx, job, lease, now);
+          return this.closing.finish(tx, job, lease, now);
         case 'fail':
-          await this.close(tx, job, lease, 'failed', `${action.code}: ${action.message}`, now);
+          await this.closing.close(tx, job, lease, 'failed', `${action.code}: ${action.message}`, now);
           return 'rest';
         case 'cancel':
-          await this.close(tx, job, lease, 'cancelled', 'cancelled by the tenant', now);
+          await this.closing.close(tx, job, lease, 'cancelled', 'cancelled by the tenant', now);
           return 'rest';
       }
     });
@@ -176,7 +175,7 @@ export class JobReconciler implements Reconciler {
         message: `running on the project's warm ${idle.offer.sku}${planned(job, fallback, placed.isLate)}`,
       });
       await this.d.leases.quotas.release(tx, job.holdId, ['jobs-queued']);
-      this.ringAfter(tx, attached);
+      this.closing.ringAfter(tx, attached);
       return 'rest';
     }
     const terms = await this.termsOf(tx, job, best, now);
@@ -288,7 +287,7 @@ export class JobReconciler implements Reconciler {
   }
 
   private async capTooSmall(tx: Tx, job: JobRow, now: number): Promise<'rest'> {
-    await this.close(
+    await this.closing.close(
       tx,
       job,
       null,
@@ -323,7 +322,7 @@ export class JobReconciler implements Reconciler {
     const next = await this.rent(tx, job, { offer: best, terms, placementId, reserved });
     if (!next) return stay('what is left of the cost cap does not cover another');
     if (next instanceof DomainError) return stay(next.message);
-    await this.putBack(tx, job, lease);
+    await this.closing.putBack(tx, job, lease);
     const left = await transition(tx, jobs, jobMachine, job, job.state === 'starting' ? 'placing' : 'recovering', {
       patch: { leaseId: null, fallback: null, reason: message },
       wakeAt: now,
@@ -332,21 +331,9 @@ export class JobReconciler implements Reconciler {
     return this.begin(tx, left, next, { placementId, steadyOnly: true }, now);
   }
 
-  /** Unfinished shards go back, finished ones stay; a machine that is still there is let go. */
-  private async putBack(tx: Tx, job: JobRow, lease: LeaseRow | null): Promise<void> {
-    if (job.leaseId !== null) {
-      await tx.update(
-        shards,
-        { jobId: job.id, state: 'assigned', leaseId: job.leaseId },
-        { state: 'pending', leaseId: null, assignedAt: null },
-      );
-    }
-    if (lease && lease.state !== 'ended' && lease.jobId === job.id) await this.d.leases.letGo(tx, lease, 0);
-  }
-
   /** Lets a machine go that may be handed nothing for long; the job waits for room without one. */
   private async leave(tx: Tx, job: JobRow, lease: LeaseRow, now: number): Promise<'again'> {
-    await this.putBack(tx, job, lease);
+    await this.closing.putBack(tx, job, lease);
     const message = 'the limits on requests and tokens leave its machine idle';
     await transition(tx, jobs, jobMachine, job, 'recovering', {
       // Not a machine that failed; but one that a quote was for.
@@ -360,7 +347,7 @@ export class JobReconciler implements Reconciler {
 
   /** The machine is gone: its unfinished shards go back, finished ones stay. */
   private async replace(tx: Tx, job: JobRow, lease: LeaseRow | null, message: string, now: number): Promise<'again'> {
-    await this.putBack(tx, job, lease);
+    await this.closing.putBack(tx, job, lease);
     const tried =
       lease && !job.triedOffers.includes(lease.offerId) ? [...job.triedOffers, lease.offerId] : job.triedOffers;
     await transition(tx, jobs, jobMachine, job, job.state === 'starting' ? 'placing' : 'recovering', {
@@ -369,61 +356,5 @@ export class JobReconciler implements Reconciler {
       message: `${lease ? `${lease.offer.sku} in ${lease.offer.region}: ` : ''}${message.replace(/\.+$/, '')}; looking for another machine`,
     });
     return 'again';
-  }
-
-  private async finish(tx: Tx, job: JobRow, lease: LeaseRow | null, now: number): Promise<'rest'> {
-    const ok = job.shardsFailed === 0;
-    const reason = ok ? null : await this.failureOf(tx, job);
-    await this.close(tx, job, lease, ok ? 'succeeded' : 'failed', reason, now);
-    return 'rest';
-  }
-
-  private async failureOf(tx: Tx, job: JobRow): Promise<string> {
-    const failed = await tx.first(shards, { jobId: job.id, state: 'failed' }, { orderBy: [['n', 'asc']] });
-    return `${job.shardsFailed} of ${job.shardsTotal} shards failed: ${failed?.message ?? 'no message'}`;
-  }
-
-  /** The end of a job: the machine is let go, everything is metered up to now, the hold is settled; one transaction. */
-  private async close(
-    tx: Tx,
-    job: JobRow,
-    lease: LeaseRow | null,
-    to: 'succeeded' | 'failed' | 'cancelled',
-    reason: string | null,
-    now: number,
-  ): Promise<void> {
-    if (to !== 'succeeded') {
-      await tx.update(
-        shards,
-        { jobId: job.id, state: { in: ['pending', 'assigned'] } },
-        { state: 'failed', leaseId: null, message: reason ?? to },
-      );
-    }
-    // A machine that tokens pay for earns nothing while it is idle.
-    const keepWarmMs = to === 'cancelled' || job.tokenTerms !== null ? 0 : (job.spec.keepWarmS ?? 0) * 1_000;
-    if (lease && lease.state !== 'ended' && lease.jobId === job.id) {
-      const { lease: after } = await this.d.leases.letGo(tx, lease, keepWarmMs);
-      if (after.want === 'release')
-        tx.afterCommit(() => void this.d.wake.wake('lease', after.id).catch(() => undefined));
-      // Where all is done and the machine is kept, its agent has nothing to learn.
-      if (to !== 'succeeded' || after.want === 'release') this.ringAfter(tx, after);
-    }
-    // Every lease of the job has given back what it did not use: the difference is what the job cost.
-    const restNano = await this.d.holds.settle(tx, job.holdId);
-    await transition(tx, jobs, jobMachine, job, to, {
-      patch: {
-        endedAt: now,
-        reason,
-        chargedNano: restNano === null ? job.chargedNano : job.capNano - restNano,
-        ...(to === 'succeeded' ? {} : { shardsFailed: job.shardsTotal - job.shardsDone }),
-      },
-      wakeAt: null,
-      message: reason ?? `${job.linesOk} of ${job.linesTotal} done`,
-    });
-  }
-
-  private ringAfter(tx: Tx, lease: LeaseRow): void {
-    const { agentId } = lease;
-    if (agentId !== null) tx.afterCommit(() => this.d.ring(agentId));
   }
 }

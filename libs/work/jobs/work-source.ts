@@ -2,13 +2,15 @@ import { DomainError, type Clock } from '#kernel';
 import type { LogLine, WorkItem, WorkReport } from '#contracts';
 import { WORKER, type Store, type Tx } from '#platform/database';
 import type { WakeQueue } from '#platform/reconcile';
-import type { AgentRow, Sight, WorkSource } from '#compute/agents';
+import type { AgentRow, WorkSource } from '#compute/agents';
 import type { Hosts } from '#compute/hosts';
 import { checkpointDue, Leases, type LeaseRow } from '#compute/leases';
 import { noteShardTimes } from '#market/speeds';
 import type { Metering, ShardUsage, TokenUsage } from '#money/metering';
 import { jobLogs, jobs, resultKey, shards, type JobRow, type ShardRow } from './jobs.table.js';
 import { admitted } from './placing/rate-room.js';
+import { JobSight } from './sight.js';
+import { toWorkItem } from './work-item.js';
 
 export interface JobWorkDeps {
   readonly store: Store;
@@ -18,9 +20,6 @@ export interface JobWorkDeps {
   readonly wake: WakeQueue;
   readonly clock: Clock;
 }
-
-/** An agent gets this long for one shard before the broker hands it out again. */
-const SHARD_DEADLINE_MS = 6 * 3_600_000;
 
 /** Shards that one machine holds at a time at most; more capacity than this is not asked for. */
 const HELD_AT_MOST = 1_000;
@@ -39,42 +38,6 @@ function added(a: Counts | undefined, b: Counts): Counts {
     linesOk: (a?.linesOk ?? 0) + b.linesOk,
     linesFailed: (a?.linesFailed ?? 0) + b.linesFailed,
   };
-}
-
-/** The leases and jobs of one agent, as one transaction sees them; each is read once. */
-class JobSight implements Sight {
-  private ownLeases: LeaseRow[] | undefined;
-  private readonly seen = new Map<string, JobRow>();
-  private complete = false;
-
-  constructor(
-    readonly tx: Tx,
-    readonly agent: AgentRow,
-    private readonly source: Leases,
-  ) {}
-
-  async leases(): Promise<readonly LeaseRow[]> {
-    return (this.ownLeases ??= await this.source.ofAgent(this.tx, this.agent.id));
-  }
-
-  /** The jobs of the leases. */
-  async jobs(): Promise<ReadonlyMap<string, JobRow>> {
-    const ids = (await this.leases()).flatMap((l) => (l.jobId === null || this.seen.has(l.jobId) ? [] : [l.jobId]));
-    if (!this.complete && ids.length > 0)
-      for (const job of await this.tx.find(jobs, { id: { in: ids } })) this.keep(job);
-    this.complete = true;
-    return this.seen;
-  }
-
-  async lockJobs(ids: readonly string[]): Promise<ReadonlyMap<string, JobRow>> {
-    const rows = await this.tx.find(jobs, { id: { in: ids } }, { orderBy: [['id', 'asc']], lock: 'update' });
-    for (const job of rows) this.keep(job);
-    return this.seen;
-  }
-
-  keep(job: JobRow): void {
-    this.seen.set(job.id, job);
-  }
 }
 
 type DoneReport = Extract<WorkReport, { state: 'done' }>;
@@ -389,47 +352,4 @@ export class JobWork implements WorkSource {
       return { shard, job };
     });
   }
-}
-
-function toWorkItem(
-  shard: ShardRow,
-  job: JobRow,
-  gpus: WorkItem['gpus'] | null,
-  stopsAt: number | undefined,
-): WorkItem {
-  const base = {
-    workId: shard.id,
-    jobId: job.id,
-    leaseId: shard.leaseId ?? '',
-    fence: shard.fence,
-    deadlineAt: new Date(
-      Math.min(job.timeoutAt, (shard.assignedAt ?? job.createdAt) + SHARD_DEADLINE_MS),
-    ).toISOString(),
-    ...(gpus ? { gpus } : {}),
-    ...(stopsAt === undefined ? {} : { checkpointBy: new Date(stopsAt).toISOString() }),
-  };
-  const { spec } = job;
-  if (spec.kind === 'batch-inference') {
-    return {
-      ...base,
-      spec: {
-        kind: 'batch-inference',
-        model: spec.model,
-        inputPath: `/agent/v1/inputs/${shard.id}`,
-        lineFrom: shard.lineFrom,
-        lineTo: shard.lineTo,
-      },
-    };
-  }
-  return {
-    ...base,
-    spec: {
-      kind: 'command',
-      command: spec.command,
-      env: spec.env,
-      inputs: spec.inputs.map((i) => ({ path: i.path, from: `/agent/v1/artifacts/${i.artifactId}` })),
-      outputs: spec.outputs,
-      timeoutS: Math.max(1, Math.round((job.timeoutAt - job.createdAt) / 1_000)),
-    },
-  };
 }
