@@ -577,7 +577,7 @@ describe('logs and results', () => {
         if (!readdirSync(home).some((name) => name.endsWith('.part'))) return;
         clearInterval(look);
         kill?.('SIGINT');
-      }, 20);
+      }, 1);
     });
     let kill: ((signal: NodeJS.Signals) => void) | undefined;
     const stopped = await berth(['jobs', 'results', JOB, '--output', 'half.jsonl'], { onStart: (k) => (kill = k) });

@@ -1,5 +1,5 @@
-import { lstatSync, rmSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { createWriteStream, lstatSync, openSync, renameSync, rmSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Run } from '../command.js';
@@ -21,25 +21,34 @@ export async function saveResults(run: Run, path: string, file: string | undefin
   // A device, a pipe or a link is written to as it is: a draft would take its place.
   const special = lstatSync(file, { throwIfNoEntry: false })?.isFile() === false;
   const draft = special ? file : `${file}.${process.pid}.part`;
-  const out = await open(draft, 'w').catch((error: unknown) => {
-    throw new UsageError(`${file} cannot be written: ${whyNot(error)}`);
-  });
-  const interrupted = (): void => {
+  const discard = (): void => {
     if (!special) rmSync(draft, { force: true });
+  };
+  const interrupted = (): void => {
+    discard();
     process.exit(INTERRUPTED);
   };
+  // From before the draft is there until it has its name: a signal in between would leave it behind.
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
-    await pipeline(Readable.from(source), out.createWriteStream());
+    const fd = await opened(draft, special).catch((error: unknown) => {
+      throw new UsageError(`${file} cannot be written: ${whyNot(error)}`);
+    });
+    await pipeline(Readable.from(source), createWriteStream(draft, { fd }));
+    if (!special) renameSync(draft, file);
   } catch (error) {
-    if (!special) await rm(draft, { force: true });
-    if (error instanceof Ended) throw error;
+    discard();
+    if (error instanceof Ended || error instanceof UsageError) throw error;
     throw new Ended(EXIT.failed, `${file} cannot be written: ${whyNot(error)}`);
   } finally {
     process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
   }
-  if (!special) await rename(draft, file);
   if (!run.output.quiet) tell(`Written to ${file}`);
+}
+
+/** A draft in one step, so that no signal comes between its making and its removal; a pipe waits for its reader, interruptibly. */
+async function opened(path: string, special: boolean): Promise<number | FileHandle> {
+  return special ? open(path, 'w') : openSync(path, 'w');
 }
 
 /** The bytes of an answer; one that breaks off is said to be broken off. */
