@@ -29,9 +29,12 @@ export const specStores: readonly SpecStoreKind[] = [
   { name: 'PostgreSQL', open: openPostgres },
 ];
 
+/** For pools of specs: a machine that stood still for seconds is no reason to undo a transaction or to refuse a connection. */
+export const patient = { idleInTransactionMs: 60_000, connectMs: 60_000 } as const;
+
 async function openPostgres(): Promise<SpecStore> {
   const db = await testDatabase();
-  const opened = await openStore(db.ownerUrl, db.secret, { poolSize: 12, name: 'spec' });
+  const opened = await openStore(db.ownerUrl, db.secret, { poolSize: 12, name: 'spec', ...patient });
   const owner = new Client({ connectionString: db.ownerUrl });
   await owner.connect();
   return {

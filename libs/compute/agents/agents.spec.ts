@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { MINUTE, HOUR, ManualClock, SeededRandom, systemRandom } from '#kernel';
 import { syncRequestSchema, type HostFacts, type SyncRequestInput, type WorkItem } from '#contracts';
 import { MemoryStore, openStore, WORKER, type OpenStore, type Store } from '#platform/database';
-import { testDatabase, type TestDatabase } from '#testing';
+import { patient, testDatabase, type TestDatabase } from '#testing';
 import { plainSecrets } from '#testing/world';
 import { Agents, agents, HOST_TOKEN_TTL_MS, LEASE_TOKEN_TTL_MS, type AgentRow, type WorkSource } from './index.js';
 
@@ -315,7 +315,7 @@ describe('on PostgreSQL', () => {
   let opened: OpenStore;
   beforeAll(async () => {
     database = await testDatabase();
-    opened = await openStore(database.ownerUrl, database.secret, { poolSize: 8, name: 'agents-spec' });
+    opened = await openStore(database.ownerUrl, database.secret, { poolSize: 8, name: 'agents-spec', ...patient });
   });
   afterAll(async () => {
     await opened.close();

@@ -5,7 +5,7 @@ import { ManualClock } from '#kernel';
 import { workloadSchema, type HostFacts, type Offer } from '#contracts';
 import { openStore, WORKER, type OpenStore } from '#platform/database';
 import { placements } from '#market/placement';
-import { testDatabase, type TestDatabase } from '#testing';
+import { patient, testDatabase, type TestDatabase } from '#testing';
 import { GPU_SHARES } from './gpu-parts.js';
 import { hostToFill, type HostState } from './host-packing.js';
 import { gpuFacts, INSTALL, openHosts, withMig, type HostWorld } from './hosts.fixture.js';
@@ -109,7 +109,7 @@ describe('jobs on registered hosts, on PostgreSQL', () => {
   let opened: OpenStore;
   beforeAll(async () => {
     database = await testDatabase();
-    opened = await openStore(database.ownerUrl, database.secret, { poolSize: 4, name: 'packing-spec' });
+    opened = await openStore(database.ownerUrl, database.secret, { poolSize: 4, name: 'packing-spec', ...patient });
   });
   afterAll(async () => {
     await opened.close();

@@ -5,7 +5,7 @@ import { ManualClock } from '#kernel';
 import type { CreateOutcome, Offer } from '#contracts';
 import { openStore, UniqueViolation, WORKER, type OpenStore } from '#platform/database';
 import { agents } from '#compute/agents';
-import { testDatabase, type TestDatabase } from '#testing';
+import { patient, testDatabase, type TestDatabase } from '#testing';
 import { GPU_SHARES } from './gpu-parts.js';
 import { cpuFacts, gpuFacts, INSTALL, openHosts, withMig, type HostWorld } from './hosts.fixture.js';
 import { hosts, slots } from './hosts.table.js';
@@ -202,7 +202,7 @@ describe('slots on PostgreSQL', () => {
   let opened: OpenStore;
   beforeAll(async () => {
     database = await testDatabase();
-    opened = await openStore(database.ownerUrl, database.secret, { poolSize: 8, name: 'host-spec' });
+    opened = await openStore(database.ownerUrl, database.secret, { poolSize: 8, name: 'host-spec', ...patient });
   });
   afterAll(async () => {
     await opened.close();

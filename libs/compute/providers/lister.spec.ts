@@ -4,7 +4,7 @@ import { VendorError, type Offer, type ProviderPort } from '#contracts';
 import { MemoryStore, openStore, WORKER, type OpenStore, type Store } from '#platform/database';
 import { organizations } from '#identity/tenancy';
 import { Catalog, offers, priceEvents } from '#market/catalog';
-import { testDatabase, type TestDatabase } from '#testing';
+import { patient, testDatabase, type TestDatabase } from '#testing';
 import { Lister, listings, Vendors, type ListerParts, type ListingRow } from './index.js';
 import { providers } from './providers.table.js';
 
@@ -262,7 +262,7 @@ describe('the lists of vendors on PostgreSQL', () => {
   let opened: OpenStore;
   beforeAll(async () => {
     database = await testDatabase();
-    opened = await openStore(database.ownerUrl, database.secret, { poolSize: 8, name: 'lister-spec' });
+    opened = await openStore(database.ownerUrl, database.secret, { poolSize: 8, name: 'lister-spec', ...patient });
     store = opened.store;
     clock = new ManualClock();
     market = new Market();

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { openStore } from '#platform/database';
-import { testDatabase, type TestDatabase } from '#testing';
+import { patient, testDatabase, type TestDatabase } from '#testing';
 import { projects } from './index.js';
 
 /**
@@ -264,7 +264,7 @@ describe('row-level security', () => {
   });
 
   it('forgets the tenant with the transaction: one connection serves two in turn', async () => {
-    const opened = await openStore(db.ownerUrl, db.secret, { poolSize: 1, name: 'isolation-spec' });
+    const opened = await openStore(db.ownerUrl, db.secret, { poolSize: 1, name: 'isolation-spec', ...patient });
     try {
       for (let i = 0; i < 1_000; i++) {
         const organizationId = i % 2 === 0 ? A : B;

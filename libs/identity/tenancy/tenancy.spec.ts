@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { HOUR, ManualClock, MINUTE, SeededRandom } from '#kernel';
 import { MemoryStore, openStore, WORKER, type OpenStore, type Store } from '#platform/database';
 import { deriveKey, newSecretToken } from '#platform/secrets';
-import { testDatabase, type TestDatabase } from '#testing';
+import { patient, testDatabase, type TestDatabase } from '#testing';
 import { apiKeys, installs, organizations, Tenancy, type Principal } from './index.js';
 
 const pepper = deriveKey('the secret of this installation, long enough', 'token-pepper');
@@ -12,7 +12,7 @@ let db: TestDatabase;
 let opened: OpenStore;
 beforeAll(async () => {
   db = await testDatabase();
-  opened = await openStore(db.ownerUrl, db.secret, { poolSize: 4, name: 'tenancy-spec' });
+  opened = await openStore(db.ownerUrl, db.secret, { poolSize: 4, name: 'tenancy-spec', ...patient });
 });
 afterAll(async () => {
   await opened.close();

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ManualClock, usd } from '#kernel';
 import type { Offer } from '#contracts';
 import { MemoryStore, openStore, WORKER, type OpenStore, type Store } from '#platform/database';
-import { testDatabase, type TestDatabase } from '#testing';
+import { patient, testDatabase, type TestDatabase } from '#testing';
 import { testOffer as offer } from './catalog.fixture.js';
 import { Catalog, offers, toOffer, type OfferFilter, type OfferRow, type OfferSort } from './index.js';
 
@@ -123,7 +123,7 @@ let database: TestDatabase;
 let opened: OpenStore;
 suite('PostgreSQL', async () => {
   database = await testDatabase();
-  opened = await openStore(database.ownerUrl, database.secret, { poolSize: 2, name: 'catalog-spec' });
+  opened = await openStore(database.ownerUrl, database.secret, { poolSize: 2, name: 'catalog-spec', ...patient });
   return opened.store;
 });
 afterAll(async () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { HOUR, ManualClock, MINUTE, usd } from '#kernel';
 import type { Offer } from '#contracts';
 import { MemoryStore, openStore, WORKER, type OpenStore, type Store, type Tx } from '#platform/database';
-import { testDatabase, type TestDatabase } from '#testing';
+import { patient, testDatabase, type TestDatabase } from '#testing';
 import { testOffer as offer } from './catalog.fixture.js';
 import { catalogHorizon, REMOVALS_KNOWN_ABOVE } from './writes.js';
 import { Catalog, catalogMarks, offerRemovals, offers, priceEvents, type PriceEventRow } from './index.js';
@@ -190,7 +190,11 @@ suite(
   'PostgreSQL',
   async () => {
     database = await testDatabase();
-    opened = await openStore(database.ownerUrl, database.secret, { poolSize: 6, name: 'catalog-changes-spec' });
+    opened = await openStore(database.ownerUrl, database.secret, {
+      poolSize: 6,
+      name: 'catalog-changes-spec',
+      ...patient,
+    });
     return opened.store;
   },
   othersAreDone,

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { DAY, ManualClock } from '#kernel';
 import { MemoryStore, openStore, WORKER, type Store } from '#platform/database';
-import { testDatabase } from '#testing';
+import { patient, testDatabase } from '#testing';
 import { testOffer as offer } from './catalog.fixture.js';
 import { Catalog, forgetPriceEvents, historyOf, priceEvents } from './index.js';
 
@@ -17,7 +17,11 @@ describe.each<[string, () => Promise<Store>]>([
     'PostgreSQL',
     async () => {
       const database = await testDatabase();
-      const opened = await openStore(database.ownerUrl, database.secret, { poolSize: 2, name: 'history-spec' });
+      const opened = await openStore(database.ownerUrl, database.secret, {
+        poolSize: 2,
+        name: 'history-spec',
+        ...patient,
+      });
       closing.push(async () => {
         await opened.close();
         await database.close();

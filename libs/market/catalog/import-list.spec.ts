@@ -13,7 +13,7 @@ import {
 } from '#contracts';
 import { auditLog, BROKER } from '#identity/audit';
 import { MemoryStore, openStore, WORKER, type Store } from '#platform/database';
-import { testDatabase } from '#testing';
+import { patient, testDatabase } from '#testing';
 import { Catalog, importPriceList, offers, priceEvents, quarantinedOffers, toOffer } from './index.js';
 
 const catalog = new Catalog();
@@ -49,7 +49,11 @@ describe.each<[string, () => Promise<Store>]>([
     'PostgreSQL',
     async () => {
       const database = await testDatabase();
-      const opened = await openStore(database.ownerUrl, database.secret, { poolSize: 2, name: 'import-spec' });
+      const opened = await openStore(database.ownerUrl, database.secret, {
+        poolSize: 2,
+        name: 'import-spec',
+        ...patient,
+      });
       closing.push(async () => {
         await opened.close();
         await database.close();

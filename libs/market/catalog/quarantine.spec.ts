@@ -4,7 +4,7 @@ import { DAY, ManualClock, usd } from '#kernel';
 import { auditLog, BROKER } from '#identity/audit';
 import type { Offer } from '#contracts';
 import { MemoryStore, openStore, WORKER, type Store } from '#platform/database';
-import { testDatabase } from '#testing';
+import { patient, testDatabase } from '#testing';
 import { testOffer } from './catalog.fixture.js';
 import { Catalog, offers, priceEvents, quarantine, quarantinedOffers, release } from './index.js';
 
@@ -23,7 +23,11 @@ describe.each<[string, () => Promise<Store>]>([
     'PostgreSQL',
     async () => {
       const database = await testDatabase();
-      const opened = await openStore(database.ownerUrl, database.secret, { poolSize: 2, name: 'quarantine-spec' });
+      const opened = await openStore(database.ownerUrl, database.secret, {
+        poolSize: 2,
+        name: 'quarantine-spec',
+        ...patient,
+      });
       closing.push(async () => {
         await opened.close();
         await database.close();

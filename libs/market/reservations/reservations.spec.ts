@@ -3,7 +3,7 @@ import pg from 'pg';
 import { HOUR, ManualClock, newId, SeededRandom, usd } from '#kernel';
 import { auditLog, BROKER } from '#identity/audit';
 import { MemoryStore, openStore, WORKER, type Store } from '#platform/database';
-import { testDatabase } from '#testing';
+import { patient, testDatabase } from '#testing';
 import { covers, reservations, Reservations, reservationUses, reservedNow, type NewReservation } from './index.js';
 
 const closing: (() => Promise<void>)[] = [];
@@ -21,7 +21,11 @@ describe.each<[string, () => Promise<Store>]>([
     'PostgreSQL',
     async () => {
       const database = await testDatabase();
-      const opened = await openStore(database.ownerUrl, database.secret, { poolSize: 20, name: 'reservations-spec' });
+      const opened = await openStore(database.ownerUrl, database.secret, {
+        poolSize: 20,
+        name: 'reservations-spec',
+        ...patient,
+      });
       closing.push(async () => {
         await opened.close();
         await database.close();

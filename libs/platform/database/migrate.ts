@@ -26,11 +26,18 @@ export function roleUrl(ownerUrl: string, secret: string, role: DatabaseRole): s
  */
 const IDLE_IN_TRANSACTION_MS = 5_000;
 
+/** How long somebody waits for a connection, be it that the server is slow or that all of the pool are in use. */
+const CONNECT_MS = 10_000;
+
+export interface PoolOptions {
+  readonly poolSize: number;
+  readonly name: string;
+  readonly idleInTransactionMs?: number;
+  readonly connectMs?: number;
+}
+
 /** A pool that logs in as one role. */
-export function openDataSource(
-  url: string,
-  options: { poolSize: number; name: string; idleInTransactionMs?: number },
-): Promise<DataSource> {
+export function openDataSource(url: string, options: PoolOptions): Promise<DataSource> {
   return new DataSource({
     type: 'postgres',
     url,
@@ -39,7 +46,7 @@ export function openDataSource(
     entities: [],
     extra: {
       keepAlive: true,
-      connectionTimeoutMillis: 10_000,
+      connectionTimeoutMillis: options.connectMs ?? CONNECT_MS,
       idle_in_transaction_session_timeout: options.idleInTransactionMs ?? IDLE_IN_TRANSACTION_MS,
     },
   }).initialize();

@@ -1,4 +1,4 @@
-import { openDataSource, roleUrl } from './migrate.js';
+import { openDataSource, roleUrl, type PoolOptions } from './migrate.js';
 import { PgStore } from './pg-store.js';
 
 export interface OpenStore {
@@ -10,12 +10,7 @@ export interface OpenStore {
 export async function openStore(
   ownerUrl: string,
   secret: string,
-  options: {
-    poolSize: number;
-    name: string;
-    idleInTransactionMs?: number;
-    onAfterCommitError?: (error: unknown) => void;
-  },
+  options: PoolOptions & { readonly onAfterCommitError?: (error: unknown) => void },
 ): Promise<OpenStore> {
   const app = await openDataSource(roleUrl(ownerUrl, secret, 'berth_app'), options);
   const worker = await openDataSource(roleUrl(ownerUrl, secret, 'berth_worker'), options);

@@ -33,7 +33,8 @@ export interface PgRoles {
   readonly worker: DataSource;
 }
 
-const RETRYABLE = new Set(['40001', '40P01']);
+/** Serialization failure, deadlock, and a process that was frozen in the middle: each undid the transaction whole. */
+const RETRYABLE = new Set(['40001', '40P01', '25P03']);
 
 /** PostgreSQL behind the Store port. One transaction takes one connection; nothing runs outside a transaction. */
 export class PgStore implements Store {
@@ -82,6 +83,9 @@ export class PgStore implements Store {
     // TypeORM keeps the pools; its query runner knows no prepared statements, which take half the work off PostgreSQL here.
     const client = (await runner.connect()) as ClientBase;
     const tx = new PgTx(client, this.counts);
+    let ended: unknown = null;
+    const hear = (error: unknown): void => void (ended ??= error);
+    client.on('error', hear);
     try {
       await client.query('BEGIN');
       this.counts.transactions++;
@@ -93,9 +97,10 @@ export class PgStore implements Store {
       return { result, after: tx.after };
     } catch (error) {
       await client.query('ROLLBACK').catch(() => undefined);
-      throw translate(error);
+      throw translate(saysNotWhy(error) ? (ended ?? error) : error);
     } finally {
       tx.closed = true;
+      client.removeListener('error', hear);
       await runner.release();
     }
   }
@@ -104,6 +109,11 @@ export class PgStore implements Store {
 function sqlState(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown };
   return typeof code === 'string' ? code : '';
+}
+
+/** A statement on a connection that was ended between two of them is told only that: why, the connection itself has heard. */
+function saysNotWhy(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('is not queryable');
 }
 
 function translate(error: unknown): unknown {
@@ -116,7 +126,7 @@ function translate(error: unknown): unknown {
 const PREPARED_AT_MOST = 500;
 const prepared = new Map<string, string>();
 
-/** Runs it again after a deadlock or a serialization failure, which undid it whole. */
+/** Runs it again after what undid it whole. */
 async function again<T>(once: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

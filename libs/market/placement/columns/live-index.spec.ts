@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Offer } from '#contracts';
 import { ManualClock, usd } from '#kernel';
 import { MemoryStore, openStore, WORKER, type OpenStore, type Store } from '#platform/database';
-import { testDatabase, type TestDatabase } from '#testing';
+import { patient, testDatabase, type TestDatabase } from '#testing';
 import { Catalog } from '#market/catalog';
 import { NOW, offerWith } from '../placement.fixture.js';
 import { offerAt, type OfferIndex } from './catalog-index.js';
@@ -99,7 +99,7 @@ let database: TestDatabase;
 let opened: OpenStore;
 suite('PostgreSQL', async () => {
   database = await testDatabase();
-  opened = await openStore(database.ownerUrl, database.secret, { poolSize: 12, name: 'live-index-spec' });
+  opened = await openStore(database.ownerUrl, database.secret, { poolSize: 12, name: 'live-index-spec', ...patient });
   return opened.store;
 });
 afterAll(async () => {
