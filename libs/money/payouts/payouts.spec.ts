@@ -30,11 +30,11 @@ describe.each(specStores)('payouts, $name', ({ open }) => {
   afterAll(() => spec.close());
 
   const manual = { holdbackBps: 0, holdbackDays: 0, minimumCents: 1n };
-  /** A provider that earned so much on the third day of last month. */
-  async function earned(dollars: string, terms: object = manual): Promise<ProviderToPay> {
+  /** A provider that earned so much on the third day of a month, by default last month. */
+  async function earned(dollars: string, terms: object = manual, of = month): Promise<ProviderToPay> {
     const provider = await rig.provider();
     await rig.payouts.terms.set(provider.id, terms, BROKER);
-    await earn(till, tenant, { providerId: provider.id, fromMs: month + 2 * DAY, amountNano: usd(dollars) });
+    await earn(till, tenant, { providerId: provider.id, fromMs: of + 2 * DAY, amountNano: usd(dollars) });
     return provider;
   }
   const state = async ({ id }: ProviderToPay) => ({
@@ -43,7 +43,8 @@ describe.each(specStores)('payouts, $name', ({ open }) => {
     holdback: await balanceOf(till, account.holdback(id)),
     disputed: await balanceOf(till, account.disputed(id)),
   });
-  const make = async ({ id }: ProviderToPay) => (await rig.payouts.statements.make(id, month, BROKER))?.row ?? null;
+  const make = async ({ id }: ProviderToPay, of = month) =>
+    (await rig.payouts.statements.make(id, of, BROKER))?.row ?? null;
   const payoutOf = async (provider: ProviderToPay) => {
     const row = await till.tx((tx) => tx.first(payoutRows, { providerId: provider.id }));
     if (!row) throw new Error('no payout');
@@ -76,12 +77,19 @@ describe.each(specStores)('payouts, $name', ({ open }) => {
   });
 
   it('release what was kept back when its time is over, once', async () => {
-    const provider = await earned('50', { holdbackBps: 1_000, holdbackDays: 1, minimumCents: 1n });
-    await make(provider);
-    expect((await state(provider)).holdback).toBe(usd('5'));
+    // A day after the end of last month may be still to come.
+    const earlier = monthStart(month - 1);
+    const terms = { holdbackBps: 1_000, minimumCents: 1n };
+    const provider = await earned('50', { ...terms, holdbackDays: 1 }, earlier);
+    const patient = await earned('50', { ...terms, holdbackDays: 100 }, earlier);
+    for (const one of [provider, patient]) {
+      await make(one, earlier);
+      expect((await state(one)).holdback).toBe(usd('5'));
+    }
     await rig.payouts.release();
     await rig.payouts.release();
     expect(await state(provider)).toMatchObject({ holdback: 0n, due: usd('5') });
+    expect(await state(patient)).toMatchObject({ holdback: usd('5'), due: 0n });
   });
 
   it('carry over what is below the minimum', async () => {
