@@ -1,4 +1,4 @@
-import { HOUR, newId, notFound } from '#kernel';
+import { HOUR, notFound } from '#kernel';
 import { audit, type Author } from '#identity/audit';
 import { PgTx, sql, WORKER, type Actor, type Tx } from '#platform/database';
 import { monthEnd, monthStart, usageRecords } from '#money/metering';
@@ -6,12 +6,12 @@ import { Corrections } from './corrections.js';
 import { Filing, type DocumentBytes } from './filing.js';
 import { InvoiceReconciler, type StopWork } from './invoice.reconciler.js';
 import { Issuing } from './issue.js';
-import type { BillingParts, InvoiceChanged } from './parts.js';
+import { draftOf, type BillingParts, type InvoiceChanged } from './parts.js';
 import { Payments } from './payments.js';
 import { TakenBack } from './taken-back.js';
 import { Profiles } from './profiles.js';
 import { creditNotes, type CreditNoteRow } from './rows/documents.table.js';
-import { invoices, newDraft, type InvoiceRow, type InvoiceState } from './rows/invoices.table.js';
+import { invoices, type InvoiceRow, type InvoiceState } from './rows/invoices.table.js';
 import { findInvoice, viewOf, type InvoiceView } from './view.js';
 
 export interface InvoicePage {
@@ -57,30 +57,26 @@ export class Billing {
   /** Makes sure that the organization's draft for the month of `atMs` exists; one per month, whoever asks. */
   async ensureDraft(organizationId: string, atMs: number): Promise<void> {
     await this.d.store.transaction(WORKER, async (tx) =>
-      tx.insertNew(invoices, [this.draftOf(organizationId, atMs, await tx.now())]),
+      tx.insertNew(invoices, [draftOf(this.d, organizationId, atMs, await tx.now())]),
     );
   }
 
-  /** A draft for every organization that used something in the month of `atMs` or the one before; returns how many are new. */
+  /**
+   * A draft for every organization that used something in the month of `atMs` or the one before, and one of this month where something was used in
+   * the two before: what arrives late of those is on it. Returns how many are new.
+   */
   async openDrafts(atMs: number): Promise<number> {
     return this.d.store.transaction(WORKER, async (tx) => {
       const now = await tx.now();
       const rows: InvoiceRow[] = [];
-      for (const month of [monthStart(monthStart(atMs) - 1), monthStart(atMs)])
-        for (const id of await usersIn(tx, month)) rows.push(this.draftOf(id, month, now));
+      const month = monthStart(atMs);
+      const last = monthStart(month - 1);
+      const usedLast = await usersIn(tx, last);
+      for (const id of usedLast) rows.push(draftOf(this.d, id, last, now));
+      const before = await usersIn(tx, monthStart(last - 1));
+      for (const id of new Set([...before, ...usedLast, ...(await usersIn(tx, month))]))
+        rows.push(draftOf(this.d, id, month, now));
       return rows.length === 0 ? 0 : (await tx.insertNew(invoices, rows)).length;
-    });
-  }
-
-  private draftOf(organizationId: string, atMs: number, createdAt: number): InvoiceRow {
-    const periodEnd = monthEnd(atMs);
-    return newDraft({
-      id: newId('invoice', this.d.clock.now(), this.d.random),
-      organizationId,
-      periodStart: monthStart(atMs),
-      periodEnd,
-      createdAt,
-      wakeAt: periodEnd + this.d.settings.graceMs,
     });
   }
 
@@ -128,7 +124,7 @@ export class Billing {
   preview(actor: Actor, organizationId: string, atMs: number): Promise<InvoiceView> {
     return this.d.store.transaction(actor, async (tx) => {
       const known = await tx.first(invoices, { organizationId, periodStart: monthStart(atMs) });
-      return viewOf(tx, known ?? this.draftOf(organizationId, atMs, await tx.now()));
+      return viewOf(tx, known ?? draftOf(this.d, organizationId, atMs, await tx.now()));
     });
   }
 

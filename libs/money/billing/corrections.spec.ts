@@ -128,6 +128,10 @@ describe.each(specStores)('corrections of invoices, $name', ({ open }) => {
       [last, 'B x1', 500n],
     ]);
     expect(next.dueCents).toBe(1_800n);
+    // Also where nothing is used from now on.
+    expect(
+      await till.tx((tx) => tx.find(invoices, { organizationId: tenant.organizationId, periodStart: present })),
+    ).toMatchObject([{ state: 'draft' }]);
     await expect(pay(row.id, 'late')).rejects.toMatchObject({ code: 'nothing-to-pay' });
   });
 

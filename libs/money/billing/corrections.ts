@@ -6,7 +6,7 @@ import { transition } from '#platform/reconcile';
 import { account } from '#money/ledger';
 import { NANO_PER_CENT } from './lines/cents.js';
 import { nextNumber } from './numbering.js';
-import { auditInvoice, lockInvoice, openAccounts, tell, type BillingParts } from './parts.js';
+import { auditInvoice, draftOf, lockInvoice, openAccounts, tell, type BillingParts } from './parts.js';
 import { creditNoteLines, creditNotes, type CreditNoteRow, type RefundTarget } from './rows/documents.table.js';
 import {
   invoiceLines,
@@ -144,7 +144,7 @@ export class Corrections {
     return this.d.store.transaction(WORKER, (tx) => this.refundedIn(tx, creditNoteId, via, by));
   }
 
-  /** As if it had never been issued: its posting is reversed and its usage comes on the next invoice. */
+  /** As if it had never been issued: its posting is reversed and its usage comes on the next invoice, which there is from now on. */
   void(id: string, reason: string, by: Author): Promise<InvoiceRow> {
     return this.d.store.transaction(WORKER, async (tx) => {
       const row = await lockInvoice(tx, id);
@@ -160,6 +160,8 @@ export class Corrections {
         wakeAt: await tx.now(),
         message: reason,
       });
+      const now = await tx.now();
+      await tx.insertNew(invoices, [draftOf(this.d, row.organizationId, now, now)]);
       await auditInvoice(tx, by, 'void', row, after, { reason });
       await tell(this.d.outbox, tx, 'voided', after);
       await settleStanding(tx, this.d, row.organizationId);

@@ -187,6 +187,22 @@ describe.each(specStores)('issuing, $name', ({ open }) => {
     ]);
   });
 
+  it('has a next one for what arrives late, also where nothing is used any more', async () => {
+    const [gone, late, idle] = [await till.tenant('10'), await till.tenant('10'), await till.tenant('10')];
+    await charge(till, gone, { fromMs: before, amountNano: usd('1') });
+    await charge(till, late, { fromMs: last, amountNano: usd('1') });
+    await issue(late, last);
+    await charge(till, late, { fromMs: last, amountNano: usd('2') });
+    await made.billing.openDrafts(spec.clock.now());
+    const draftsOf = async ({ organizationId }: Tenant) =>
+      (await till.tx((tx) => tx.find(invoices, { organizationId, state: 'draft' }))).map((d) => d.periodStart);
+    expect([await draftsOf(gone), await draftsOf(late), await draftsOf(idle)]).toEqual([[present], [present], []]);
+    expect(await made.billing.preview(WORKER, late.organizationId, present)).toMatchObject({
+      usageNano: usd('2'),
+      lines: [{ periodStart: last, amountNano: usd('2') }],
+    });
+  });
+
   it('fixes what was issued, in the database itself', async () => {
     if (!spec.postgres) return;
     const tenant = await till.tenant('10');

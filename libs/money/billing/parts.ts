@@ -1,9 +1,10 @@
 import { audit, type Author } from '#identity/audit';
 import type { Clock, Random } from '#kernel';
-import { notFound } from '#kernel';
+import { newId, notFound } from '#kernel';
 import type { Outbox, Store, Tx } from '#platform/database';
 import { account, type Ledger } from '#money/ledger';
-import { invoices, type InvoiceRow } from './rows/invoices.table.js';
+import { monthEnd, monthStart } from '#money/metering';
+import { invoices, newDraft, type InvoiceRow } from './rows/invoices.table.js';
 import type { BillingSettings } from './settings.js';
 import type { TaxCalculator } from './tax.js';
 
@@ -27,6 +28,24 @@ export async function lockInvoice(tx: Tx, id: string): Promise<InvoiceRow> {
   const row = await tx.first(invoices, { id }, { lock: 'update' });
   if (!row) throw notFound('invoice', id);
   return row;
+}
+
+/** The draft of an organization for the month of `atMs`; there is one, whoever writes it. */
+export function draftOf(
+  { clock, random, settings }: Pick<BillingParts, 'clock' | 'random' | 'settings'>,
+  organizationId: string,
+  atMs: number,
+  createdAt: number,
+): InvoiceRow {
+  const periodEnd = monthEnd(atMs);
+  return newDraft({
+    id: newId('invoice', clock.now(), random),
+    organizationId,
+    periodStart: monthStart(atMs),
+    periodEnd,
+    createdAt,
+    wakeAt: periodEnd + settings.graceMs,
+  });
 }
 
 /** The accounts that an organization's invoices move; harmless to repeat. */
