@@ -203,6 +203,18 @@ describe.each(specStores)('issuing, $name', ({ open }) => {
     });
   });
 
+  it('is foretold after its month as it will be, whatever was used since', async () => {
+    const tenant = await till.tenant('0');
+    await payAfterwards(till, tenant, usd('100'));
+    await till.tx((tx) => till.ledger.credit(tx, tenant.organizationId, usd('4'), 'payment', newId('payment')));
+    await charge(till, tenant, { fromMs: last, amountNano: usd('10') });
+    await charge(till, tenant, { fromMs: present, amountNano: usd('3') });
+    const told = await made.billing.preview(WORKER, tenant.organizationId, last);
+    const { dueCents, fromCreditCents } = await issue(tenant, last);
+    expect({ dueCents, fromCreditCents }).toEqual({ dueCents: 600n, fromCreditCents: 400n });
+    expect(told).toMatchObject({ dueCents, fromCreditCents });
+  });
+
   it('fixes what was issued, in the database itself', async () => {
     if (!spec.postgres) return;
     const tenant = await till.tenant('10');

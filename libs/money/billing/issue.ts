@@ -186,7 +186,7 @@ export class Issuing {
 }
 
 /** What the tenant was charged for time after the invoice's month: it is not owed on this invoice. */
-async function usedSince(tx: Tx, { organizationId, periodEnd }: InvoiceRow): Promise<bigint> {
+export async function usedSince(tx: Tx, { organizationId, periodEnd }: InvoiceRow): Promise<bigint> {
   if (!(tx instanceof PgTx)) {
     const rows = await tx.find(usageRecords, { organizationId, side: 'charge', toAt: { gt: periodEnd } });
     return rows.reduce((a, r) => a + r.amountNano, 0n);

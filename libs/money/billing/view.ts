@@ -1,7 +1,7 @@
 import { projects } from '#identity/tenancy';
 import type { Tx } from '#platform/database';
 import { account, accounts } from '#money/ledger';
-import { buyerOf, settlementOf } from './issue.js';
+import { buyerOf, settlementOf, usedSince } from './issue.js';
 import { splitCents } from './lines/cents.js';
 import { linesOf } from './lines/usage-lines.js';
 import { projectOfLine } from './lines/wording.js';
@@ -77,7 +77,8 @@ async function estimate(tx: Tx, invoice: InvoiceRow): Promise<InvoiceView> {
   const taxCents = taxAt(usageCents, profile?.taxRateBps ?? 0);
   const credit = await tx.first(accounts, { id: account.credit(organizationId) });
   const { balanceNano, availableNano } = credit ?? { balanceNano: 0n, availableNano: 0n };
-  const settled = settlementOf({ usageNano, taxCents, balanceNano, availableNano, usedSinceNano: 0n });
+  const usedSinceNano = await usedSince(tx, invoice);
+  const settled = settlementOf({ usageNano, taxCents, balanceNano, availableNano, usedSinceNano });
   return {
     invoice,
     lines,
