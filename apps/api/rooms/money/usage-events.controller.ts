@@ -44,7 +44,7 @@ const usageEventSchema = z
       .strictObject({
         meter: z.enum(eventMeters),
         quantity: z
-          .union([z.int().min(0), z.string().regex(/^\d{1,36}$/)])
+          .union([z.int().min(0), z.string().regex(/^\d{1,24}$/)])
           .describe('Whole, in the unit of the meter; as text where a double would be too coarse'),
         projectId: eventText.nullish(),
         jobId: eventText.nullish().describe('Its project counts where none is named'),

@@ -89,7 +89,7 @@ describe('usage events', () => {
             outcome: 'rejected',
             code: 'invalid',
             field: '[6].data.quantity',
-            reason: 'must be a whole number of tokens, 0 or more',
+            reason: 'must be a whole number of tokens, 0 or more and of at most 24 digits',
           },
           { outcome: 'rejected', code: 'invalid', field: '[7]', reason: 'must be an object' },
           { outcome: 'accepted', attributed: false },

@@ -71,10 +71,22 @@ describe('an event', () => {
     [event({}, { meter: 'steps' }), `invalid data.meter: must be one of ${eventMeters.join(', ')}`],
     [event({}, { meter: 'lease-time' }), 'invalid data.meter: is measured by Berth itself'],
     [event({}, { meter: 'commitment' }), 'invalid data.meter: is measured by Berth itself'],
-    [event({}, { quantity: -1 }), 'invalid data.quantity: must be a whole number of tokens, 0 or more'],
-    [event({}, { quantity: 0.5 }), 'invalid data.quantity: must be a whole number of tokens, 0 or more'],
-    [event({}, { quantity: 2 ** 53 }), 'invalid data.quantity: must be a whole number of tokens, 0 or more'],
-    [event({}, { quantity: '1e3' }), 'invalid data.quantity: must be a whole number of tokens, 0 or more'],
+    [
+      event({}, { quantity: -1 }),
+      'invalid data.quantity: must be a whole number of tokens, 0 or more and of at most 24 digits',
+    ],
+    [
+      event({}, { quantity: 0.5 }),
+      'invalid data.quantity: must be a whole number of tokens, 0 or more and of at most 24 digits',
+    ],
+    [
+      event({}, { quantity: 2 ** 53 }),
+      'invalid data.quantity: must be a whole number of tokens, 0 or more and of at most 24 digits',
+    ],
+    [
+      event({}, { quantity: '1e3' }),
+      'invalid data.quantity: must be a whole number of tokens, 0 or more and of at most 24 digits',
+    ],
     [event({}, { model: '' }), 'invalid data.model: must be a text that is not empty'],
     [event({}, { jobId: 12 }), 'invalid data.jobId: must be a text that is not empty'],
   ])('is told what is wrong with it: %j', (raw, message) => {

@@ -58,7 +58,9 @@ const DATA_FIELDS: ReadonlySet<string> = new Set([
 const RFC3339 = /^\d{4}-\d\d-(\d\d)T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 /** Control characters and halves of surrogate pairs: PostgreSQL keeps no NUL, UTF-8 no halves, and the payload's hash separates by newlines. */
 const UNKEPT = /[\p{Cc}\p{Cs}]/u;
-const WHOLE = /^\d{1,36}$/;
+/** The books keep 38 digits: what a hundred million million events say adds up to no more, so that nobody's usage keeps the sums of all from being written. */
+export const QUANTITY_DIGITS = 24;
+const WHOLE = new RegExp(`^\\d{1,${QUANTITY_DIGITS}}$`);
 const JSON_TYPE = /^[^/;]+\/([^/;]+\+)?json\s*(;|$)/i;
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -102,7 +104,10 @@ function readData(data: unknown, of: Pick<UsageEvent, 'source' | 'eventId' | 'at
     );
   const quantity = quantityOf(data['quantity']);
   if (quantity === null)
-    return bad('data.quantity', `must be a whole number of ${METERS[meter as EventMeter]}, 0 or more`);
+    return bad(
+      'data.quantity',
+      `must be a whole number of ${METERS[meter as EventMeter]}, 0 or more and of at most ${QUANTITY_DIGITS} digits`,
+    );
   const optional = (name: string): string | null | EventFault => {
     const value = data[name] ?? null;
     return value === null ? null : (textFault(value, `data.${name}`) ?? (value as string));

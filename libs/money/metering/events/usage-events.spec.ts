@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { DAY, HOUR, newId, SeededRandom } from '#kernel';
 import { specStores, type SpecStore } from '#testing';
 import { openTill, type Tenant, type Till } from '#testing/till';
+import { foldUsage } from '../rollups.js';
 import { usageRecords, type UsageRow } from '../usage.table.js';
 import { usageEvents, usageUnattributed, type UnattributedRow } from './events.table.js';
 import { EVENTS_KEPT_MS, forgetUsageEvents, unattributedWaiting } from './upkeep.js';
@@ -53,6 +54,17 @@ describe.each(specStores)('usage events $name', ({ open }) => {
       a.outcome === 'rejected' ? a.code : a.outcome === 'accepted' && !a.attributed ? 'kept' : a.outcome,
     );
 
+  it('are so bounded that no sum of them is too large for the books of all', async () => {
+    const tenant = await till.tenant('0');
+    const digits = (n: number) => '9'.repeat(n);
+    const many = (name: string, n: number, quantity: string) =>
+      Array.from({ length: n }, (_, i) => event(tenant, `${name}${i}`, { meter: 'output-tokens', quantity }));
+    for (const name of ['x', 'y'])
+      expect(new Set(words(await send(tenant, many(name, 60, digits(36)))))).toEqual(new Set(['invalid']));
+    expect(words(await send(tenant, many('z', 120, digits(24))))).toEqual(Array(120).fill('accepted'));
+    await foldUsage(opened.store);
+  });
+
   it('become usage records that cost nothing, in the order in which they are answered', async () => {
     const tenant = await till.tenant('0');
     const at = happenedAt;
@@ -73,7 +85,7 @@ describe.each(specStores)('usage events $name', ({ open }) => {
         outcome: 'rejected',
         code: 'invalid',
         field: 'data.quantity',
-        reason: 'must be a whole number of requests, 0 or more',
+        reason: 'must be a whole number of requests, 0 or more and of at most 24 digits',
       },
       { outcome: 'accepted', attributed: true },
     ]);
