@@ -59,7 +59,9 @@ export class RefundEffect implements EffectKind<RefundState, RefundRow, Refund> 
     const payment = row.elsewhere && row.creditNoteId === null ? await tx.first(payments, { id: row.paymentId }) : null;
     if (payment) {
       if (row.state !== 'settled') await this.post(tx, row, 'refund-paid', account.refunds, account.clearing);
-      await giveBack(tx, this.d, payment, { reference: row.id, cents: row.amountCents, kind: 'refund-failed' });
+      // Not the reference under which it was taken back: the invoice counts each once.
+      const reference = `${row.id}:returned`;
+      await giveBack(tx, this.d, payment, { reference, cents: row.amountCents, kind: 'refund-failed' });
     } else if (row.creditNoteId === null || row.state === 'settled') {
       const from = row.state === 'settled' ? account.clearing : account.refunds;
       await this.post(tx, row, 'refund-failed', from, account.credit(row.organizationId));
