@@ -78,6 +78,12 @@ describe('predictServing', () => {
     );
   });
 
+  it('has no time per further token where the first is the last: all of the stay is until then', () => {
+    const { tpotS, ttftS, tokensPerS } = predicted({ inputTokens: 4_096, outputTokens: 1 });
+    expect(tpotS).toBe(0);
+    expect(ttftS).toBeCloseTo((32 * 4_097) / tokensPerS, 9);
+  });
+
   it('answers null where one sequence does not fit', () => {
     expect(predictServing({ ...base, model: { parametersB: 70, bytesPerParameter: 2 } })).toBeNull();
   });

@@ -39,7 +39,9 @@ export function predictServing(
   const tokensPerS = said.tokensPerS * factor;
   // By Little's law a request stays as long as it takes the replica to finish as many as run at once.
   const residenceS = (said.running * (query.inputTokens + query.outputTokens)) / tokensPerS;
-  const ownPrefillS = Math.min(residenceS, (said.onePrefillS + said.decodeStepS) / factor);
+  // Where the first token is the last, a request has stayed its whole time by then, and no further one takes any.
+  const ownPrefillS =
+    query.outputTokens < 2 ? residenceS : Math.min(residenceS, (said.onePrefillS + said.decodeStepS) / factor);
   return {
     tokensPerS,
     tokensPerSLow: tokensPerS * Math.exp(-chosen.width),
