@@ -16,7 +16,7 @@ export { fabricShare, type FabricShare } from './fit/fabric.js';
 export { demandOf, usefulTime, type Demand } from './fit/demand.js';
 export { beliefOf } from './columns/narrow-beliefs.js';
 export { reasonsFor } from './explain/explain.js';
-export { offerFailures } from './fit/filter.js';
+export { carriesGang, offerFailures } from './fit/filter.js';
 export { objectiveWeights, type ObjectiveWeights } from './cost/objectives.js';
 export { chooseByDeadline, type DeadlineChoice, type Fallback } from './plan/deadline.js';
 export { chooseOwned, type Reserved } from './plan/owned.js';

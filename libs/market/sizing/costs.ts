@@ -1,5 +1,6 @@
 import { hasFastLink, shapeOf, volumeHours, type Accelerator, type Shape, type SizingQuery } from '#hardware';
 import type { Offer } from '#contracts';
+import { carriesGang } from '#market/placement';
 
 /** What a shape costs on an offer. */
 export interface ShapeCost {
@@ -59,7 +60,10 @@ export function overWorstLink(q: SizingQuery, shape: Shape): () => Shape | null 
   };
 }
 
-/** The cost of a shape on one offer; null when it does not go there or would miss the target over its link. */
+/**
+ * The cost of a shape on one offer; null when it does not go there, would miss the target over its link, or takes machines that start
+ * together where none are known to be joined well enough for that.
+ */
 export function costOn(
   q: SizingQuery,
   shape: Shape,
@@ -72,6 +76,8 @@ export function costOn(
   if (here === null) return null;
   const machines = machinesFor(here, offer.count);
   if (machines === null) return null;
+  const perReplica = Math.ceil(machines / here.replicas);
+  if (offer.count < here.gpus && !carriesGang(offer)) return null;
   if (offer.stock !== null && offer.stock < machines) return null;
   const totalPerHour = offer.pricePerHour * BigInt(machines);
   const perHour = Number(totalPerHour);
@@ -91,6 +97,9 @@ export function costOn(
     total: hours === null ? null : BigInt(Math.round(perHour * hours)),
     notes: [
       ...(note === null ? [] : [note]),
+      ...(offer.count < here.gpus
+        ? [`${perReplica} machines for each replica, over ${offer.interconnect.interNode}`]
+        : []),
       ...(spare > 0 ? [`${spare} of ${offer.count} GPUs of a machine stay idle`] : []),
     ],
   };

@@ -96,24 +96,45 @@ export function acceleratorsFor(
   return accelerators.filter((a) => wanted.some((name) => acceleratorMatches(name, a.name)));
 }
 
+interface Lengths {
+  readonly inputTokens?: number | undefined;
+  readonly outputTokens?: number | undefined;
+}
+
+/** Part of a usual sequence that is the answer. */
+const ANSWER = 1 / 8;
+
+/** A sequence in which the one length that is told has its usual part; 0 where none or both are told. */
+function withUsualOther({ inputTokens, outputTokens }: Lengths): number {
+  if (inputTokens !== undefined) return outputTokens === undefined ? Math.ceil(inputTokens / (1 - ANSWER)) : 0;
+  return outputTokens === undefined ? 0 : Math.ceil(outputTokens / ANSWER);
+}
+
 /** The request as the question that shapes answer. `summary` is that of the trace. */
 export function queryOf(request: SizingRequest, model: ModelProfile, summary: TraceSummary | null): SizingQuery {
   const work = request.workload as ModelWork;
-  const known = work.kind === 'model' ? { inputTokens: work.inputTokens, outputTokens: work.outputTokens } : {};
+  const known: Lengths =
+    work.kind === 'model' ? { inputTokens: work.inputTokens, outputTokens: work.outputTokens } : {};
   const lengths = summary ? { inputTokens: summary.inputTokens.mean, outputTokens: summary.outputTokens.mean } : known;
   const most = model.maxPositionTokens;
   const given = (lengths.inputTokens ?? 0) + (lengths.outputTokens ?? 0);
+  const tooLong = (field: string, asked: number): DomainError =>
+    invalid(
+      field,
+      'context-too-long',
+      `${model.name} takes ${most ?? asked} tokens at most; ${asked} were asked for.`,
+      `Ask for ${most ?? asked} or fewer.`,
+    );
+  if (most !== null && work.contextTokens !== undefined && work.contextTokens > most)
+    throw tooLong('workload.contextTokens', work.contextTokens);
+  // What is not told has a token at least.
+  const least = (known.inputTokens ?? 1) + (known.outputTokens ?? 1);
+  if (most !== null && least > most)
+    throw tooLong(known.inputTokens === undefined ? 'workload.outputTokens' : 'workload.inputTokens', least);
   const contextTokens =
     work.contextTokens ??
-    summary?.totalTokensP99 ??
-    Math.max(Math.ceil(given), Math.min(USUAL_CONTEXT, most ?? USUAL_CONTEXT));
-  if (most !== null && work.contextTokens !== undefined && work.contextTokens > most)
-    throw invalid(
-      'workload.contextTokens',
-      'context-too-long',
-      `${model.name} takes ${most} tokens at most; ${work.contextTokens} were asked for.`,
-      `Ask for ${most} or fewer.`,
-    );
+    (summary && Math.max(summary.totalTokensP99, Math.ceil(given))) ??
+    Math.max(Math.ceil(given), Math.min(Math.max(USUAL_CONTEXT, withUsualOther(known)), most ?? Infinity));
   if (given > contextTokens)
     throw invalid(
       'workload.contextTokens',
@@ -123,7 +144,7 @@ export function queryOf(request: SizingRequest, model: ModelProfile, summary: Tr
     );
   const outputTokens =
     lengths.outputTokens ??
-    Math.max(1, Math.min(Math.round(contextTokens / 8), contextTokens - (lengths.inputTokens ?? 0)));
+    Math.max(1, Math.min(Math.round(contextTokens * ANSWER), contextTokens - (lengths.inputTokens ?? 0)));
   const inputTokens = lengths.inputTokens ?? Math.max(1, contextTokens - outputTokens);
   return {
     model,
@@ -149,6 +170,13 @@ function loadOf(work: ModelWork, summary: TraceSummary | null): Load {
       utilization: work.utilization,
     };
   if (work.kind === 'model' && work.volume !== undefined) {
+    if (work.concurrency !== undefined)
+      throw invalid(
+        'workload.concurrency',
+        'load-twice',
+        'A concurrency and a volume are two answers to how much there is.',
+        'Leave one of them out.',
+      );
     const { inputTokens, outputTokens, withinHours } = work.volume;
     return { kind: 'volume', inputTokens, outputTokens, withinHours: withinHours ?? null };
   }

@@ -1,8 +1,6 @@
 import {
-  hasFastLink,
   loadModelLibrary,
   shapesStepwise,
-  usefulSeconds,
   warmServingModel,
   accelerator as acceleratorNamed,
   type Miss,
@@ -11,9 +9,16 @@ import {
   type SizingQuery,
   type Work,
 } from '#hardware';
-import type { Offer, SizingRequest, SizingView, TraceSummary } from '#contracts';
-import type { Placements } from '#market/placement';
-import { cheapestFor, linkedAs } from './costs.js';
+import {
+  workloadSchema,
+  type IntraNodeLink,
+  type Offer,
+  type SizingRequest,
+  type SizingView,
+  type TraceSummary,
+} from '#contracts';
+import { demandOf, fabricShare, hardwareSpeeds, usefulTime, type Demand, type Placements } from '#market/placement';
+import { cheapestFor } from './costs.js';
 import { reportOf } from './traces.js';
 import { Turns } from './turns.js';
 import { acceleratorsFor, modelOf, queryOf } from './demand.js';
@@ -122,16 +127,15 @@ export class Sizing {
       work.kind === 'hardware'
         ? { kind: 'wall-hours', hours: work.hours }
         : { kind: 'gpu-hours', hours: work.hours, reference: work.reference };
-    // GPU-hours are hours on `count` of the reference, as placement reads them.
-    const alone = work.kind === 'gpu-hours' ? usefulSeconds(todo, work.reference, work.count) : null;
-    const onReference = alone === null || alone <= 0 ? 1 : (work.hours * 3_600) / alone;
+    // Machines do it in the time in which placement believes that they do it.
+    const demand = demandOf(workloadSchema.parse({ accelerator: { count: work.count }, work: todo }));
     const found: TimedOffer[] = [];
     for (const [name, offers] of book) {
       if (gpus && !gpus.some((a) => a.name === name)) continue;
       if (work.kind === 'hardware' && request.gpus === undefined && name === 'CPU') continue;
       await this.turns.pause();
       for (const offer of offers) {
-        const one = timed(work, todo, offer, onReference);
+        const one = timed(work, demand, offer);
         if (one !== null) found.push(one);
       }
     }
@@ -157,26 +161,27 @@ interface TimedOffer {
   readonly notes: readonly string[];
 }
 
-/** `onReference`: how many times the work is what one of the reference does in its hours. */
-function timed(work: Hardware, todo: Work, offer: Offer, onReference: number): TimedOffer | null {
-  const a = acceleratorNamed(offer.accelerator);
-  if (!a || offer.count < work.count) return null;
+function timed(work: Hardware, demand: Demand, offer: Offer): TimedOffer | null {
+  if (!acceleratorNamed(offer.accelerator) || offer.count < work.count) return null;
   const notes: string[] = [];
   if (work.kind === 'hardware') {
     if (work.minVramGiB !== undefined && offer.vramGiB < work.minVramGiB) return null;
-    const link = offer.interconnect.intraNode;
-    if (work.interconnect === 'nvswitch' && link !== 'nvswitch') return null;
-    if (work.interconnect === 'nvlink' && link !== 'nvlink' && link !== 'nvswitch') return null;
+    if (!isLinked(work, offer.interconnect.intraNode)) return null;
   } else {
-    const { note } = linkedAs(a, offer);
-    if (note !== null && work.count > 1 && hasFastLink(a)) notes.push(note);
+    const { assumed } = fabricShare(hardwareSpeeds, offer, work.count, 1);
+    if (assumed.length > 0) notes.push(`not known: the ${assumed.join(' and the ')}`);
   }
-  const here = usefulSeconds(todo, offer.accelerator, work.count, offer.vcpus);
-  const seconds = here === null ? null : here * onReference;
+  const seconds = usefulTime(hardwareSpeeds, demand, offer);
   if (seconds === null) return null;
   if (offer.count > work.count) notes.push(`${offer.count - work.count} of ${offer.count} GPUs stay idle`);
   const hours = seconds / 3_600;
   return { offer, hours, totalNano: Math.round(Number(offer.pricePerHour) * hours), notes };
+}
+
+/** As placement has it: one accelerator needs no link, and AMD's own counts as NVLink does. */
+function isLinked({ count, interconnect }: Extract<Hardware, { kind: 'hardware' }>, link: IntraNodeLink): boolean {
+  if (count <= 1 || interconnect === 'any' || link === 'nvswitch') return true;
+  return interconnect === 'nvlink' && (link === 'nvlink' || link === 'xgmi');
 }
 
 function nothing(kind: SizingView['kind']): SizingView {

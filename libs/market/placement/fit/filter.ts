@@ -63,7 +63,8 @@ function isIsolated(machine: Machine, least: Isolation): boolean {
   return has === null || isolations.indexOf(has) <= isolations.indexOf(least === 'time-slice' ? 'unknown' : least);
 }
 
-function carriesGang(machine: Machine): boolean {
+/** Whether such machines are known to be joined well enough to work as one. */
+export function carriesGang(machine: Pick<Machine, 'interconnect'>): boolean {
   const { interNode, interNodeGbps } = machine.interconnect;
   if (interNode === 'unknown') return false;
   return interNode !== 'ethernet' || (interNodeGbps ?? 0) >= GANG_ETHERNET_GBPS;
