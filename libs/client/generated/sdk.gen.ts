@@ -1595,7 +1595,7 @@ export const listTransactions = <ThrowOnError extends boolean = false>(
 /**
  * Give a tenant credit
  *
- * A grant is a gift, a payment is money that came in. The same `reference` counts once.
+ * A grant is a gift, a payment is money that came in. The same `reference` counts once, and is refused (409) for another amount.
  *
  * For keys with the role platform-admin.
  */
@@ -2059,7 +2059,7 @@ export const confirmRefund = <ThrowOnError extends boolean = false>(
 /**
  * Count a payment that came to the bank account
  *
- * Without an amount, all that is to be paid. What is more goes to the credit. A `reference` counts once.
+ * Without an amount, all that is to be paid. What is more goes to the credit. A `reference` counts once, and is refused (409) for another amount.
  *
  * For keys with the role platform-admin.
  */
@@ -2291,7 +2291,7 @@ export const listGrants = <ThrowOnError extends boolean = false>(
 /**
  * Give promotional credit
  *
- * Spent before everything else: lower priorities first, then what expires soonest. What is left at its expiry goes back. The same `reference` counts once.
+ * Spent before everything else: lower priorities first, then what expires soonest. What is left at its expiry goes back. The same `reference` counts once, and is refused (409) for another amount.
  *
  * For keys with the role platform-admin.
  */

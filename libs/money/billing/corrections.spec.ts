@@ -118,6 +118,19 @@ describe.each(specStores)('corrections of invoices, $name', ({ open }) => {
     expect([refunds, refunds - usd('12')]).toContain(await balanceOf(till, account.refunds));
   });
 
+  it('count a payment once for its reference, and refuse the reference for another amount', async () => {
+    const { row } = await owing();
+    expect(await pay(row.id, 'wire', 500n)).toMatchObject({ state: 'open', paidCents: 500n });
+    expect(await pay(row.id, 'wire', 500n)).toMatchObject({ paidCents: 500n });
+    // Without an amount it is the same payment told of again.
+    expect(await pay(row.id, 'wire')).toMatchObject({ paidCents: 500n });
+    await expect(pay(row.id, 'wire', 600n)).rejects.toMatchObject({ kind: 'conflict', code: 'reference-used' });
+    // What became credit is part of it.
+    expect(await pay(row.id, 'rest', 1_400n)).toMatchObject({ state: 'paid', paidCents: 1_800n });
+    expect(await pay(row.id, 'rest', 1_400n)).toMatchObject({ state: 'paid', paidCents: 1_800n });
+    await expect(pay(row.id, 'rest', 1_300n)).rejects.toMatchObject({ code: 'reference-used' });
+  });
+
   it('void what nothing was paid for: its posting is undone and its usage comes on the next invoice', async () => {
     const { tenant, row } = await owing();
     expect(await made.billing.corrections.void(row.id, 'wrong name', by)).toMatchObject({ state: 'void' });

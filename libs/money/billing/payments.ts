@@ -2,7 +2,7 @@ import { DomainError, newId } from '#kernel';
 import type { Author } from '#identity/audit';
 import { WORKER, type Tx } from '#platform/database';
 import { transition } from '#platform/reconcile';
-import { account } from '#money/ledger';
+import { account, referenceUsed } from '#money/ledger';
 import { NANO_PER_CENT } from './lines/cents.js';
 import { auditInvoice, lockInvoice, openAccounts, tell, type BillingParts } from './parts.js';
 import { invoicePayments, type InvoicePaymentRow } from './rows/documents.table.js';
@@ -21,7 +21,7 @@ export interface NewPayment {
 export class Payments {
   constructor(private readonly d: BillingParts) {}
 
-  /** Counts a payment for an invoice; one that is known by its reference changes nothing. */
+  /** Counts a payment for an invoice; the same again, known by its reference, changes nothing. */
   record(id: string, payment: NewPayment, by: Author): Promise<InvoiceRow> {
     return this.d.store.transaction(WORKER, (tx) => this.recordIn(tx, id, payment, by));
   }
@@ -30,7 +30,10 @@ export class Payments {
   async recordIn(tx: Tx, id: string, { method, reference, cents: given }: NewPayment, by: Author): Promise<InvoiceRow> {
     const row = await lockInvoice(tx, id);
     const { organizationId } = row;
-    if (await tx.first(invoicePayments, { invoiceId: id, reference })) return row;
+    const known = await tx.first(invoicePayments, { invoiceId: id, reference });
+    if (known && (known.method !== method || (given !== null && given !== known.cents + known.creditCents)))
+      throw referenceUsed();
+    if (known) return row;
     const open = openCents(row);
     const written = row.state === 'uncollectible';
     if (row.state !== 'open' && row.state !== 'past_due' && !written) throw nothingToPay(row);

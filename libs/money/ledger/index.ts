@@ -1,6 +1,6 @@
 export { ledgerPost, USD } from './post.js';
 export { account, accountKinds, chart, type AccountKind, type ChartRow } from './chart.js';
-export { Ledger, type Entry, type Posting } from './ledger.service.js';
+export { Ledger, referenceUsed, type Entry, type Posting } from './ledger.service.js';
 export { Sealer, type Verified } from './sealer.js';
 export { GENESIS, type Broken } from './seal.js';
 export {

@@ -1,7 +1,7 @@
 import { DomainError, newId, notFound, type Clock, type Random } from '#kernel';
 import type { Tx } from '#platform/database';
 import { account, chart, ownAccounts, type AccountKind } from './chart.js';
-import { accounts, type AccountRow } from './ledger.table.js';
+import { accounts, entries, transactions, type AccountRow } from './ledger.table.js';
 import { ledgerPost, ledgerReverse, USD } from './post.js';
 import { GENESIS } from './seal.js';
 import { chain } from './seal.table.js';
@@ -85,7 +85,10 @@ export class Ledger {
     return { id: done.reversalId, again: done.outcome === 'known' };
   }
 
-  /** Puts credit into a tenant's account; `kind` grant is a gift of the broker, payment is money that came in. */
+  /**
+   * Puts credit into a tenant's account; `kind` grant is a gift of the broker, payment is money that came in. Null: the key had given just this
+   * before; it gives nothing else.
+   */
   async credit(
     tx: Tx,
     organizationId: string,
@@ -96,16 +99,22 @@ export class Ledger {
     if (amountNano <= 0n)
       throw new DomainError('invalid', 'amount-not-positive', 'Credit must be more than zero.', { field: 'amount' });
     await this.open(tx, [{ id: account.credit(organizationId), kind: 'credit', organizationId }]);
-    return this.post(tx, {
+    const credit = account.credit(organizationId);
+    const posted = await this.post(tx, {
       idempotencyKey,
       kind,
       organizationId,
       reference: organizationId,
       entries: [
         { accountId: kind === 'grant' ? account.grants : account.cash, amountNano: -amountNano },
-        { accountId: account.credit(organizationId), amountNano },
+        { accountId: credit, amountNano },
       ],
     });
+    if (posted !== null) return posted;
+    const known = await tx.first(transactions, { idempotencyKey });
+    const entry = known && (await tx.first(entries, { transactionId: known.id, accountId: credit }));
+    if (known?.kind !== kind || entry?.amountNano !== amountNano) throw referenceUsed();
+    return null;
   }
 
   /** A tenant's credit account; zeros when it was never opened. */
@@ -121,6 +130,13 @@ function empty(a: { id: string; kind: AccountKind; organizationId: string | null
   const nothing = { balanceNano: 0n, availableNano: 0n, heldNano: 0n, creditLimitNano: 0n };
   return { ...a, ...nothing, bounded, currency: a.currency ?? USD, folded: owner === 'broker' };
 }
+
+/** Who repeats a request says the same again; anything else is something new, and must not be taken for done. */
+export const referenceUsed = (): DomainError =>
+  new DomainError('conflict', 'reference-used', 'This reference was used before, for another amount or kind.', {
+    field: 'reference',
+    fix: 'Give what is new a reference of its own.',
+  });
 
 const tooLittle = (accountId: string | null): DomainError =>
   new DomainError('payment-required', 'insufficient-credit', `Account ${accountId} does not exist or has too little.`);

@@ -39,6 +39,18 @@ describe.each(specStores)('the ledger $name', ({ open }) => {
     expect(await till.tx((tx) => tx.find(transactions, { idempotencyKey }))).toEqual([]);
   });
 
+  it('gives credit once for a key, and refuses the key for anything else', async () => {
+    const { organizationId } = await till.tenant('0');
+    const key = `credit:${organizationId}:wire-1`;
+    const give = (dollars: string, kind: 'grant' | 'payment') =>
+      till.tx((tx) => till.ledger.credit(tx, organizationId, usd(dollars), kind, key));
+    expect(await give('3', 'payment')).not.toBeNull();
+    expect(await give('3', 'payment')).toBeNull();
+    await expect(give('4', 'payment')).rejects.toMatchObject({ kind: 'conflict', code: 'reference-used' });
+    await expect(give('3', 'grant')).rejects.toMatchObject({ kind: 'conflict', code: 'reference-used' });
+    expect(await balance(account.credit(organizationId))).toBe(usd('3'));
+  });
+
   it('lets only what a bank forces leave a credit below its bound', async () => {
     const { organizationId } = await till.tenant('3');
     const credit = account.credit(organizationId);

@@ -1,6 +1,6 @@
 import { DomainError, newId, type Random } from '#kernel';
 import { WORKER, type Store, type Tx } from '#platform/database';
-import { account, accounts, Ledger } from '#money/ledger';
+import { account, accounts, Ledger, referenceUsed } from '#money/ledger';
 import { grants, grantsFold, type GrantRow } from './grants.table.js';
 
 export interface NewGrant {
@@ -31,7 +31,7 @@ export class Credit {
     return before?.creditLimitNano ?? 0n;
   }
 
-  /** Gives promotional credit; the same reference counts once and answers the grant that is there. */
+  /** Gives promotional credit; the same reference counts once and answers the grant that is there, and is refused for another. */
   async grant(tx: Tx, { organizationId, amountNano, reference, priority, expiresAt }: NewGrant): Promise<GrantRow> {
     const now = await tx.now();
     if (amountNano <= 0n)
@@ -61,6 +61,8 @@ export class Credit {
     if (!made) {
       const known = await tx.first(grants, { organizationId, reference });
       if (!known) throw new Error(`grant ${reference} is there and not there`);
+      const isSame = known.amountNano === amountNano && known.priority === priority && known.expiresAt === expiresAt;
+      if (!isSame) throw referenceUsed();
       return known;
     }
     await this.ledger.post(tx, {

@@ -112,6 +112,11 @@ describe.each(specStores)('credit $name', ({ open }) => {
     const of = { organizationId, amountNano: usd('1'), reference: 'welcome', priority: 0, expiresAt: null };
     const first = await till.tx((tx) => till.credit.grant(tx, of));
     expect(await till.tx((tx) => till.credit.grant(tx, of))).toEqual(first);
+    for (const other of [{ amountNano: usd('2') }, { priority: 1 }, { expiresAt: 4e12 }])
+      await expect(till.tx((tx) => till.credit.grant(tx, { ...of, ...other }))).rejects.toMatchObject({
+        kind: 'conflict',
+        code: 'reference-used',
+      });
     expect(await available(tenant)).toBe(usd('1'));
     expect(await list(tenant)).toEqual([[0n, 'open']]);
   });

@@ -123,7 +123,8 @@ const payInvoice = route({
   tag,
   name: 'payInvoice',
   summary: 'Count a payment that came to the bank account',
-  description: 'Without an amount, all that is to be paid. What is more goes to the credit. A `reference` counts once.',
+  description:
+    'Without an amount, all that is to be paid. What is more goes to the credit. A `reference` counts once, and is refused (409) for another amount.',
   access,
   params,
   body: z.strictObject({ reference: nameText, amountCents: amountCents.optional() }).meta({ id: 'NewInvoicePayment' }),

@@ -54,7 +54,8 @@ const addCredit = route({
   tag: 'Administration',
   name: 'addCredit',
   summary: 'Give a tenant credit',
-  description: 'A grant is a gift, a payment is money that came in. The same `reference` counts once.',
+  description:
+    'A grant is a gift, a payment is money that came in. The same `reference` counts once, and is refused (409) for another amount.',
   access: { roles: ['platform-admin'] },
   body: z
     .strictObject({

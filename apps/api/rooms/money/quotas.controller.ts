@@ -149,7 +149,7 @@ const giveGrant = route({
   name: 'giveGrant',
   summary: 'Give promotional credit',
   description:
-    'Spent before everything else: lower priorities first, then what expires soonest. What is left at its expiry goes back. The same `reference` counts once.',
+    'Spent before everything else: lower priorities first, then what expires soonest. What is left at its expiry goes back. The same `reference` counts once, and is refused (409) for another amount.',
   access: { roles: ['platform-admin'] },
   params: organizationParams,
   body: z
