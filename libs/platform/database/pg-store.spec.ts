@@ -72,7 +72,8 @@ describe('transactions on PostgreSQL', () => {
       });
     await Promise.all([crossing('x', 'dead-a', 'dead-b'), crossing('y', 'dead-b', 'dead-a')]);
     expect([await nOf('dead-a'), await nOf('dead-b')]).toEqual([2, 2]);
-    expect(runs).toHaveLength(3);
+    // Three, or more on a busy computer, where the two may meet again.
+    expect(runs.length).toBeGreaterThanOrEqual(3);
     expect(woken.sort()).toEqual(['x', 'y']);
   });
 

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { ClientBase } from 'pg';
 import {
@@ -136,6 +137,9 @@ function translate(error: unknown): unknown {
   return new UniqueViolation(table ?? 'table', constraint ?? 'key');
 }
 
+/** Longer each time: whoever won must have its locks before this one comes back for them, or both stand still again. */
+const AGAIN_AFTER_MS = 20;
+
 /** Runs it again after what undid it whole. */
 async function again<T>(once: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
@@ -143,6 +147,7 @@ async function again<T>(once: () => Promise<T>): Promise<T> {
       return await once();
     } catch (error) {
       if (attempt >= 5 || !RETRYABLE.has(sqlState(error))) throw error;
+      await setTimeout(AGAIN_AFTER_MS * attempt);
     }
   }
 }
