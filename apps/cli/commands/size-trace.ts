@@ -41,15 +41,28 @@ export function told(report: TraceReport): Pick<SizingView, 'findings' | 'findin
   return { findings: [...report.findings], findingsFound: report.found, skipped: report.skipped };
 }
 
+/** No request is told in so many characters: a file without line ends must not fill the memory. */
+const LINE_MOST = 16 * 1_048_576;
+
 async function readLines(file: string, reader: TraceReader): Promise<void> {
   const decoder = new StringDecoder('utf8');
-  let rest = '';
+  // A long line is put together once, not again with every part of the file.
+  let begun: string[] = [];
+  let length = 0;
+  let line = 1;
   for await (const part of (await unpacked(file)) as AsyncIterable<Buffer>) {
-    const lines = (rest + decoder.write(part)).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) reader.push(line);
+    const [first = '', ...others] = decoder.write(part).split('\n');
+    begun.push(first);
+    length += first.length;
+    if (length > LINE_MOST) throw new TraceRefused(line, `is longer than ${LINE_MOST} characters`);
+    for (const next of others) {
+      reader.push(begun.join(''));
+      line++;
+      begun = [next];
+      length = next.length;
+    }
   }
-  if (rest !== '') reader.push(rest);
+  if (length > 0) reader.push(begun.join(''));
 }
 
 async function unpacked(file: string): Promise<Readable> {
