@@ -202,6 +202,44 @@ describe('a file of a price list', () => {
     expect(await take('aws', list)).toMatchObject({ added: 1, rejected: 1 });
   });
 
+  it('takes text with a byte order mark, also JSON', async () => {
+    const take = importer(memory());
+    expect(await take('vast-ai', `\uFEFF${sample('vast-ai')}`)).toMatchObject(
+      await importer(memory())('vast-ai', sample('vast-ai')),
+    );
+    expect(await take('berth-csv', `\uFEFF${csv('acme,a,r1,T4,1,1,,')}`)).toMatchObject({ added: 1, rejected: 0 });
+  });
+
+  it('refuses a heading that no price list has', async () => {
+    const wide = csv('acme,a,r1,T4,1,1,,').replace('\n', `${','.repeat(10_000)}\n`);
+    await expect(importer(memory())('berth-csv', wide)).rejects.toThrow('10008 columns; the most is 200');
+  });
+
+  it.each<[CatalogFormat, string, object]>([
+    ['fsdl', 'Cloud,GPU Type,GPUs,GPU RAM,vCPUs,RAM,On-demand,Spot,Name\nX,T4 (16 GB),1,16,2,8,0,0.2,n\n', {}],
+    ['gcp', 'instance,gpu,gpu_count,cpu,ram,region,hour,hour_spot,month_1y,month_3y\nx,t4,1,4,16,r,-1,0.2,,\n', {}],
+    [
+      'gpu-pricing',
+      JSON.stringify(
+        [0, 0.2].map((price_usd_hour) => ({
+          ...{
+            id: `x-${price_usd_hour}`,
+            provider_id: 'p',
+            gpu_model: 'T4',
+            vram_gb: 16,
+            interconnect: null,
+            tier: '',
+          },
+          ...{ is_spot: price_usd_hour > 0, price_usd_hour, vcpu: null, ram_gb: null, collected_at: '2026-11-20' },
+        })),
+      ),
+      { companion: { content: '[{"id":"p"}]' } },
+    ],
+  ])('holds no spot price against one that is not above zero in %s', async (format, content, more) => {
+    const view = await importer(memory())(format, content, more);
+    expect(view).toMatchObject({ added: 1, doubtful: 0, quarantined: 1 });
+  });
+
   const GCP = 'instance,gpu,gpu_count,cpu,ram,region,hour,hour_spot,month_1y,month_3y';
   const FSDL = 'Cloud,GPU Type,GPUs,GPU RAM,vCPUs,RAM,On-demand,Spot,Name';
   const TYPES = 'instance_type,cpu,memory_mib,gpu_name,gpu_count,gpu_memory_mib';

@@ -82,7 +82,8 @@ async function admitted(tx: Tx, catalog: Catalog, { offers, rejections }: PriceL
 
 /** The text of a file, unpacked where it is gzip; refuses what is no text and what is too much. */
 function textOf({ content, encoding }: CatalogFile): string {
-  const text = encoding === 'text' ? content : decoded(content);
+  // Bytes lose the mark when they are decoded; a text may still have it.
+  const text = encoding === 'text' ? content.replace(/^\uFEFF/, '') : decoded(content);
   if (text.includes('\0') || /\p{Cs}/u.test(text))
     throw refused('not-text', 'The file is not text: it has characters that no text has.');
   refuseTooMany(lineCount(text), 'lines');

@@ -14,6 +14,19 @@ export function refuseTooMany(count: number, what: string): void {
     throw tooMuch(`The list has ${count} ${what}; the most is ${CATALOG_IMPORT_LINES}.`, CATALOG_IMPORT_LINES);
 }
 
+/** Columns of a list; every line is read by all of them. */
+const COLUMNS_MOST = 200;
+
+/** Refuses a heading that no price list has: a few lines under a million names would keep everybody waiting for a minute. */
+export function refuseTooManyColumns(count: number): void {
+  if (count > COLUMNS_MOST)
+    throw new DomainError(
+      'invalid',
+      'not-this-format',
+      `The heading has ${count} columns; the most is ${COLUMNS_MOST}.`,
+    );
+}
+
 /** Lines of a text, whichever of the three line ends it has. */
 export function lineCount(text: string): number {
   let lines = 1;

@@ -1,6 +1,6 @@
 import { CsvError, parse } from 'csv-parse/sync';
 import { DomainError, usd } from '#kernel';
-import { refuseTooMany } from './bounds.js';
+import { refuseTooMany, refuseTooManyColumns } from './bounds.js';
 
 /**
  * Rows of a CSV with a heading, each with the line on which it ends (heading = 1). Unknown columns read as ''; text that is no CSV, or
@@ -14,7 +14,10 @@ export function rows(
   let heading: readonly string[] = [];
   try {
     const records: { info: { lines: number }; record: Record<string, string> }[] = parse(text, {
-      columns: (names: string[]) => (heading = names.map((name) => name.trim())),
+      columns: (names: string[]) => {
+        refuseTooManyColumns(names.length);
+        return (heading = names.map((name) => name.trim()));
+      },
       delimiter,
       bom: true,
       info: true,

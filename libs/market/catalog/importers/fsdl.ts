@@ -55,7 +55,7 @@ function add(
     return pricePerHour === null ? [] : [{ pricing, pricePerHour }];
   });
   if (priced.length === 0) return list.skip(line, `${provider} ${name || cell('GPU Type')}: no price for the instance`);
-  const firm = priced.find((p) => p.pricing === 'on-demand')?.pricePerHour;
+  const firm = priced.find((p) => p.pricing === 'on-demand' && p.pricePerHour > 0n)?.pricePerHour;
   const vcpus = stated(cell('vCPUs'));
   // One machine type carries several GPUs at Google, and some clouds name nothing.
   const sku = [name, `${machine.canonical}x${machine.count}`, name === '' ? `${vcpus ?? 0}cpu` : '']

@@ -140,7 +140,7 @@ export function importGcp(pricesCsv: string, zonesCsv: string, observedAtMs: num
       continue;
     }
     if (prices.length === 0) list.skip(line, `${sku}: no price`);
-    const onDemand = prices.find((p) => p.pricing === 'on-demand')?.perHour;
+    const onDemand = prices.find((p) => p.pricing === 'on-demand' && p.perHour > 0n)?.perHour;
     for (const { pricing, perHour } of prices) {
       const trust = zonesHere === null ? 0.8 : zonesHere === 0 ? 0.5 : 0.95;
       list.add(line, {

@@ -76,7 +76,8 @@ const productOf = (o: Offering, canonical: string): string =>
 function firmPrices(offerings: readonly { o: Offering; canonical: string | null }[]): Map<string, number> {
   const least = new Map<string, number>();
   for (const { o, canonical } of offerings) {
-    if (o.is_spot || canonical === null) continue;
+    // A price that is not above zero is kept aside, and says nothing of another.
+    if (o.is_spot || canonical === null || o.price_usd_hour <= 0) continue;
     const key = productOf(o, canonical);
     least.set(key, Math.min(least.get(key) ?? Infinity, o.price_usd_hour));
   }
