@@ -67,6 +67,23 @@ describe('quotas', () => {
     expect(rate).toMatchObject({ status: 200, body: { quota: { dimension: 'tokens', per: 'minute', used: '0' } } });
   });
 
+  it('count files as requests of tenants upload them, and refuse what is too much', async () => {
+    const scope = { scope: 'organization', scopeId: owner.ids.organizationId, dimension: 'storage-bytes' };
+    const { body: set } = await put({ ...scope, limit: '1000000' });
+    const { id, used } = set['quota'] as { id: string; used: string };
+    const upload = (bytes: number) =>
+      api.call(`POST /v1/artifacts?name=a.txt&projectId=${owner.ids.projectId}`, {
+        key: owner.adminKey,
+        headers: { 'content-type': 'text/plain' },
+        body: 'x'.repeat(bytes),
+      });
+    expect((await upload(10)).status).toBe(201);
+    expect((await listed(owner.adminKey)).find((q) => q.id === id)?.used).toBe(String(Number(used) + 10));
+    const refused = await upload(1_000_000);
+    expect([refused.status, refused.body['code']]).toEqual([429, 'quota-exceeded']);
+    await api.call(`DELETE /v1/admin/quotas/${id}`, { key: api.platformKey });
+  });
+
   it('show what the windows before owe, as it is in use', async () => {
     const month = { scope: 'project', scopeId: owner.ids.projectId, dimension: 'tokens', per: 'month', limit: '10' };
     const { id } = (await put(month)).body['quota'] as { id: string };
