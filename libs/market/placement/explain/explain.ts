@@ -6,7 +6,7 @@ import { compatibility } from '../fit/compatibility.js';
 import { unitsUsed, demandOf } from '../fit/demand.js';
 import { fabricShare } from '../fit/fabric.js';
 import type { RankedOffer } from '../columns/ranking.js';
-import { duration, percent } from './words.js';
+import { duration, givenUpFor, percent, type GivenUpFor } from './words.js';
 
 /** Cents for people; small amounts keep their first digits instead of reading $0.00. */
 export function money(nano: bigint): string {
@@ -30,6 +30,7 @@ export function reasonsFor(
   workload: Workload,
   candidate: RankedOffer,
   next: RankedOffer | undefined,
+  forWhat: GivenUpFor = givenUpFor.blocks,
 ): string[] {
   const { cost } = candidate;
   // What is below a thousandth of the sum says nothing to a reader; the terms themselves are all in the view.
@@ -45,7 +46,7 @@ export function reasonsFor(
     ...softwareSentences(workload, candidate),
     ...isolationSentences(candidate),
     ...beliefSentences(context, candidate),
-    ...(next ? [nextSentence(cost, next)] : []),
+    ...(next ? [nextSentence(cost, next, forWhat)] : []),
   ];
 }
 
@@ -133,11 +134,11 @@ function beliefSentences(context: PlacementContext, { offer, time, cost, confide
   return sentences;
 }
 
-function nextSentence(cost: ExpectedCost, next: RankedOffer): string {
+function nextSentence(cost: ExpectedCost, next: RankedOffer, forWhat: GivenUpFor): string {
   const more = next.cost.total - cost.total;
   const where = `${next.offer.sku} in ${next.offer.region} (${next.offer.providerId})`;
   if (more === 0n) return `The next, ${where}, counts the same.`;
-  if (more < 0n) return `The next, ${where}, counts ${money(-more)} less, given up so that blocks of GPUs stay whole.`;
+  if (more < 0n) return `The next, ${where}, counts ${money(-more)} less, ${forWhat}.`;
   const share = cost.total > 0n ? ` (${percent(Number(more) / Number(cost.total))})` : '';
   return `The next, ${where}, counts ${money(more)} more${share}, all terms together.`;
 }

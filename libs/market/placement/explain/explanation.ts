@@ -5,15 +5,12 @@ import { demandOf } from '../fit/demand.js';
 import { relaxation } from './hints.js';
 import { money } from './explain.js';
 import { costView, difference, everyTerm } from './terms.js';
-
-/** What a winner that counts more than another was chosen for all the same. */
-const PACKED = 'given up so that whole blocks of GPUs stay free';
-const RESERVED = 'given up for a machine that the broker has reserved';
+import { givenUpFor, type GivenUpFor } from './words.js';
 
 /** Why the first candidate won, and what was close: the other side of the same terms. */
 export function explanationOf(ranking: Ranking): Explanation {
   const [winner, second] = ranking.ranked;
-  const forWhat = ranking.firstIsReserved ? RESERVED : PACKED;
+  const forWhat = ranking.firstIsReserved ? givenUpFor.reserved : givenUpFor.blocks;
   return {
     runnerUp: winner && second ? compared(winner, second, 2, forWhat) : null,
     cheaperListed: winner ? cheaperListed(ranking, winner, forWhat) : null,
@@ -22,7 +19,11 @@ export function explanationOf(ranking: Ranking): Explanation {
 }
 
 /** Down the ranking, the first that asks less per hour; behind the kept candidates, the one that asks least. */
-function cheaperListed({ ranked, leastListed }: Ranking, winner: RankedOffer, forWhat: string): ComparedOffer | null {
+function cheaperListed(
+  { ranked, leastListed }: Ranking,
+  winner: RankedOffer,
+  forWhat: GivenUpFor,
+): ComparedOffer | null {
   const asks = winner.offer.pricePerHour;
   const at = ranked.findIndex(({ offer }) => offer.pricePerHour < asks);
   const kept = ranked[at];
@@ -30,7 +31,7 @@ function cheaperListed({ ranked, leastListed }: Ranking, winner: RankedOffer, fo
   return leastListed && leastListed.offer.pricePerHour < asks ? compared(winner, leastListed, null, forWhat) : null;
 }
 
-function compared(winner: RankedOffer, other: RankedOffer, rank: number | null, forWhat: string): ComparedOffer {
+function compared(winner: RankedOffer, other: RankedOffer, rank: number | null, forWhat: GivenUpFor): ComparedOffer {
   return {
     rank,
     offer: toOfferView(other.offer),
@@ -43,7 +44,7 @@ function compared(winner: RankedOffer, other: RankedOffer, rank: number | null, 
 
 const MOST_NAMED = 3;
 
-function becauseOf(winner: RankedOffer, other: RankedOffer, forWhat: string): string {
+function becauseOf(winner: RankedOffer, other: RankedOffer, forWhat: GivenUpFor): string {
   const more = other.cost.total - winner.cost.total;
   const asks = other.offer.pricePerHour - winner.offer.pricePerHour;
   const price =

@@ -6,6 +6,7 @@ import type { Ranking } from '../columns/ranking.js';
 import { planOf } from '../plan/view.js';
 import { headlineScores } from './scores.js';
 import { costView } from './terms.js';
+import { givenUpFor } from './words.js';
 
 /** What a placement says besides its id and time of creation. */
 export type RankingView = Omit<PlacementView, 'id' | 'createdAt'>;
@@ -42,6 +43,7 @@ export function candidatesOf(ranking: Ranking): Candidate[] {
   const { workload, context, ranked } = ranking;
   const spent = ranked.map((r) => spentOf(r.cost));
   const leastSpent = spent.reduce((a, b) => (b < a ? b : a), spent[0] ?? 0n);
+  const forWhat = ranking.firstIsReserved ? givenUpFor.reserved : givenUpFor.blocks;
   return ranked.map((candidate, i) => ({
     rank: i + 1,
     offer: toOfferView(candidate.offer),
@@ -51,7 +53,7 @@ export function candidatesOf(ranking: Ranking): Candidate[] {
     cost: costView(candidate.cost),
     scores: headlineScores(context, workload, candidate, leastSpent),
     reasons: [
-      ...reasonsFor(context, workload, candidate, ranked[i + 1]),
+      ...reasonsFor(context, workload, candidate, ranked[i + 1], forWhat),
       ...(i === 0 && ranking.packedAmong !== undefined ? [packedSentence(ranking.packedAmong)] : []),
       ...(i === 0 && ranking.firstIsReserved ? [RESERVED] : []),
     ],

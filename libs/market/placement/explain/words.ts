@@ -30,3 +30,10 @@ export function percent(share: number): string {
   const p = share * 100;
   return p > 0 && p < 1 ? `${p.toFixed(1)} %` : `${Math.round(p)} %`;
 }
+
+/** What a winner that counts more than another was chosen for all the same. */
+export const givenUpFor = {
+  blocks: 'given up so that whole blocks of GPUs stay free',
+  reserved: 'given up for a machine that the broker has reserved',
+} as const;
+export type GivenUpFor = (typeof givenUpFor)[keyof typeof givenUpFor];

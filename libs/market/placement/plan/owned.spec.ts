@@ -3,6 +3,7 @@ import { HOUR, usd } from '#kernel';
 import type { OwnedMachines } from '../context.js';
 import { contextWith, NOW, offerWith, workloadWith } from '../placement.fixture.js';
 import { rankList } from '../columns/rank.js';
+import { rankingView } from '../explain/view.js';
 import type { DeadlineChoice } from './deadline.js';
 import { chooseOwned, forTenant } from './owned.js';
 
@@ -55,5 +56,14 @@ describe('a choice with reserved machines', () => {
     expect([shown.context.owned, shown.firstIsReserved]).toEqual([[], true]);
     expect(shown.ranked.map((r) => r.offer.id)).toEqual([best.offer.id, 'cheap', 'dear-1']);
     expect(shown.ranked.every((r) => r.cost.compute > 0n)).toBe(true);
+  });
+
+  it('names the reservation, and no blocks of GPUs, where something else would count less', async () => {
+    const { choice, best, reserved } = await choose([owning(0, NOW + 1_000 * HOUR)]);
+    if (!best || !reserved) throw new Error('nothing reserved was chosen');
+    const shown = forTenant(choice.ranking, best, { ...reserved, basisPerHour: usd('4') });
+    const said = rankingView(shown).candidates[0]?.reasons.join(' ');
+    expect(said).toContain('less, given up for a machine that the broker has reserved.');
+    expect(said).not.toContain('blocks');
   });
 });
