@@ -29,15 +29,22 @@ export const vendorErrorKinds = [
 export type VendorErrorKind = (typeof vendorErrorKinds)[number];
 export type VendorErrorScope = 'offer' | 'zone' | 'region' | 'account';
 
+/** However long a vendor wants to be left alone: leases, jobs and lists of offers wait for it no longer than this at a time. */
+export const RETRY_AFTER_MOST_MS = 60 * 60_000;
+
 export class VendorError extends Error {
+  /** As the vendor asks, an hour at most; null where it says nothing that is a time. */
+  readonly retryAfterMs: number | null;
+
   constructor(
     readonly kind: VendorErrorKind,
     readonly scope: VendorErrorScope,
     message: string,
-    readonly retryAfterMs: number | null = null,
+    retryAfterMs: number | null = null,
   ) {
     super(message);
     this.name = 'VendorError';
+    this.retryAfterMs = retryAfterMs !== null && retryAfterMs >= 0 ? Math.min(retryAfterMs, RETRY_AFTER_MOST_MS) : null;
   }
 }
 
