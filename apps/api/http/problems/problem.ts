@@ -124,6 +124,16 @@ function expected(thrown: unknown): DomainError | null {
       retryAfterMs: 2_000,
     });
   }
+  if (isUnkeptText(thrown)) {
+    return new DomainError(
+      'invalid',
+      'unkept-text',
+      'A text has a character that cannot be kept: NUL, or half of a pair.',
+      {
+        fix: 'Send the texts of the request without it.',
+      },
+    );
+  }
   const framework = frameworkFailure(thrown);
   return framework === null ? null : new HttpProblem(framework.status, framework.code, framework.message);
 }
@@ -158,15 +168,28 @@ function frameworkFailure(thrown: unknown): { status: number; code: string; mess
 
 /** SQL states 08 (connection), 53 (resources), 57P (shutdown), and what the socket says. */
 function isConnectionFailure(thrown: unknown): boolean {
+  return (
+    failureIs(thrown, ({ code }) => /^(08...|53...|57P0.|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE)$/.test(code)) ||
+    (thrown instanceof Error && /^(Connection terminated|timeout exceeded when trying to connect)/.test(thrown.message))
+  );
+}
+
+/** What PostgreSQL says of NUL in text and in JSON, and of half a pair in JSON: schemas of free text let them through. */
+function isUnkeptText(thrown: unknown): boolean {
+  return failureIs(
+    thrown,
+    ({ code, message }) => code === '22021' || code === '22P05' || (code === '22P02' && /type json/.test(message)),
+  );
+}
+
+/** Whether that is so of the failure, or of that of the driver inside it. */
+function failureIs(thrown: unknown, test: (of: { code: string; message: string }) => boolean): boolean {
   for (let error = thrown, depth = 0; typeof error === 'object' && error !== null && depth < 3; depth++) {
-    const { code, driverError } = error as { code?: unknown; driverError?: unknown };
-    if (typeof code === 'string' && /^(08...|53...|57P0.|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE)$/.test(code))
-      return true;
+    const { code, message, driverError } = error as { code?: unknown; message?: unknown; driverError?: unknown };
+    if (typeof code === 'string' && test({ code, message: typeof message === 'string' ? message : '' })) return true;
     error = driverError;
   }
-  return (
-    thrown instanceof Error && /^(Connection terminated|timeout exceeded when trying to connect)/.test(thrown.message)
-  );
+  return false;
 }
 
 /** All that a schema found wrong, each with its path: `workload.accelerator.count`. */
