@@ -38,7 +38,7 @@ export function requireOneMachine({ nodes }: Pick<Workload, 'nodes'>, field: str
   if (nodes > 1)
     throw new DomainError('invalid', 'gang-not-rentable', `${nodes} machines at once cannot be rented yet.`, {
       field,
-      fix: 'Leave nodes out to rent one machine. POST /v1/placements compares offers for gangs.',
+      fix: 'Leave nodes out to rent one machine. POST /v1/placements/preview compares offers for gangs.',
     });
 }
 
