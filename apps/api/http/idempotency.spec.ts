@@ -157,11 +157,20 @@ describe('across processes', () => {
   });
 
   it('a crashed run may be taken over after a minute and not before', async () => {
+    const MARGIN = 5_000;
+    for (let taken = true; taken;) {
+      const key = freshKey();
+      const began = performance.now();
+      await running(key);
+      await age(key, MINUTE - MARGIN);
+      const early = await begin(key).catch((error: unknown) => error);
+      // What took longer than the margin was rightly taken over, and says nothing.
+      taken = performance.now() - began >= MARGIN;
+      if (!taken) expect(early).toMatchObject({ code: 'idempotency-in-progress' });
+    }
     const key = freshKey();
     await running(key);
-    await age(key, MINUTE - 5_000);
-    await expect(begin(key)).rejects.toMatchObject({ code: 'idempotency-in-progress' });
-    await age(key, 5_000);
+    await age(key, MINUTE);
     const later = await running(key);
     await later.finish({ status: 201, body: 'second' });
     expect(await begin(key)).toEqual({ status: 201, body: 'second' });

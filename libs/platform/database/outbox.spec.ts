@@ -4,7 +4,8 @@ import { specStores, type SpecStore } from '#testing';
 import { Outbox, outbox, type OutboxRow } from './outbox.js';
 import { WORKER, type Tx } from './table.js';
 
-const times = { claimMs: 60_000, backoffMs: 1_000, maxBackoffMs: 8_000 };
+/** Claims outlast a machine that stands still for as long as it may. */
+const times = { claimMs: 600_000, backoffMs: 1_000, maxBackoffMs: 8_000 };
 
 describe.each(specStores)('the outbox $name', ({ name, open }) => {
   const onPostgres = name === 'PostgreSQL' ? it : it.skip;
@@ -73,9 +74,9 @@ describe.each(specStores)('the outbox $name', ({ name, open }) => {
   it('hands it out again when its worker died between claim and done', async () => {
     await add(1);
     const first = only(await box.claim(10));
-    await pass(times.claimMs - 5_000);
+    await pass(times.claimMs - 60_000);
     expect(await box.claim(10)).toEqual([]);
-    await pass(10_000);
+    await pass(60_000);
     const second = only(await box.claim(10));
     expect([second.id, second.attempts]).toEqual([first.id, 2]);
     // The first was only slow: what it says of the event that is no longer its own must not disturb the second.
@@ -89,19 +90,17 @@ describe.each(specStores)('the outbox $name', ({ name, open }) => {
 
   it('waits longer after each failure, up to a limit', async () => {
     await add(1);
-    const waits: number[] = [];
     for (let n = 0; n < 6; n++) {
       const claimed = only(await box.claim(10));
+      const before = await tx((t) => t.now());
       await box.failed(claimed);
-      const now = await tx((t) => t.now());
-      waits.push(only(await all()).nextAt - now);
+      const after = await tx((t) => t.now());
+      const { nextAt } = only(await all());
+      const full = Math.min(1_000 * 2 ** n, times.maxBackoffMs);
+      expect(nextAt - after).toBeLessThanOrEqual(full);
+      expect(nextAt - before).toBeGreaterThanOrEqual(full / 2);
       await pass(times.maxBackoffMs);
     }
-    waits.forEach((wait, n) => {
-      const full = Math.min(1_000 * 2 ** n, times.maxBackoffMs);
-      expect(wait).toBeLessThanOrEqual(full);
-      expect(wait).toBeGreaterThan(full / 2 - 500);
-    });
   });
 
   it('hands out what is longest due first, and no more than asked for', async () => {

@@ -12,6 +12,8 @@ export interface JobQueuesOptions {
   readonly clock?: Clock;
   /** Another lock time than the policies', for specs about lost workers. */
   readonly lockMs?: number;
+  /** Another patience with the queue than the usual, for specs of what arrives. */
+  readonly answerMs?: number;
 }
 
 export interface JobCounts {
@@ -138,9 +140,10 @@ export class JobQueues implements WakeQueue {
   /** BullMQ waits for a server that is away, for ever if need be; these calls must not. */
   private async inTime(work: () => Promise<unknown>): Promise<void> {
     if (this.closed) throw new Error('the queue is closed');
+    const { answerMs = ANSWER_TIMEOUT_MS } = this.options;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)), ANSWER_TIMEOUT_MS);
+      timer = setTimeout(() => reject(new Error(`no answer within ${answerMs} ms`)), answerMs);
     });
     try {
       await Promise.race([work(), late]);

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { silentLogger } from '#platform/observability';
 import { hasRedis, testDatabase, testRedis, type TestDatabase } from '#testing';
 import { JobQueues, prepareQueueSchema, QueueModule, WAKE_QUEUE, type QueueLocation } from './index.js';
-import { queueContract } from './queue.contract.js';
+import { PATIENT_MS, queueContract } from './queue.contract.js';
 
 queueContract('PostgreSQL', async () => {
   const database = await testDatabase();
@@ -29,7 +29,7 @@ describe('the queue in PostgreSQL', () => {
     location = { kind: 'postgres', url: database.urlFor('berth_queue') };
   });
   afterAll(() => database.close());
-  const open = (): Promise<JobQueues> => JobQueues.open({ location, logger: silentLogger });
+  const open = (): Promise<JobQueues> => JobQueues.open({ location, logger: silentLogger, answerMs: PATIENT_MS });
 
   it('brings its tables up to date from many processes at once, in its own schema, as its own role', async () => {
     await Promise.all([1, 2, 3].map(() => prepareQueueSchema(location.url)));
@@ -61,7 +61,7 @@ describe('the queue in PostgreSQL', () => {
   });
 
   it('is opened and closed with a Nest application', async () => {
-    const options = { location, logger: silentLogger };
+    const options = { location, logger: silentLogger, answerMs: PATIENT_MS };
     const app = await (await Test.createTestingModule({ imports: [QueueModule.open(options)] }).compile()).init();
     const queues = app.get(JobQueues);
     expect(app.get(WAKE_QUEUE)).toBe(queues);
