@@ -46,6 +46,8 @@ export interface BrokerParts {
   readonly installId: string;
   readonly brokerUrl: string;
   readonly leaseTimes?: Partial<LeaseTimes>;
+  /** How long a row is overdue before it is driven past the queue. */
+  readonly pastTheQueueAfterMs?: number;
   readonly placementTimes?: Partial<PlacementTimes>;
   readonly billingSettings?: Partial<BillingSettings>;
   /** Null or absent: no cards are taken. */
@@ -242,6 +244,7 @@ export function composeBroker(p: BrokerParts): Broker {
         ...payouts.reconcilers,
       ],
       p.report,
+      p.pastTheQueueAfterMs,
     ),
     onEnrolled: async (tx, agent) => {
       await hosts.enrolled(tx, agent);

@@ -56,7 +56,9 @@ export async function openBroker(
   const secret = config.secret ?? loadOrCreateSecret(config.home);
   const ownerUrl = config.databaseUrl ?? (await startEmbedded({ home: config.home })).ownerUrl;
   await migrate(ownerUrl, secret);
+  const patienceMs = config.testPatienceMs;
   const opened = await openStore(ownerUrl, secret, {
+    ...(patienceMs === null ? {} : { idleInTransactionMs: patienceMs, connectMs: patienceMs }),
     poolSize: config.databasePoolSize,
     name: `berth-${name}`,
     onAfterCommitError: (error) => logger.warn({ err: error }, 'a wake-up after a commit failed'),
@@ -74,6 +76,7 @@ export async function openBroker(
         ? { kind: 'postgres', url: roleUrl(ownerUrl, secret, 'berth_queue') }
         : { kind: 'redis', url: config.redisUrl },
     logger,
+    ...(patienceMs === null ? {} : { answerMs: patienceMs, lockMs: patienceMs }),
   });
   const bell = new Bell(roleUrl(ownerUrl, secret, 'berth_worker'), (error) =>
     logger.warn({ err: error }, 'the bell lost its connection'),
@@ -99,6 +102,7 @@ export async function openBroker(
     payments: config.stripe === null ? null : stripePort(config.stripe),
     installId: install.id,
     brokerUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
+    ...(patienceMs === null ? {} : { pastTheQueueAfterMs: patienceMs }),
     leaseTimes: knownTimes(config.testLeaseTimes ?? {}),
     billingSettings: { ...config.invoices, graceMs: config.invoices.graceHours * HOUR },
   });

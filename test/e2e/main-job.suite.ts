@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { BatchResultLine, JobEventView, JobView } from '#contracts';
 import { Caller, chat, embedding, toJsonLines, type Body } from './caller.js';
 import { Stack, type Tenant } from './stack.js';
@@ -12,11 +12,16 @@ const TOPICS = [
 ];
 const LINES = Array.from({ length: 150 }, (_, i) => embedding(`text-${i}`, `${TOPICS[i % 3]} (${i})`));
 
+/** Longer than any stall of the machine that runs this: only then may a safety net act, and the last test finds out that it did. */
+const PATIENT_MS = 60_000;
+const ENDS_MS = 2 * PATIENT_MS;
+
 /** The main job as a tenant lives it, on a registered machine, with the queue on either backend. */
 export function mainJobSuite(
   queue: string,
   queueUrl: () => Promise<{ redisUrl?: string; close(): Promise<void> }>,
 ): void {
+  jest.setTimeout(5 * 60_000);
   describe(`the main job, the queue on ${queue}`, () => {
     let stack: Stack;
     let alpha: Tenant;
@@ -25,7 +30,7 @@ export function mainJobSuite(
     beforeAll(async () => {
       const { close, ...where } = await queueUrl();
       closeQueue = close;
-      stack = await Stack.start({ ...where, env: { BODY_LIMIT_BYTES: String(1 << 20) } });
+      stack = await Stack.start({ ...where, patienceMs: PATIENT_MS, env: { BODY_LIMIT_BYTES: String(1 << 20) } });
       await stack.addHost('host', 2);
       [alpha, beta] = await Promise.all([stack.tenant('alpha', 20), stack.tenant('beta', 5)]);
     });
@@ -43,8 +48,8 @@ export function mainJobSuite(
         beta.caller.batch(MODEL, theirs, { linesPerShard: 15 }),
       ]);
       const [endA, endB] = await Promise.all([
-        stack.ended(alpha.caller, a.id, 30_000),
-        stack.ended(beta.caller, b.id, 30_000),
+        stack.ended(alpha.caller, a.id, ENDS_MS),
+        stack.ended(beta.caller, b.id, ENDS_MS),
       ]);
       expect([endA.state, endA.progress.linesOk, endB.state, endB.progress.linesOk]).toEqual([
         'succeeded',
@@ -75,7 +80,7 @@ export function mainJobSuite(
         'tiny-llama-seeded',
         [0, 1, 2, 3].map((i) => chat(`chat-${i}`, `Say ${i}`)),
       );
-      const end = await stack.ended(alpha.caller, job.id, 30_000);
+      const end = await stack.ended(alpha.caller, job.id, ENDS_MS);
       expect([end.state, end.progress.linesOk]).toEqual(['succeeded', 4]);
       for (const { response, error } of await alpha.caller.results(job.id)) {
         expect(error).toBeNull();
@@ -104,8 +109,8 @@ export function mainJobSuite(
         spec: { kind: 'command', command: ['sh', '-c', 'echo no luck; exit 7'] },
       });
       const [goodEnd, badEnd] = await Promise.all([
-        stack.ended(alpha.caller, good.id, 30_000),
-        stack.ended(alpha.caller, bad.id, 30_000),
+        stack.ended(alpha.caller, good.id, ENDS_MS),
+        stack.ended(alpha.caller, bad.id, ENDS_MS),
       ]);
       expect(goodEnd.state).toBe('succeeded');
       expect((await alpha.caller.get<string>(`GET /v1/jobs/${good.id}/outputs?path=out/count.txt`)).trim()).toBe('3');
@@ -125,12 +130,12 @@ export function mainJobSuite(
       await stack.until(
         'it has begun',
         async () => (await beta.caller.get<{ items: unknown[] }>(`GET /v1/jobs/${job.id}/logs`)).items.length > 0,
-        20_000,
+        ENDS_MS,
       );
       expect((await beta.caller.get<JobView>(`POST /v1/jobs/${job.id}/cancel`)).cancelRequested).toBe(true);
-      const end = await stack.ended(beta.caller, job.id, 10_000);
+      const end = await stack.ended(beta.caller, job.id, ENDS_MS);
       expect([end.state, end.cost.held]).toEqual(['cancelled', '0']);
-      await stack.quiet(15_000);
+      await stack.quiet(ENDS_MS);
       expect(await beta.caller.get('GET /v1/ledger')).toMatchObject({ held: '0' });
       // An ended job stays as it is.
       expect((await beta.caller.get<JobView>(`POST /v1/jobs/${job.id}/cancel`)).state).toBe('cancelled');
@@ -230,11 +235,11 @@ export function mainJobSuite(
       expect((await alpha.caller.refusal('POST /v1/jobs', { body: { ...job, name: 'another' }, headers })).status).toBe(
         422,
       );
-      expect((await stack.ended(alpha.caller, first.id, 30_000)).state).toBe('succeeded');
+      expect((await stack.ended(alpha.caller, first.id, ENDS_MS)).state).toBe('succeeded');
     });
 
     it('adds up: jobs, usage, ledger and invoice tell the same sum', async () => {
-      await stack.quiet(15_000);
+      await stack.quiet(ENDS_MS);
       for (const [{ caller, organizationId }, granted] of [
         [alpha, 20n],
         [beta, 5n],

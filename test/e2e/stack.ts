@@ -22,6 +22,8 @@ export interface StackOptions {
   readonly sandbox?: readonly string[];
   /** Other lease times than the built-in ones, milliseconds. */
   readonly leaseTimes?: Readonly<Record<string, number>>;
+  /** How long queue, database and frozen processes are waited for before a safety net acts; absent: as in production. */
+  readonly patienceMs?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -82,6 +84,7 @@ export class Stack {
       LOG_LEVEL: 'info',
       ...(options.redisUrl === undefined ? {} : { REDIS_URL: options.redisUrl }),
       ...(options.leaseTimes === undefined ? {} : { BERTH_TEST_LEASE_TIMES: JSON.stringify(options.leaseTimes) }),
+      ...(options.patienceMs === undefined ? {} : { BERTH_TEST_PATIENCE_MS: String(options.patienceMs) }),
       ...options.env,
     };
   }

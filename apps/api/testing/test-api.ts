@@ -49,6 +49,9 @@ export class TestApi {
       RATE_LIMIT_PER_MINUTE: '1000000',
       BODY_LIMIT_BYTES: '4194304',
       LOG_LEVEL: 'silent',
+      // A machine that stood still for seconds is no reason to refuse a request.
+      NODE_ENV: 'test',
+      BERTH_TEST_PATIENCE_MS: '60000',
       ...environment,
     });
     const open = await openBroker(config, 'api');

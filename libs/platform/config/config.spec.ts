@@ -81,6 +81,7 @@ describe('readConfig', () => {
       SANDBOX_KEY: 'sandbox-key',
       LOG_LEVEL: 'debug',
       BERTH_TEST_LEASE_TIMES: '{"pollMs":200}',
+      BERTH_TEST_PATIENCE_MS: '60000',
       NODE_ENV: 'test',
     });
     expect(config).toEqual({
@@ -125,6 +126,7 @@ describe('readConfig', () => {
       sandbox: { url: 'http://127.0.0.1:7071', key: 'sandbox-key' },
       logLevel: 'debug',
       testLeaseTimes: { pollMs: 200 },
+      testPatienceMs: 60_000,
     });
   });
 
@@ -205,6 +207,13 @@ describe('readConfig', () => {
       expect(problemsOf({ TRUST_PROXY: wrong }).join()).toContain('must be addresses of reverse proxies');
     }
     expect(problemsOf({ TRUST_PROXY: 'loopback,,private' })).toHaveLength(1);
+  });
+
+  it('takes another patience in tests only', () => {
+    const BERTH_TEST_PATIENCE_MS = '60000';
+    expect(problemsOf({ BERTH_TEST_PATIENCE_MS, NODE_ENV: 'test' })).toEqual([]);
+    expect(problemsOf({ BERTH_TEST_PATIENCE_MS, NODE_ENV: 'production' }).join()).toContain('is for tests only');
+    expect(readConfig({}).testPatienceMs).toBeNull();
   });
 
   it('takes other lease times in tests only', () => {

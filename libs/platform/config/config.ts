@@ -68,6 +68,8 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** By name, milliseconds; what the names are is the leases' business. Null outside tests. */
   readonly testLeaseTimes: Readonly<Record<string, number>> | null;
+  /** How long the queue, the database and frozen processes are waited for. Null outside tests: each has its own time. */
+  readonly testPatienceMs: number | null;
 }
 
 /** Read by other programs of this product (the agent, the sandbox, the command line), so not a mistake when they are seen here. */
@@ -126,6 +128,7 @@ export function readConfig(env: Environment = process.env): Config {
     sandbox: v.SANDBOX_URL === null ? null : { url: v.SANDBOX_URL, key: v.SANDBOX_KEY },
     logLevel: v.LOG_LEVEL,
     testLeaseTimes: v.BERTH_TEST_LEASE_TIMES,
+    testPatienceMs: v.BERTH_TEST_PATIENCE_MS,
   };
 }
 
@@ -172,11 +175,11 @@ function contradictions(given: Partial<Record<VariableName, string>>): ConfigPro
     found.push(problem('SANDBOX_KEY', given.SANDBOX_KEY, 'is of no use without SANDBOX_URL', fix));
   }
   found.push(...stripeContradictions(given));
-  if (given.BERTH_TEST_LEASE_TIMES !== undefined && given.NODE_ENV !== 'test') {
+  for (const name of ['BERTH_TEST_LEASE_TIMES', 'BERTH_TEST_PATIENCE_MS'] as const) {
+    const value = given[name];
+    if (value === undefined || given.NODE_ENV === 'test') continue;
     const fix = 'Remove it; a real installation keeps the built-in times.';
-    found.push(
-      problem('BERTH_TEST_LEASE_TIMES', given.BERTH_TEST_LEASE_TIMES, 'is for tests only, with NODE_ENV=test', fix),
-    );
+    found.push(problem(name, value, 'is for tests only, with NODE_ENV=test', fix));
   }
   return found;
 }

@@ -328,6 +328,16 @@ export const environmentSchema = z.object({
     null,
     (text) => timesIn(text),
   ),
+  BERTH_TEST_PATIENCE_MS: variable(
+    {
+      about:
+        'How long the queue, the database and frozen processes are waited for, for tests on a machine that may stand still. Needs NODE_ENV=test.',
+      fallback: 'the built-in times',
+      mustBe: 'must be a whole number of milliseconds',
+    },
+    null,
+    (text) => (/^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined),
+  ),
   NODE_ENV: oneOf('Kind of run; nothing but test helpers look at it.', 'production', [
     'production',
     'development',

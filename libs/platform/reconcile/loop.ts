@@ -49,6 +49,7 @@ export class ReconcileLoop {
     private readonly queue: WakeQueue,
     reconcilers: readonly Reconciler[],
     private readonly report: LoopReport,
+    private readonly pastTheQueueAfterMs = PAST_THE_QUEUE_AFTER_MS,
   ) {
     this.byKind = new Map(reconcilers.map((r) => [r.kind, r]));
     if (this.byKind.size !== reconcilers.length) throw new Error('two reconcilers for one kind');
@@ -125,7 +126,7 @@ export class ReconcileLoop {
         const before = this.overdue.get(key);
         const sweeps = before && before.wakeAt === wakeAt ? before.sweeps + 1 : 1;
         this.overdue.set(key, { wakeAt, sweeps });
-        if (sweeps < 3 || now - (wakeAt ?? now) < PAST_THE_QUEUE_AFTER_MS)
+        if (sweeps < 3 || now - (wakeAt ?? now) < this.pastTheQueueAfterMs)
           await this.queue.wake(kind, id).catch(() => undefined);
         else if (!this.running.has(key)) {
           await this.reconcile(kind, id);
