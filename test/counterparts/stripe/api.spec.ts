@@ -175,8 +175,8 @@ describe('the webhook', () => {
     ['no signature', () => undefined],
     ['a wrong one', () => 't=1,v1=00'],
     ['another secret', () => signature('whsec_other', event, Date.now())],
-    ['an old one', () => signature(SECRET, event, Date.now() - 301_000)],
-    ['one of the future', () => signature(SECRET, event, Date.now() + 301_000)],
+    ['an old one', () => signature(SECRET, event, Date.now() - 600_000)],
+    ['one of the future', () => signature(SECRET, event, Date.now() + 600_000)],
   ])('refuses %s with a problem', async (_, header) => {
     const answer = await post(event, header());
     expect([answer.status, answer.body['code']]).toEqual([400, 'signature-wrong']);
