@@ -54,7 +54,10 @@ describe('an event', () => {
     [event({ id: 'a\u0000' }), 'invalid id: must not hold control characters'],
     [event({ id: '\ud800' }), 'invalid id: must not hold control characters'],
     [event({ source: undefined }), 'invalid source: must be a text that is not empty'],
-    [event({ source: 'lease' }), 'invalid source: must not be "lease": that is usage that Berth measures'],
+    ...['lease', 'lease-tail', 'reservation', 'shard', 'storage', 'commitment'].map((source): [unknown, string] => [
+      event({ source }),
+      `invalid source: must not be "${source}": that is usage that Berth measures`,
+    ]),
     [event({ type: null }), 'invalid type: must be a text that is not empty'],
     [event({ time: undefined }), 'invalid time: must be an instant such as 2026-11-21T14:00:00Z (RFC 3339)'],
     [event({ time: '2026-11-21' }), 'invalid time: must be an instant such as 2026-11-21T14:00:00Z (RFC 3339)'],

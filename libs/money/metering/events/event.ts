@@ -8,7 +8,14 @@ export const EVENT_FUTURE_MS = 5 * MINUTE;
 
 /** What Berth measures and reckons itself: no event may pass for it. */
 const OWN_METERS: ReadonlySet<string> = new Set<Meter>(['lease-time', 'commitment']);
-const OWN_SOURCES: ReadonlySet<string> = new Set(['lease', 'shard', 'commitment']);
+const OWN_SOURCES: ReadonlySet<string> = new Set([
+  'lease',
+  'lease-tail',
+  'reservation',
+  'shard',
+  'storage',
+  'commitment',
+]);
 export type EventMeter = Exclude<Meter, 'lease-time' | 'commitment'>;
 export const eventMeters = Object.keys(METERS).filter((m): m is EventMeter => !OWN_METERS.has(m));
 const METER_SET: ReadonlySet<string> = new Set(eventMeters);
