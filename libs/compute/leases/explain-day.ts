@@ -144,12 +144,12 @@ export async function explainDay(
   dayMs: number,
 ): Promise<ExplainedDay> {
   const { organizationId } = actor;
-  const found = await tx.find(
+  // Of a day long ago no later records are read: the hour of each is that of its last millisecond.
+  const records = await tx.find(
     usageRecords,
-    { ...within(actor), side: 'charge', toAt: { gt: dayMs } },
+    { ...within(actor), side: 'charge', toAt: { gt: dayMs }, periodHour: { lt: dayMs + DAY } },
     { orderBy: [['toAt', 'asc']], limit: RECORDS_MAX + 1 },
   );
-  const records = found.filter((r) => r.toAt <= dayMs + DAY);
   if (records.length > RECORDS_MAX)
     throw new DomainError('too-large', 'day-too-long', `The day has more than ${RECORDS_MAX} usage records.`, {
       fix: 'Ask with a key of one project, or for its usage by the hour.',
@@ -187,7 +187,8 @@ async function notesOf(tx: Tx, actor: Extract<Actor, { as: 'tenant' }>, dayMs: n
   const inDay = (at: number | null): boolean => at !== null && at >= dayMs && at < dayMs + DAY;
   const since = { organizationId, at: { gte: dayMs } };
   const credits = (await tx.find(transactions, { ...since, kind: 'sla-credit' })).filter((t) => inDay(t.at));
-  const ended = (await tx.find(leases, { ...within(actor), endedAt: { gte: dayMs } })).filter((l) => inDay(l.endedAt));
+  const until = { endedAt: { gte: dayMs }, requestedAt: { lt: dayMs + DAY } };
+  const ended = (await tx.find(leases, { ...within(actor), ...until })).filter((l) => inDay(l.endedAt));
   const failed = ended
     .filter((l) => l.acceptedAt === null && l.bootedAt !== null)
     .map((l) => ({ leaseId: l.id, creditNano: 0n, why: 'the machine never came to work: not charged' }));
