@@ -10056,6 +10056,12 @@ export type ListCommitmentsResponse = ListCommitmentsResponses[keyof ListCommitm
 
 export type AddCommitmentData = {
   body: NewCommitment;
+  headers?: {
+    /**
+     * A random UUID; the same key and body give the same answer for 24 hours
+     */
+    'Idempotency-Key'?: string;
+  };
   path: {
     id: string;
   };
@@ -10098,9 +10104,9 @@ export type AddCommitmentError = AddCommitmentErrors[keyof AddCommitmentErrors];
 
 export type AddCommitmentResponses = {
   /**
-   * OK
+   * Created
    */
-  200: Commitment;
+  201: Commitment;
 };
 
 export type AddCommitmentResponse = AddCommitmentResponses[keyof AddCommitmentResponses];

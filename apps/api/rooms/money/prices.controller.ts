@@ -145,6 +145,7 @@ const addCommitment = route({
     })
     .meta({ id: 'NewCommitment' }),
   returns: commitmentSchema,
+  creates: true,
 });
 
 const getMargins = route({
@@ -291,6 +292,7 @@ export class PricesController {
         subject: row.id,
         after: showCommitment(row),
       });
+      await call.remember(tx, showCommitment(row));
       return showCommitment(row);
     });
   }
