@@ -100,8 +100,8 @@ export class Payouts {
         if (statement?.again) known++;
         else if (statement) made.push(statement.row);
       } catch (error) {
-        if (!(error instanceof DomainError)) throw error;
-        failed.push({ providerId, message: error.message });
+        // Also what nobody foresaw, such as books that do not agree.
+        failed.push({ providerId, message: error instanceof Error ? error.message : String(error) });
       }
     }
     const month = new Date(atMs).toISOString().slice(0, 7);
@@ -113,13 +113,19 @@ export class Payouts {
     return { made, known, failed };
   }
 
-  /** What time brings: releases holdbacks, and makes last month's statements when its grace is over. To be called now and then. */
+  /**
+   * What time brings: releases holdbacks, and makes last month's statements when its grace is over. To be called now and then; throws when it
+   * has made all that it could and some could not be made.
+   */
   async turn(): Promise<{ released: number; made: number }> {
     const released = await this.release();
     const now = await this.d.store.transaction(WORKER, (tx) => tx.now());
     const thisMonth = monthStart(now);
     if (now < thisMonth + this.d.settings.graceMs) return { released, made: 0 };
-    const { made } = await this.run(thisMonth - 1, BROKER);
+    const { made, failed } = await this.run(thisMonth - 1, BROKER);
+    const [first] = failed;
+    if (first)
+      throw new Error(`${failed.length} providers have no statement; ${first.providerId} has none: ${first.message}`);
     return { released, made: made.length };
   }
 

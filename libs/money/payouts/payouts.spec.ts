@@ -76,6 +76,30 @@ describe.each(specStores)('payouts, $name', ({ open }) => {
     expect(await payoutOf(provider)).toMatchObject({ state: 'proposed', amountCents: 9_000n });
   });
 
+  it('state what others earned where the books of one do not agree, and say so', async () => {
+    const both = [await earned('3'), await earned('4')].sort((a, b) => (a.id < b.id ? -1 : 1));
+    const [broken, sound] = both as [ProviderToPay, ProviderToPay];
+    const stray = await till.tx(async (tx) => {
+      const due = { id: account.due(broken.id), kind: 'due', organizationId: broken.organizationId } as const;
+      await till.ledger.open(tx, [due]);
+      return till.ledger.post(tx, {
+        idempotencyKey: `stray ${broken.id}`,
+        kind: 'stray',
+        organizationId: null,
+        reference: 'spec',
+        entries: [
+          { accountId: due.id, amountNano: 5n },
+          { accountId: account.revenue, amountNano: -5n },
+        ],
+      });
+    });
+    const { made, failed } = await rig.payouts.run(month, BROKER);
+    expect(made.map((row) => row.providerId)).toContain(sound.id);
+    expect(failed).toEqual([{ providerId: broken.id, message: expect.stringContaining('is due to') }]);
+    await till.tx((tx) => till.ledger.reverse(tx, stray ?? '', 'spec'));
+    expect((await rig.payouts.run(month, BROKER)).made.map((row) => row.providerId)).toEqual([broken.id]);
+  });
+
   it('release what was kept back when its time is over, once', async () => {
     // A day after the end of last month may be still to come.
     const earlier = monthStart(month - 1);
