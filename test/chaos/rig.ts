@@ -46,10 +46,18 @@ export class Rig {
     }
   }
 
-  /** Forty shards of four embeddings: some seconds of work, so that there is a middle to break things in. */
+  /**
+   * Forty shards of four embeddings: some seconds of work, so that there is a middle to break things in. Until a worker that has just
+   * started has read what the vendor sells, a tenant is told that nothing fits, and to try again.
+   */
   submit(): Promise<JobView> {
     const lines = Array.from({ length: LINES }, (_, i) => embedding(`line-${i}`, `a text about the number ${i}`));
-    return this.tenant.caller.batch('universal-sentence-encoder', lines, { linesPerShard: 4 });
+    const { caller } = this.tenant;
+    return this.stack.until(
+      'the job is taken',
+      () => caller.batch('universal-sentence-encoder', lines, { linesPerShard: 4 }),
+      SETTLE_MS,
+    );
   }
 
   middle(job: JobView): Promise<void> {
