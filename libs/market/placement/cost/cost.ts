@@ -14,6 +14,8 @@ const YEAR_S = 365 * 86_400;
 const MONTH_S = YEAR_S / 12;
 /** Work that would have to be run ten thousand times over is never finished. */
 const HOPELESS = 1e4;
+/** Nor is what takes three hundred thousand years; its costs would be no amounts any more. */
+const NEVER_S = 1e13;
 
 /** A gang of machines that hardly ever start: one start in a million works, so that what is reckoned with it stays a number. */
 const MOST_FAILURE_P = 1 - 1e-6;
@@ -108,7 +110,7 @@ export function timeTerms(
   const failures = starts * failuresPerStart;
   const restartS = r.detectS + r.bootS;
   const waitS = r.bootS + run.runningS + losses * restartS + failures * r.failedStartS;
-  const isHopeless = !(run.runningS <= HOPELESS * Math.max(usefulS, 1));
+  const isHopeless = !(run.runningS <= HOPELESS * Math.max(usefulS, 1) && waitS <= NEVER_S);
 
   const lossS = run.lostPerLossS + restartS + failuresPerStart * r.failedStartS;
   const failuresVariance = (starts * p) / (1 - p) ** 2;

@@ -90,10 +90,12 @@ function wishOf(
       };
     case 'deadline':
       return {
-        asked: Number.isFinite(deadlineS) ? `a deadline of ${duration(deadlineS)}` : 'these checkpoints',
+        asked: Number.isFinite(deadlineS)
+          ? `a deadline of ${duration(deadlineS)}`
+          : 'that much work and these checkpoints',
         found: Number.isFinite(figures.p90S)
           ? `the fastest match takes ${duration(figures.p90S)} nine times in ten`
-          : 'every match is lost faster than work gets done',
+          : 'no match would ever finish it',
       };
     case 'count':
       return { asked: `all ${demand.count} in one machine`, found: `the nearest match has ${nearest.count}` };

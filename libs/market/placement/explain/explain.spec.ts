@@ -131,7 +131,26 @@ describe('hints', () => {
   it('say nothing of a contradiction where no wish is in the way', () => {
     const doubted = offers.map((o) => ({ ...o, doubts: ['not plausible'] }));
     const { hints, contradictions } = rankList(doubted, workloadWith(), contextWith());
-    expect([hints.length, contradictions]).toEqual([1, []]);
+    expect([hints, contradictions]).toEqual([
+      ['Wait for a new observation (what was seen of them is in doubt): then 3 offers fit.'],
+      [],
+    ]);
+  });
+
+  it('say that work which nobody lives to see done is never finished, in place of a price beyond all amounts', () => {
+    const slow = offerWith({ accelerator: 'CPU', acceleratorVendor: 'cpu', count: 0, vcpus: 1e-9 });
+    const workload = workloadWith({
+      work: { kind: 'gpu-hours', hours: 1e7, reference: 'H100' },
+      lateness: { afterS: 0, dollarsPerHour: 1e6 },
+    });
+    const { ranked, hints, contradictions } = rankList([slow], workload, contextWith());
+    expect([ranked.length, hints]).toEqual([
+      0,
+      ['Take shorter checkpoints or less work: it would never be finished there: then 1 offer fits.'],
+    ]);
+    expect(contradictions).toEqual([
+      'A machine with that much work and these checkpoints: no match would ever finish it.',
+    ]);
   });
 
   it('go on to pairs only when no single change helps', () => {

@@ -195,7 +195,7 @@ export function relaxation(demand: Demand, dimension: RejectionDimension, group:
     case 'certification':
       return `drop a certificate of ${demand.certifications.join(', ')}`;
     case 'doubtful':
-      return 'wait for a new observation (the prices seen are not plausible)';
+      return 'wait for a new observation (what was seen of them is in doubt)';
     case 'stale':
       return 'refresh the offers (they were seen too long ago)';
     case 'no-stock':
@@ -209,6 +209,6 @@ export function relaxation(demand: Demand, dimension: RejectionDimension, group:
     case 'deadline':
       return Number.isFinite(group.p90S)
         ? `allow ${duration(group.p90S)} until the deadline`
-        : 'take shorter checkpoints: machines are lost faster than work gets done';
+        : 'take shorter checkpoints or less work: it would never be finished there';
   }
 }

@@ -32,6 +32,11 @@ describe('fabricShare', () => {
     expect(kept('H100-SXM', { interNodeGbps: 400 }, 4)).toBeLessThan(kept('H100-SXM', { interNodeGbps: 3_200 }, 4));
   });
 
+  it('stays a share that can be reckoned with, whatever speed is stated', () => {
+    expect(kept('H100-SXM', { intraNodeGBps: 1e-300 })).toBeGreaterThan(1e-4);
+    expect(kept('H100-SXM', { intraNodeGBps: 1e-300 })).toBeLessThan(0.01);
+  });
+
   it('tells SXM, NVL and PCIe apart', () => {
     const [sxm, nvl, pcie] = [
       kept('H100-SXM'),

@@ -17,6 +17,8 @@ const SHARE = 0.05;
 
 /** GB/s per accelerator, both directions together, of sixteen lanes, and of the first NVLink bridges. */
 const LINK_GBPS: Readonly<Partial<Record<IntraNodeLink, number>>> = { pcie3: 32, pcie4: 64, pcie5: 128, nvlink: 100 };
+/** Below one lane of the first PCIe: what is stated to be slower is no figure to reckon with, only a very slow link. */
+const SLOWEST_GBPS = 0.1;
 /** The worst that is sold for work that needs a fabric at all. */
 const WORST_LINK: IntraNodeLink = 'pcie3';
 /** Gbit/s per machine where the fabric is named but not its speed: the oldest of its kind. */
@@ -36,7 +38,7 @@ function linkOf(speeds: Speeds, machine: Machine): { gbps: number; assumed: stri
   const board = speeds.board(machine.accelerator);
   const lanes = intraNode.startsWith('pcie') ? (LINK_GBPS[intraNode] ?? Infinity) : Infinity;
   if (intraNode !== 'unknown' && intraNodeGBps !== null && intraNodeGBps > 0)
-    return { gbps: Math.min(intraNodeGBps, lanes), assumed: null };
+    return { gbps: Math.max(SLOWEST_GBPS, Math.min(intraNodeGBps, lanes)), assumed: null };
   if (intraNode === 'unknown' || intraNode === 'none') {
     // An SXM board has no other way out than its own links; how many of them are wired up is not known.
     if (board?.form === 'SXM') return { gbps: board.linkGBps / 2, assumed: 'half of its board links' };
