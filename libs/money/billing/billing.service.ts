@@ -63,19 +63,31 @@ export class Billing {
 
   /**
    * A draft for every organization that used something in the month of `atMs` or the one before, and one of this month where something was used in
-   * the two before: what arrives late of those is on it. Returns how many are new.
+   * the two before: what arrives late of those is on it. A month further back that was missed gets its own, unless a later one is issued:
+   * invoices follow each other. Returns how many are new.
    */
   async openDrafts(atMs: number): Promise<number> {
     return this.d.store.transaction(WORKER, async (tx) => {
       const now = await tx.now();
-      const rows: InvoiceRow[] = [];
       const month = monthStart(atMs);
       const last = monthStart(month - 1);
-      const usedLast = await usersIn(tx, last);
-      for (const id of usedLast) rows.push(draftOf(this.d, id, last, now));
-      const before = await usersIn(tx, monthStart(last - 1));
-      for (const id of new Set([...before, ...usedLast, ...(await usersIn(tx, month))]))
-        rows.push(draftOf(this.d, id, month, now));
+      const before = monthStart(last - 1);
+      const [usedBefore, usedLast] = [await usersIn(tx, before), await usersIn(tx, last)];
+      const later = {
+        organizationId: { in: usedBefore },
+        periodStart: { gt: before },
+        state: { not: 'draft' as const },
+      };
+      const passed = new Set((await tx.find(invoices, later)).map((i) => i.organizationId));
+      const drafts = (ids: Iterable<string>, of: number) => [...ids].map((id) => draftOf(this.d, id, of, now));
+      const rows = [
+        ...drafts(
+          usedBefore.filter((id) => !passed.has(id)),
+          before,
+        ),
+        ...drafts(usedLast, last),
+        ...drafts(new Set([...usedBefore, ...usedLast, ...(await usersIn(tx, month))]), month),
+      ];
       return rows.length === 0 ? 0 : (await tx.insertNew(invoices, rows)).length;
     });
   }

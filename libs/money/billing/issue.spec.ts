@@ -199,11 +199,33 @@ describe.each(specStores)('issuing, $name', ({ open }) => {
     await made.billing.openDrafts(spec.clock.now());
     const draftsOf = async ({ organizationId }: Tenant) =>
       (await till.tx((tx) => tx.find(invoices, { organizationId, state: 'draft' }))).map((d) => d.periodStart);
-    expect([await draftsOf(gone), await draftsOf(late), await draftsOf(idle)]).toEqual([[present], [present], []]);
+    expect([await draftsOf(gone), await draftsOf(late), await draftsOf(idle)]).toEqual([
+      [before, present],
+      [present],
+      [],
+    ]);
     expect(await made.billing.preview(WORKER, late.organizationId, present)).toMatchObject({
       usageNano: usd('2'),
       lines: [{ periodStart: last, amountNano: usd('2') }],
     });
+  });
+
+  it('is not left out where nobody issued for more than a month, and comes before no later one that was issued', async () => {
+    const [both, later] = [await till.tenant('10'), await till.tenant('10')];
+    for (const tenant of [both, later])
+      for (const fromMs of [before, last]) await charge(till, tenant, { fromMs, amountNano: usd('1') });
+    await issue(later, last);
+    await made.billing.openDrafts(spec.clock.now());
+    const known = async ({ organizationId }: Tenant) =>
+      (await till.tx((tx) => tx.find(invoices, { organizationId }, { orderBy: [['periodStart', 'asc']] }))).map((i) => [
+        i.periodStart,
+        i.state,
+      ]);
+    expect(await known(both)).toEqual([before, last, present].map((month) => [month, 'draft']));
+    expect(await known(later)).toEqual([
+      [last, 'paid'],
+      [present, 'draft'],
+    ]);
   });
 
   it('is foretold after its month as it will be, whatever was used since', async () => {
