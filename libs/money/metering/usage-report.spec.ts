@@ -54,6 +54,24 @@ describe.each(specStores)('usage reports, $name', ({ name, open }) => {
         ...more,
       }),
     );
+  it('are refused where they are more than anybody reads', async () => {
+    const ask = (most: number) =>
+      till.tx((tx) =>
+        usageBy(tx, {
+          organizationId: tenant.organizationId,
+          projectIds: 'all',
+          fromMs: NOON - DAY,
+          toMs: NOON + 2 * DAY,
+          by: 'job',
+          most,
+        }),
+      );
+    const all = await report('job');
+    expect(all.length).toBeGreaterThan(2);
+    expect(await ask(all.length)).toEqual(all);
+    await expect(ask(all.length - 1)).rejects.toMatchObject({ kind: 'too-large', code: 'report-too-long' });
+  });
+
   const amounts = (totals: UsageTotal[]): [string, string, bigint][] =>
     totals.map((t) => [t.group, t.meter, t.amountNano]);
 

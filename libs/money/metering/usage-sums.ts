@@ -31,6 +31,8 @@ export interface UsageQuery {
   /** Only what has one of these values. */
   readonly only?: Readonly<Partial<Record<UsageDimension, readonly string[]>>>;
   readonly limit?: number;
+  /** Without pages: no more sums than these are read, and who asks is to see that there are too many. */
+  readonly most?: number;
   /** Those after this place, see `placeOf`. */
   readonly after?: readonly (string | number)[];
 }
@@ -89,7 +91,7 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 async function inPostgres(tx: PgTx, query: UsageQuery): Promise<UsageSums> {
   const { bucket, after, toMs, limit } = query;
   if (limit === undefined) {
-    const rows = await sumsIn(tx, query);
+    const rows = await sumsIn(tx, query.most === undefined ? query : { ...query, limit: query.most });
     return { rows, amountNano: rows.reduce((n, r) => n + r.amountNano, 0n) };
   }
   const amountNano = await wholeAmount(tx, query);
@@ -220,7 +222,7 @@ async function inMemory(tx: Tx, query: UsageQuery): Promise<UsageSums> {
     });
     whole += r.amountNano;
   }
-  const { after, limit } = query;
+  const { after, limit = query.most } = query;
   const rows = [...sums.values()]
     .sort((a, b) => inOrder(placeOf(a), placeOf(b)))
     .filter((sum) => after === undefined || inOrder(placeOf(sum), after) > 0);
