@@ -1,13 +1,16 @@
 import { z } from 'zod';
 
-/** What a machine tells about itself; facts are measured by the agent, never believed from a price list. */
+/**
+ * What a machine tells about itself; facts are measured by the agent, never believed from a price list. An agent is run by whoever has the
+ * machine: beyond these bounds, which are those of offers, there is none, and work would seem to take no time on it.
+ */
 export const hostFactsSchema = z.strictObject({
   hostname: z.string().max(255),
   os: z.string().max(100),
   arch: z.string().max(40),
-  vcpus: z.number().positive(),
+  vcpus: z.number().positive().max(100_000),
   cpuModel: z.string().max(200),
-  ramGiB: z.number().positive(),
+  ramGiB: z.number().positive().max(1_000_000),
   diskFreeGiB: z.number().nonnegative(),
   gpus: z
     .array(
@@ -15,7 +18,7 @@ export const hostFactsSchema = z.strictObject({
         index: z.int().nonnegative(),
         name: z.string().max(120),
         uuid: z.string().max(120),
-        vramGiB: z.number().nonnegative(),
+        vramGiB: z.number().nonnegative().max(10_000),
         driverVersion: z.string().max(60),
         /** The instances that it is cut into while MIG is on: it cannot be used as a whole then. Absent: MIG is off. */
         mig: z

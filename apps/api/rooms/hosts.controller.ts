@@ -1,6 +1,6 @@
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
-import { notFound } from '#kernel';
+import { NANO_PER_USD, notFound } from '#kernel';
 import { idOf, isoTime, nanoUsdText } from '#contracts';
 import { WORKER, type Store } from '#platform/database';
 import { agents, type AgentRow } from '#compute/agents';
@@ -12,6 +12,9 @@ import { GROUND } from '../services.js';
 import type { Ground } from '../ground.js';
 import { STORE } from '../tokens.js';
 import { nameText, timeText } from './shapes.js';
+
+/** As for offers of vendors: nothing costs as much, and what costs more is in no amount that can be shown. */
+const MOST_PER_SLOT_HOUR = 100_000n * NANO_PER_USD;
 
 const hostSchema = z
   .object({
@@ -49,7 +52,9 @@ const addHost = route({
     .strictObject({
       name: nameText,
       slots: z.int().min(1).max(64).default(1),
-      pricePerSlotHour: nanoUsdText.refine((t) => BigInt(t) >= 0n, 'must not be negative'),
+      pricePerSlotHour: nanoUsdText
+        .refine((t) => BigInt(t) >= 0n, 'must not be negative')
+        .refine((t) => BigInt(t) <= MOST_PER_SLOT_HOUR, 'must not be above $100,000'),
       timeSlices: z.int().min(1).max(MOST_TIME_SLICES).default(1).meta({
         description:
           'Offer each GPU in that many time slices too, at that share of the price, to work that asks for no isolation: nothing keeps memory or faults apart. MIG instances need no setting: those that the agent finds are offered.',

@@ -67,6 +67,19 @@ describe('what costs money when it is made twice', () => {
   });
 });
 
+describe('a host', () => {
+  it.each(['-1', `${10n ** 14n + 1n}`, '9'.repeat(30)])(
+    'is not registered at %s nano-dollars an hour',
+    async (pricePerSlotHour) => {
+      const { status, body } = await api.call('POST /v1/hosts', {
+        key: owner.operatorKey,
+        body: { name: 'priced', pricePerSlotHour },
+      });
+      expect([status, body['field']]).toEqual([400, 'pricePerSlotHour']);
+    },
+  );
+});
+
 describe('the output of a command', () => {
   const read = (path: string, id = owner.ids.commandJobId) =>
     api.call(`GET /v1/jobs/${id}/outputs?path=${encodeURIComponent(path)}`, { key: owner.adminKey });
