@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { DAY, HOUR, ManualClock, MINUTE, newId, usd } from '#kernel';
 import { MemoryStore, outbox, WORKER } from '#platform/database';
+import { account } from '#money/ledger';
 import { monthStart } from '#money/metering';
 import { openTill, type Tenant, type Till } from '#testing/till';
 import { charge, openBilling, payAfterwards } from './billing.fixture.js';
@@ -84,6 +85,18 @@ describe('an unpaid invoice', () => {
   };
   const topics = async (): Promise<string[]> =>
     (await till.tx((tx) => tx.find(outbox, {}, { orderBy: [['createdAt', 'asc']] }))).map((e) => e.topic);
+
+  it('of which a part was paid and taken back goes on as it was: the rest was late anyway', async () => {
+    const paid = { method: 'processor', reference: 'pay_1', cents: 400n } as const;
+    await made.billing.payments.record(id, paid, by);
+    await until(1);
+    const back = { payment: 'pay_1', reference: 'dsp_1', cents: 400n, to: account.clearing };
+    await till.tx((tx) => made.billing.takenBack.takeBackIn(tx, id, back, by));
+    expect(await till.tx((tx) => tx.first(invoices, { id }))).toMatchObject({ state: 'past_due', paidCents: 0n });
+    await until(15 - 1 - 14);
+    expect(await refusal()).toMatchObject({ code: 'invoice-past-due', details: { facts: { level: 'stop' } } });
+    expect(stopped).toEqual([tenant.organizationId]);
+  });
 
   it('is reminded of, and refuses new work a week after its date', async () => {
     await until(6);

@@ -26,7 +26,7 @@ export class TakenBack {
 
   /**
    * Answers how much of it the invoice had got; the caller finds the rest elsewhere. The invoice is open again, and nobody is reminded
-   * of it or stopped for it until `demandIn`: whether it is to be paid once more is not known yet.
+   * of it or stopped for it until `demandIn`: whether it is to be paid once more is not known yet. One that was past due stays so.
    */
   async takeBackIn(tx: Tx, id: string, { payment, reference, cents, to }: TakeBack, by: Author): Promise<bigint> {
     const row = await lockInvoice(tx, id);
@@ -63,9 +63,12 @@ export class TakenBack {
       transactionId,
       at,
     });
+    // What is past due is so for a part that nobody had paid, or that was demanded: that goes on.
+    const isLate = row.state === 'past_due';
+    const rests = isLate ? {} : { dunned: dunningSteps(this.d.settings).length };
     const after = await transition(tx, invoices, invoiceMachine, row, row.state === 'paid' ? 'open' : row.state, {
-      patch: { paidCents: row.paidCents - part, paidAt: null, dunned: dunningSteps(this.d.settings).length },
-      wakeAt: null,
+      patch: { paidCents: row.paidCents - part, paidAt: null, ...rests },
+      wakeAt: isLate ? row.wakeAt : null,
       type: 'invoice.taken_back',
       message: `${part} cents were taken back (${reference})`,
     });
