@@ -1,7 +1,7 @@
 import { isolationOf, type Offer, type RejectionDimension } from '#contracts';
 import type { Demand } from '../fit/demand.js';
 import { softwareWish, type SoftwareFigures } from './software.js';
-import { dollars, duration, type Figures } from './words.js';
+import { dollars, duration, durationLimit, type Figures } from './words.js';
 
 /** Dimensions that hold nobody's wish: time or another observation changes them, not the tenant. */
 const notWished: ReadonlySet<RejectionDimension> = new Set(['doubtful', 'stale', 'no-stock', 'cooling-down']);
@@ -94,7 +94,7 @@ function wishOf(
           ? `a deadline of ${duration(deadlineS)}`
           : 'that much work and these checkpoints',
         found: Number.isFinite(figures.p90S)
-          ? `the fastest match takes ${duration(figures.p90S)} nine times in ten`
+          ? `the fastest match takes ${durationLimit(figures.p90S)} nine times in ten`
           : 'no match would ever finish it',
       };
     case 'count':

@@ -84,7 +84,7 @@ describe('hints', () => {
       constraints: { regions: ['eu-west1'], maxPricePerHour: usd('2').toString() },
     });
     expect(rankList(offers, workload, contextWith()).hints).toEqual([
-      'Raise the price cap to $3.01 per hour: then 2 offers fit.',
+      'Raise the price cap to $3.01 per hour: then the first of 2 offers fits.',
     ]);
   });
 
@@ -107,7 +107,7 @@ describe('hints', () => {
       constraints: { regions: ['eu-west1'], maxPricePerHour: usd('2.9').toString() },
     });
     const { hints, contradictions } = rankList(near, workload, contextWith());
-    expect(hints[0]).toBe('Raise the price cap to $3.01 per hour: then 2 offers fit.');
+    expect(hints[0]).toBe('Raise the price cap to $3.01 per hour: then the first of 2 offers fits.');
     expect(hints[1]).toBe('Allow other regions: then 1 offer fits.');
     expect(contradictions[1]).toBe('1 x A100 with regions eu-west1: the nearest match is in ap.');
   });
@@ -169,6 +169,42 @@ describe('hints', () => {
       rankList([offers[1] ?? offerWith()], workloadWith({ constraints }), contextWith()).hints;
     expect(tight({ maxTotal: '1000000000' })[0]).toMatch(/^Raise the budget to \$9\.\d\d: then 1 offer fits\.$/);
     expect(tight({ deadlineS: 60 })[0]).toMatch(/^Allow 1 h \d+ min until the deadline: then 1 offer fits\.$/);
+  });
+
+  it('give figures that do: whoever follows them gets an offer', () => {
+    const market = [offers[0], offers[1], offerWith({ id: 'e', accelerator: 'H100-SXM', pricePerHour: usd('7') })].map(
+      (o) => offerWith(o),
+    );
+    const work = { kind: 'gpu-hours', reference: 'A100-80GB-SXM' } as const;
+    const amount = (text: string | undefined, what: string): bigint => {
+      const found = new RegExp(`${what} to \\$([\\d,]+\\.\\d\\d)`).exec(text ?? '')?.[1];
+      return usd((found ?? '').replaceAll(',', ''));
+    };
+    const seconds = (text: string | undefined): number => {
+      const said = /allow (.+) until the deadline/i.exec(text ?? '')?.[1] ?? '';
+      const units: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3_600, d: 86_400 };
+      return [...said.matchAll(/(\d+) (s|min|h|d)\b/g)].reduce(
+        (sum, [, n, unit]) => sum + Number(n) * (units[unit ?? ''] ?? 0),
+        0,
+      );
+    };
+    fc.assert(
+      fc.property(fc.double({ min: 0.001, max: 2_000, noNaN: true }), (hours) => {
+        const asked = { work: { ...work, hours }, accelerator: { count: 1 } };
+        const fits = (constraints: object): number =>
+          rankList(market, workloadWith({ ...asked, constraints }), contextWith()).fitting;
+        const hintOf = (constraints: object): string | undefined =>
+          rankList(market, workloadWith({ ...asked, constraints }), contextWith()).hints[0];
+        expect(fits({ deadlineS: seconds(hintOf({ deadlineS: 1e-3 })) })).toBeGreaterThan(0);
+        const money = hintOf({ maxPricePerHour: '1', maxTotal: '1' });
+        const caps = {
+          maxPricePerHour: String(amount(money, 'price cap')),
+          maxTotal: String(amount(money, 'budget')),
+        };
+        expect(fits(caps)).toBeGreaterThan(0);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('say what to do in an empty market', () => {

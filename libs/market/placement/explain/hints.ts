@@ -7,7 +7,7 @@ import type { Demand } from '../fit/demand.js';
 import { dimensionsIn, costFailures, bitOf, type Failures } from '../fit/filter.js';
 import { contradictionOf, distanceOf } from './contradictions.js';
 import { newestOf, type SoftwareFigures } from './software.js';
-import { dollars, duration, type Figures } from './words.js';
+import { dollars, durationLimit, type Figures } from './words.js';
 
 /** The mildest figures seen among the offers that one set of failures holds back. */
 interface Group extends Figures {
@@ -16,6 +16,7 @@ interface Group extends Figures {
   nearest: number;
   nearestSpent: number;
   nearestPrice: number;
+  nearestP90S: number;
   /** Codes of their machines, where their software is in the way. */
   readonly machines: Set<number>;
 }
@@ -66,7 +67,13 @@ export class Relaxations {
     this.fewest = count;
     const group = groups.get(failures) ?? {
       ...{ offers: 0, pricePerHour: Infinity, spent: Infinity, p90S: Infinity },
-      ...{ nearest: i, nearestSpent: Infinity, nearestPrice: Infinity, machines: new Set<number>() },
+      ...{
+        nearest: i,
+        nearestSpent: Infinity,
+        nearestPrice: Infinity,
+        nearestP90S: Infinity,
+        machines: new Set<number>(),
+      },
     };
     if (failures & bitOf('compatibility')) group.machines.add(c.index.machine[i] ?? 0);
     group.offers++;
@@ -76,6 +83,7 @@ export class Relaxations {
       group.nearest = i;
       group.nearestSpent = spent;
       group.nearestPrice = price;
+      group.nearestP90S = terms?.p90S ?? Infinity;
     }
     group.pricePerHour = Math.min(group.pricePerHour, price * c.demand.workload.nodes);
     group.spent = Math.min(group.spent, spent);
@@ -107,9 +115,11 @@ export class Relaxations {
       .slice(0, MOST_HINTS);
     return {
       hints: found.map(({ dimensions, group }) => {
-        const change = dimensions.map((d) => relaxation(demand, d, group)).join(', and ');
-        const n = group.offers;
-        return `${change.charAt(0).toUpperCase()}${change.slice(1)}: then ${n} ${n === 1 ? 'offer fits' : 'offers fit'}.`;
+        const limits = dimensions.filter((d) => isLimit(d)).length;
+        // The mildest figures of two limits may be those of two offers: together they are the nearest one's.
+        const figures = limits > 1 ? nearestFigures(demand, group) : group;
+        const change = dimensions.map((d) => relaxation(demand, d, figures)).join(', and ');
+        return `${change.charAt(0).toUpperCase()}${change.slice(1)}: then ${fitting(group.offers, limits > 0)}.`;
       }),
       contradictions: found.flatMap(({ dimensions, group, nearest }) => {
         const software = softwareOf(demand, group, index);
@@ -117,6 +127,20 @@ export class Relaxations {
       }),
     };
   }
+}
+
+/** Dimensions that are relaxed to a figure, which is that of one offer. */
+const isLimit = (d: RejectionDimension): boolean => d === 'price-cap' || d === 'budget' || d === 'deadline';
+
+const nearestFigures = ({ workload }: Demand, group: Group): Figures => ({
+  pricePerHour: group.nearestPrice * workload.nodes,
+  spent: group.nearestSpent,
+  p90S: group.nearestP90S,
+});
+
+function fitting(offers: number, toFigure: boolean): string {
+  if (offers === 1) return '1 offer fits';
+  return toFigure ? `the first of ${offers} offers fits` : `${offers} offers fit`;
 }
 
 /** What to relax, over all offers at once. */
@@ -208,7 +232,7 @@ export function relaxation(demand: Demand, dimension: RejectionDimension, group:
       return `raise the budget to ${dollars(group.spent)}`;
     case 'deadline':
       return Number.isFinite(group.p90S)
-        ? `allow ${duration(group.p90S)} until the deadline`
+        ? `allow ${durationLimit(group.p90S)} until the deadline`
         : 'take shorter checkpoints or less work: it would never be finished there';
   }
 }

@@ -22,6 +22,12 @@ export function duration(seconds: number): string {
   return two(Math.floor(hours / 24), 'd', hours % 24, 'h');
 }
 
+/** Seconds of a limit in the same units, rounded up: what is below it would not do. */
+export function durationLimit(seconds: number): string {
+  const unit = seconds <= 59 ? 1 : seconds <= 48 * 3_600 - 60 ? 60 : 3_600;
+  return duration(Math.ceil(seconds / unit) * unit);
+}
+
 const two = (a: number, unitA: string, b: number, unitB: string): string =>
   b === 0 ? `${a} ${unitA}` : `${a} ${unitA} ${b} ${unitB}`;
 
