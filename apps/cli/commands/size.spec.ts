@@ -74,6 +74,10 @@ describe('berth size, the request', () => {
     [['m', '--hours', '1'], 'without a model'],
     [['--hours', '1', '--gpu-hours', '2'], 'not both'],
     [['m', '--within', '3'], '--within goes with --tokens'],
+    // What would be left out without a word.
+    [['m', '--count', '8'], 'they go with --hours'],
+    [['m', '--min-vram', '80'], 'they go with --hours'],
+    [['--gpu-hours', '2', '--interconnect', 'nvlink'], 'go with --hours'],
     [['m', '--ttft', 'soon'], 'It is a time'],
     [['m', '--cached', '2'], 'It is a share'],
     [['m', '--gpu', ','], 'separated by commas'],

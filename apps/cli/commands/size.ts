@@ -98,6 +98,8 @@ export function registerSize(berth: Command): void {
         const { answerOf, size } = await import('#client');
         const config = o.config === undefined ? undefined : await configOf(o.config);
         const trace = o.trace === undefined ? undefined : await readTrace(o.trace, o);
+        if (trace && !trace.forms.includes('servegen-rates') && (o.input !== undefined || o.output !== undefined))
+          throw new UsageError('this trace tells its lengths: leave out --input and --output');
         const named = model ?? assumedModel(o);
         if (model === undefined && named !== undefined && !output.quiet)
           tell(`A trace names no model: this is for ${named}. Yours: berth size MODEL --trace FILE`);
@@ -142,6 +144,8 @@ function workloadOf(
     if (model !== undefined || o.config !== undefined || o.trace !== undefined)
       throw new UsageError('--hours and --gpu-hours size machines without a model');
     if (o.gpuHours !== undefined && o.hours !== undefined) throw new UsageError('--hours or --gpu-hours, not both');
+    if (o.gpuHours !== undefined && (o.minVram !== undefined || o.interconnect !== undefined))
+      throw new UsageError('--min-vram and --interconnect go with --hours');
     return o.gpuHours !== undefined
       ? defined({ kind: 'gpu-hours' as const, hours: o.gpuHours, reference: o.reference, count: o.count })
       : defined({
@@ -154,6 +158,8 @@ function workloadOf(
   }
   if (model === undefined && o.config === undefined)
     throw new UsageError('name a model, or give its --config (or --hours, or --gpu-hours)');
+  if (o.count !== undefined || o.minVram !== undefined || o.interconnect !== undefined)
+    throw new UsageError('--count, --min-vram and --interconnect size machines without a model: they go with --hours');
   const known = defined({
     model,
     config,
