@@ -108,6 +108,21 @@ describe('replicas of several machines', () => {
   });
 });
 
+describe('the prices that are looked at', () => {
+  it('are those of machines that can work as one too, however many cheaper ones cannot', async () => {
+    const cheap = Array.from({ length: 15 }, (_, n) =>
+      offer(`cheap-${n}`, {
+        interconnect: { ...stated, interNode: 'unknown', interNodeGbps: null },
+        pricePerHour: usd('1'),
+      }),
+    );
+    const workload = { kind: 'model', model: 'meta-llama/Llama-3.1-405B', contextTokens: 8_192, concurrency: 8 };
+    const request = { workload, gpus: ['H100-SXM'], precisions: ['bf16'], limit: 200 };
+    const { shapes } = await sized([...cheap, offer('stated')], request);
+    expect(shapes.find((s) => s.gpus > 8)?.offers.map((o) => o.sku)).toEqual(['stated']);
+  });
+});
+
 describe('lengths that are told in part', () => {
   const model = 'meta-llama/Llama-3.1-8B';
   const demand = async (lengths: object) =>

@@ -1,6 +1,6 @@
 import { accelerator } from '#hardware';
 import { pricingModels, type Offer, type PricingModel } from '#contracts';
-import type { OfferIndex } from '#market/placement';
+import { carriesGang, type OfferIndex } from '#market/placement';
 
 /** Bit of the index's flags: an offer that must not win. */
 const DOUBTFUL = 2;
@@ -29,11 +29,11 @@ export type PriceBook = ReadonlyMap<string, readonly Offer[]>;
  */
 export async function readPrices(index: OfferIndex, wish: OfferWish, pause: () => Promise<void>): Promise<PriceBook> {
   const kindNumbers = new Map<string, number>();
-  /** Machines of one accelerator, count and link have one number; -1 = not for sizing. */
+  /** Machines of one accelerator, count and link, that can or cannot work as one, have one number; -1 = not for sizing. */
   const kinds = new Int32Array(index.machines.length);
   for (const [i, m] of index.machines.entries()) {
     if (i > 0 && i % FEW === 0) await pause();
-    const name = `${m.accelerator}|${m.count}|${m.interconnect.intraNode}`;
+    const name = `${m.accelerator}|${m.count}|${m.interconnect.intraNode}|${carriesGang(m)}`;
     const known = kindNumbers.get(name) ?? kindNumbers.size;
     const sized = m.count >= 1 && Number.isInteger(m.count) && accelerator(m.accelerator) !== undefined;
     if (sized) kindNumbers.set(name, known);
