@@ -310,7 +310,7 @@ describe.each(specStores)('files kept and sent, $name', ({ name, open }) => {
     const other = await till.tenant('10');
     await sent(tenant, (3n * GB) / 2n, month + MINUTE);
     await sent(tenant, GB, month + HOUR + MINUTE);
-    await sent(other, 7n, month + 30 * DAY);
+    await sent(other, 7n, month + 20 * DAY);
     expect(await storage.open()).toBe(2);
     await steps(tenant, 1);
     // Arrives after its hour.
