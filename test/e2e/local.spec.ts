@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { removeEmbedded } from '#platform/embedded';
 import { lives, type Mark } from '../../apps/cli/local/mark.js';
 import type { LocalState, ProgramName } from '../../apps/cli/local/state.js';
@@ -62,11 +63,23 @@ describe('the broker of one machine', () => {
     await becomesWell();
   }, 120_000);
 
+  it('is not taken for dead by another one while it stands still for some seconds', async () => {
+    const before = [markOf('supervisor'), markOf('api')];
+    const asked = markOf('api').pid;
+    process.kill(asked, 'SIGSTOP');
+    const up = berth('up');
+    await pause(6_000);
+    process.kill(asked, 'SIGCONT');
+    expect(await up).toMatchObject({ code: 0 });
+    expect([markOf('supervisor'), markOf('api')]).toEqual(before);
+    await becomesWell();
+  }, 120_000);
+
   it('brings back what was killed', async () => {
     for (const name of ['agent', 'worker', 'api'] as const) {
       const mark = markOf(name);
       process.kill(mark.pid, 'SIGKILL');
-      while (lives(mark) || !lives(state().processes?.[name])) await new Promise(setImmediate);
+      while (lives(mark) || !lives(state().processes?.[name])) await pause(50);
     }
     await becomesWell();
   }, 120_000);

@@ -5,7 +5,7 @@ import { readConfig } from '#platform/config';
 import { startEmbedded, statusEmbedded, stopEmbedded, withFileLock } from '#platform/embedded';
 import { KeptProgram, type Recipe } from './kept-program.js';
 import { keyWorks } from './key-works.js';
-import { endProcess, lives, markOf } from './mark.js';
+import { endProcess, lives, markOf, type Mark } from './mark.js';
 import { agentArguments, ownHostReady } from './own-host.js';
 import { freePort, isHealthy, logFile, saidBy, trimLog, workerOpsUrl } from './programs.js';
 import { PROGRAMS, readState, writeState, type LocalState, type ProgramName } from './state.js';
@@ -23,6 +23,8 @@ export interface SupervisorOptions {
 
 const READY_WITHIN_MS = 90_000;
 const READY_LOOK_MS = 100;
+/** A broker whose supervisor lives is given up when it has not answered for so long: it may only stand still for some seconds. */
+const ANSWERS_WITHIN_MS = 30_000;
 /** How often what runs is looked at. */
 const LOOK_MS = 5_000;
 
@@ -86,7 +88,7 @@ export class Supervisor {
   private static async running(options: SupervisorOptions, before: LocalState): Promise<Supervisor | null> {
     const { url, platformKey, processes } = before;
     if (!lives(processes?.supervisor) || processes.supervisor.pid === process.pid) return null;
-    if (url === undefined || platformKey === undefined || !(await isHealthy(url))) {
+    if (url === undefined || platformKey === undefined || !(await answers(url, processes.supervisor))) {
       // Started under the same lock, so it is not on its way up: it is on its way down, or cannot bring the API back.
       await endProcess(processes.supervisor, 30_000);
       return null;
@@ -203,6 +205,14 @@ export class Supervisor {
     if (this.builtInDatabase) await stopEmbedded({ home });
     writeState(home, { ready: false, processes: {} });
   }
+}
+
+async function answers(url: string, supervisor: Mark): Promise<boolean> {
+  for (const until = Date.now() + ANSWERS_WITHIN_MS; Date.now() < until && lives(supervisor);) {
+    if (await isHealthy(url)) return true;
+    await new Promise((resolve) => setTimeout(resolve, READY_LOOK_MS));
+  }
+  return false;
 }
 
 /** Ends programs of a supervisor that is gone: killed, or its terminal closed. */
