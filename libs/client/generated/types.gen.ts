@@ -3065,7 +3065,10 @@ export type QuarantinedOffer = {
   id: string;
   providerId: string;
   accelerator: string;
-  pricing: 'on-demand' | 'spot' | 'reserved-1y' | 'reserved-3y';
+  /**
+   * As its provider says: it may be the very thing that makes no sense
+   */
+  pricing: string;
   region: string;
   /**
    * Nano-dollars per hour, whole machine, as its provider says

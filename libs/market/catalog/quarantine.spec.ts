@@ -36,6 +36,20 @@ describe.each<[string, () => Promise<Store>]>([
     },
   ],
 ])('the quarantine on %s', (_, open) => {
+  it('keeps aside what has words of its own, also such as cannot be kept', async () => {
+    const store = await open();
+    const odd = [
+      offer(1, '2', { pricing: 'barter' } as unknown as Partial<Offer>),
+      offer(2, '2', { pricing: 'bar\0ter' } as unknown as Partial<Offer>),
+      offer(3, '2', { billing: { minimumS: 1e308, incrementS: 1 } }),
+      offer(4, '2'),
+    ];
+    const relisted = await store.transaction(WORKER, (tx) => catalog.relist(tx, 'prv_v', odd, 0));
+    expect(relisted).toMatchObject({ added: 1, quarantined: 3 });
+    const rows = await store.transaction(WORKER, (tx) => quarantine(tx, { limit: 10 }));
+    expect(rows.map((row) => row.pricing)).toEqual(['barter', 'bar\uFFFDter', 'on-demand']);
+  });
+
   it('keeps what cannot be true out of the catalog, and lets it in once it can', async () => {
     const store = await open();
     const relist = (list: readonly Offer[]) => store.transaction(WORKER, (tx) => catalog.relist(tx, 'prv_v', list, 0));

@@ -116,13 +116,13 @@ export async function sift(
       continue;
     }
     quarantined.set(offer.id, reason);
-    const { providerId, pricing } = offer;
+    const { providerId } = offer;
     const at = { firstAt: before?.firstAt ?? now, lastAt: now };
     aside.push({
       id: storable(offer.id),
       providerId,
       accelerator: storable(offer.accelerator),
-      pricing,
+      pricing: storable(offer.pricing),
       region: storable(offer.region),
       pricePerHour: bounded(offer.pricePerHour),
       source: storable(offer.source),

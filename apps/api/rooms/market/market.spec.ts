@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DAY, usd } from '#kernel';
 import { WORKER } from '#platform/database';
-import { priceEvents, type PriceEventRow } from '#market/catalog';
+import type { Offer } from '#contracts';
+import { Catalog, priceEvents, readSnapshot, type PriceEventRow } from '#market/catalog';
 import { listings, newListing, providers } from '#compute/providers';
 import { openOwner, type Owner } from '../../testing/owned.js';
 import { TestApi } from '../../testing/test-api.js';
@@ -34,6 +35,18 @@ describe('the name of a GPU that nobody knows', () => {
     const text = JSON.stringify(problem);
     expect(text).toContain('did you mean H100-SXM');
     expect(text.replaceAll('[1]', '.1')).toContain(field);
+  });
+});
+
+describe('what is kept aside', () => {
+  it('is listed with whatever words its provider uses', async () => {
+    const [machine] = (await readSnapshot()).offers;
+    if (!machine) throw new Error('the snapshot is empty');
+    const odd = { ...machine, id: 'odd', providerId: 'prv_odd', pricing: 'barter' } as unknown as Offer;
+    const catalog = api.app.get(Catalog);
+    await api.ground.store.transaction(WORKER, (tx) => catalog.relist(tx, 'prv_odd', [odd], 0));
+    const { status, body } = await api.call('GET /v1/admin/quarantine', { key: api.platformKey });
+    expect([status, body['items']]).toMatchObject([200, [{ id: 'odd', pricing: 'barter' }]]);
   });
 });
 

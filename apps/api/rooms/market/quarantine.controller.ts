@@ -1,7 +1,7 @@
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { notFound } from '#kernel';
-import { isoTime, pricingModels } from '#contracts';
+import { isoTime } from '#contracts';
 import { authorOf } from '#identity/audit';
 import { WORKER, type Store } from '#platform/database';
 import { quarantine, release, type QuarantinedRow } from '#market/catalog';
@@ -15,7 +15,7 @@ const quarantinedSchema = z
     id: z.string().describe('Of the offer'),
     providerId: z.string(),
     accelerator: z.string(),
-    pricing: z.enum(pricingModels),
+    pricing: z.string().describe('As its provider says: it may be the very thing that makes no sense'),
     region: z.string(),
     pricePerHour: z.string().describe('Nano-dollars per hour, whole machine, as its provider says'),
     source: z.string(),
@@ -76,8 +76,6 @@ export class QuarantineController {
 function show({ allowedPrice: _, ...row }: QuarantinedRow) {
   return {
     ...row,
-    // Offers have no other.
-    pricing: row.pricing as (typeof pricingModels)[number],
     pricePerHour: row.pricePerHour.toString(),
     firstAt: timeText(row.firstAt),
     lastAt: timeText(row.lastAt),
