@@ -127,7 +127,7 @@ function wishOf(
         found: `the nearest match has ${nearest.ramGiB === null ? 'an unknown amount' : `${nearest.ramGiB} GiB`}`,
       };
     case 'nodes':
-      return { asked: `${workload.nodes} machines together`, found: 'no match is known to join machines' };
+      return { asked: `${workload.nodes} machines together`, found: 'no match is known to have a fabric fast enough' };
     case 'accelerator':
       return wanted?.models
         ? { asked: `the model ${wanted.models.join(' or ')}`, found: `the nearest match has ${nearest.accelerator}` }

@@ -205,7 +205,7 @@ export function relaxation(demand: Demand, dimension: RejectionDimension, group:
     case 'memory':
       return `ask for less than ${workload.minRamGiB ?? 0} GiB of memory`;
     case 'nodes':
-      return `ask for one machine instead of ${workload.nodes} (no fabric between machines is known there)`;
+      return `ask for one machine instead of ${workload.nodes} (no fabric fast enough for more is known there)`;
     case 'region':
       return 'allow other regions';
     case 'country':

@@ -87,6 +87,13 @@ describe('placement over a fabric', () => {
     expect(whyNot({ ...machine('H100-SXM'), stock: 3 })).toEqual({ 'no-stock': 1 });
   });
 
+  it('does not say that no fabric is known of machines whose fabric is known and too slow', () => {
+    const slow = machine('H100-SXM', { interNode: 'ethernet', interNodeGbps: 50 });
+    const { hints, contradictions } = rankList([slow], training({ nodes: 4 }), contextWith());
+    expect([...hints, ...contradictions].join(' ')).toContain('no match is known to have a fabric fast enough');
+    expect(hints.join()).toContain('(no fabric fast enough for more is known there)');
+  });
+
   it('lets replicas that fit one accelerator run without any link', () => {
     const work = { kind: 'tokens', inputTokens: 1e9, outputTokens: 1e9, parametersB: 8 } as const;
     const times = (['pcie3', 'nvswitch'] as const).map(
