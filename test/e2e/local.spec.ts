@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -88,10 +88,14 @@ describe('the broker of one machine', () => {
     const { hostId } = state();
     await berth('down');
     const file = join(home, 'berth', 'agent', 'credential.json');
-    const text = readFileSync(file, 'utf8');
-    const { credential } = JSON.parse(text) as { credential: string };
-    writeFileSync(file, text.replace(credential, `${credential.slice(0, -4)}dead`));
+    const kept = (): string | null =>
+      existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { credential: string }).credential : null;
+    const credential = kept() ?? '';
+    const dead = `${credential.slice(0, -4)}dead`;
+    writeFileSync(file, readFileSync(file, 'utf8').replace(credential, dead));
     expect(await berth('up', '--detach')).toMatchObject({ code: 0 });
+    // The host stays ready for a while without its agent, which first has to notice that it is not known any more.
+    while ([dead, null].includes(kept())) await pause(50);
     await becomesWell();
     expect(state().hostId).toBe(hostId);
   }, 120_000);
