@@ -10,6 +10,32 @@ export type ConfigAnswer =
 /** Where multimodal and speech models keep the part that generates text. */
 const textParts = ['text_config', 'llm_config', 'language_config', 'language_model', 'thinker_config'];
 
+const LLAMA = {
+  hidden_size: 4_096,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+};
+
+/**
+ * What the text part of a multimodal model leaves out where it is as in the first model of its family: the file says only what differs.
+ * Read off the defaults of the families in the transformers library (5.x), which reads such a file the same way.
+ */
+const LEFT_OUT: Readonly<Record<string, Json>> = {
+  gemma3_text: {
+    vocab_size: 262_208,
+    hidden_size: 2_304,
+    intermediate_size: 9_216,
+    num_hidden_layers: 26,
+    num_attention_heads: 8,
+    num_key_value_heads: 4,
+    head_dim: 256,
+    max_position_embeddings: 131_072,
+    sliding_window: 4_096,
+  },
+  llama: { ...LLAMA, intermediate_size: 11_008 },
+  mistral: { ...LLAMA, intermediate_size: 14_336, num_key_value_heads: 8 },
+};
+
 /** Reads a Hugging Face `config.json`, text or already parsed. Never throws: what is wrong comes back with its fields. */
 export function readModelConfig(config: unknown, name?: string): ConfigAnswer {
   let json = config;
@@ -21,7 +47,10 @@ export function readModelConfig(config: unknown, name?: string): ConfigAnswer {
     }
   }
   if (!isJson(json)) return refuse('', 'must be a JSON object, as in the config.json of a model');
-  const { part, path } = textPart(json);
+  const { part: stated, path } = textPart(json);
+  const usual = path === '' ? undefined : LEFT_OUT[String(stated['model_type'])];
+  const part = { ...usual, ...stated };
+  const assumed = Object.keys(usual ?? {}).filter((name) => stated[name] === undefined);
   const f = new ConfigFields(part, path);
   const outer = new ConfigFields(json, '');
   const d = dimensions(f, outer.flag('tie_word_embeddings'));
@@ -48,7 +77,11 @@ export function readModelConfig(config: unknown, name?: string): ConfigAnswer {
       cache: cacheGroups(d),
       maxPositionTokens: d.maxPositionTokens,
       publishedBits: publishedBits(json, part),
-      notes: [...d.notes, ...(path === '' ? [] : [`the text part of the config (${path.slice(0, -1)}) was taken`])],
+      notes: [
+        ...d.notes,
+        ...(path === '' ? [] : [`the text part of the config (${path.slice(0, -1)}) was taken`]),
+        ...(assumed.length === 0 ? [] : [`${assumed.join(', ')}: left out there, taken as the family has them`]),
+      ],
     },
   };
 }

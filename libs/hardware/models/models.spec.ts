@@ -137,6 +137,53 @@ describe('config.json', () => {
     expect(p.notes.join()).toContain('text_config');
   });
 
+  it.each([
+    // As published: whatever is as in the first model of the family is left out of the text part.
+    [
+      'gemma-3-4b',
+      {
+        model_type: 'gemma3',
+        text_config: {
+          model_type: 'gemma3_text',
+          hidden_size: 2_560,
+          intermediate_size: 10_240,
+          num_hidden_layers: 34,
+          sliding_window: 1_024,
+        },
+      },
+      3.88,
+      131_072,
+    ],
+    [
+      'gemma-3-27b',
+      {
+        model_type: 'gemma3',
+        text_config: {
+          model_type: 'gemma3_text',
+          hidden_size: 5_376,
+          intermediate_size: 21_504,
+          num_hidden_layers: 62,
+          num_attention_heads: 32,
+          num_key_value_heads: 16,
+          head_dim: 128,
+          sliding_window: 1_024,
+        },
+      },
+      27.01,
+      131_072,
+    ],
+    [
+      'llava-1.5-7b',
+      { model_type: 'llava', text_config: { model_type: 'llama', max_position_embeddings: 4_096, vocab_size: 32_064 } },
+      6.74,
+      4_096,
+    ],
+  ])('takes what the text part of %s leaves out as its family has it, and says so', (_name, config, billions, most) => {
+    const p = read(config);
+    expect([Number((p.parameters / 1e9).toFixed(2)), p.maxPositionTokens]).toEqual([billions, most]);
+    expect(p.notes.join()).toContain('left out there');
+  });
+
   it('reads the names that other families use for the same things', () => {
     const p = read({ model_type: 'gpt2', n_layer: 12, n_embd: 768, n_head: 12, vocab_size: 50257, n_positions: 1024 });
     expect(Math.round(p.parameters / 1e6)).toBe(124);
