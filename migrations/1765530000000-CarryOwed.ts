@@ -15,9 +15,12 @@ export class CarryOwed1765530000000 implements MigrationInterface {
       $$;
     `);
     await runner.query(functions(true));
+    // Requests of tenants count under limits, too: the functions write this column with their rights.
+    await runner.query('grant update (owed) on quotas to berth_app');
   }
 
   async down(runner: QueryRunner): Promise<void> {
+    await runner.query('revoke update (owed) on quotas from berth_app');
     await runner.query(functions(false));
     await runner.query('drop function quota_carried(text, timestamptz, timestamptz, numeric, numeric)');
   }

@@ -34,7 +34,6 @@ import { KeepNamedFiles1765430000000 } from './1765430000000-KeepNamedFiles.js';
 import { FadeStrikes1765500000000 } from './1765500000000-FadeStrikes.js';
 import { AddGangEvidence1765520000000 } from './1765520000000-AddGangEvidence.js';
 import { CarryOwed1765530000000 } from './1765530000000-CarryOwed.js';
-import { LetRequestsCarryOwed1765530000001 } from './1765530000001-LetRequestsCarryOwed.js';
 import { CarryRates1765440000000 } from './1765440000000-CarryRates.js';
 
 /** In the order of their timestamps; a released migration is never edited. */
@@ -76,5 +75,4 @@ export const migrations = [
   FadeStrikes1765500000000,
   AddGangEvidence1765520000000,
   CarryOwed1765530000000,
-  LetRequestsCarryOwed1765530000001,
 ];
