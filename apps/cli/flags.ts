@@ -103,3 +103,10 @@ export function collectPair(text: string, before: Readonly<Record<string, string
   if (at < 1) throw new InvalidArgumentError('It is NAME=value.');
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
+
+/** Options as a request takes them: leaves out what was not given. */
+export function defined<T extends object>(value: T): { [K in keyof T]: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
+    [K in keyof T]: NonNullable<T[K]>;
+  };
+}

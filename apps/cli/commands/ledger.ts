@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Client, Statement } from '#client';
 import { withBroker } from '../command.js';
 import { Ended, EXIT } from '../exit.js';
-import { instant } from '../flags.js';
+import { defined, instant } from '../flags.js';
 import { factsText, print, rowsText, type Output } from '../output.js';
 import { dollars, jsonText } from '../text.js';
 
@@ -15,7 +15,7 @@ type Page = (query: Period & { cursor?: string }) => Promise<Statement>;
 
 /** All pages of a statement as one. */
 async function wholeStatement(read: Page, { from, to }: Period): Promise<Statement> {
-  const first = await read({ ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) });
+  const first = await read(defined({ from, to }));
   const entries = [...first.entries];
   // The first page says what "now" was; the others stay within it.
   for (let cursor = first.nextCursor; cursor !== null;) {

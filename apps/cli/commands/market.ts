@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { PlacementView } from '#contracts';
 import { idArgument, pages, withBroker } from '../command.js';
 import { Ended, EXIT, UsageError } from '../exit.js';
-import { money, oneOf, someOf, wholeNumber } from '../flags.js';
+import { defined, money, oneOf, someOf, wholeNumber } from '../flags.js';
 import { print, rowsText, type Output } from '../output.js';
 import { ago, dollars, duration, jsonText, plainLine, wrapped } from '../text.js';
 import { registerOfferHistory } from './offer-history.js';
@@ -15,7 +15,7 @@ import {
   type ConstraintFlags,
   type WorkloadFlags,
 } from './workload-flags.js';
-import { constraintFlags, constraintsOf, defined, givenWorkload, type ConstraintFlag } from './workload-of.js';
+import { constraintFlags, constraintsOf, givenWorkload, type ConstraintFlag } from './workload-of.js';
 
 const ORDERS = ['price', 'gpu-price'] as const;
 const SCOPES = ['market', 'rentable'] as const;

@@ -3,10 +3,9 @@ import { InvalidArgumentError } from 'commander';
 import type { SizingRequestInput, SizingView, TraceSummary } from '#contracts';
 import { withBroker } from '../command.js';
 import { Ended, EXIT, UsageError, tell } from '../exit.js';
-import { aboveZero, listOf, money, oneOf, wholeNumber } from '../flags.js';
+import { aboveZero, defined, listOf, money, oneOf, wholeNumber } from '../flags.js';
 import { readInput } from '../input.js';
 import { print } from '../output.js';
-import { defined } from './workload-of.js';
 import { sizingText } from './size-text.js';
 import { readTrace, told } from './size-trace.js';
 

@@ -1,5 +1,6 @@
 import type { WorkloadInput } from '#contracts';
 import { UsageError } from '../exit.js';
+import { defined } from '../flags.js';
 import { readInput } from '../input.js';
 import type { ConstraintFlags, NeedFlags, WorkFlags, WorkloadFlags } from './workload-flags.js';
 
@@ -20,14 +21,7 @@ export const constraintFlags = {
 } as const satisfies Record<string, keyof Constraints>;
 export type ConstraintFlag = keyof typeof constraintFlags;
 
-/** Leaves out what is undefined. */
-export function defined<T extends object>(value: T): { [K in keyof T]: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
-    [K in keyof T]: NonNullable<T[K]>;
-  };
-}
-
-/** The same where something is defined, else nothing. */
+/** What is defined of it under that name; nothing where nothing is. */
 function part<K extends string, T extends object>(name: K, value: T): { [P in K]?: ReturnType<typeof defined<T>> } {
   const some = defined(value);
   return Object.keys(some).length > 0 ? ({ [name]: some } as { [P in K]: typeof some }) : {};

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import type { PriceTerms } from '#client';
 import { withBroker } from '../../command.js';
-import { instant } from '../../flags.js';
+import { defined, instant } from '../../flags.js';
 import { amountColumn, print, rowsText } from '../../output.js';
 import { jsonText } from '../../text.js';
 
@@ -76,11 +76,7 @@ export function registerAdminPrices(admin: Command): void {
         const { rows } = await answerOf(
           getMargins({
             client,
-            query: {
-              by: o.by,
-              ...(o.from === undefined ? {} : { from: o.from }),
-              ...(o.to === undefined ? {} : { to: o.to }),
-            },
+            query: defined({ by: o.by, from: o.from, to: o.to }),
           }),
         );
         print(

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import { withBroker } from '../../command.js';
-import { instant } from '../../flags.js';
+import { defined, instant } from '../../flags.js';
 import { amountColumn, print, rowsText } from '../../output.js';
 
 /** What the broker earned, out of its ledger. */
@@ -21,11 +21,7 @@ export function registerAdminRevenue(admin: Command): void {
         const { rows } = await answerOf(
           getRevenue({
             client,
-            query: {
-              by: o.by,
-              ...(o.from === undefined ? {} : { from: o.from }),
-              ...(o.to === undefined ? {} : { to: o.to }),
-            },
+            query: defined({ by: o.by, from: o.from, to: o.to }),
           }),
         );
         print(
